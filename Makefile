@@ -1,0 +1,30 @@
+# Two commands matter: `make demo` and `make test`. Both make .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lock clean
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/driftgate demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p driftgate
+	$(BIN)/mypy tests loadtests
+	$(BIN)/lint-imports
+
+# Writes the versions that are installed now as the ones everybody gets.
+lock: .venv/installed
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^nvidia-' > constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

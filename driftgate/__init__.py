@@ -1,0 +1,23 @@
+"""Driftgate: an online model-serving gateway with built-in monitoring.
+
+`publish` puts a model version into a registry, `load` opens one in process. Both are looked up on first use,
+so that importing the package costs nothing and a server process never imports pandas or scikit-learn.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from driftgate.models.load import load
+    from driftgate.models.publish import publish
+
+__all__ = ["__version__", "load", "publish"]
+__version__ = "0.1.0"
+
+_HOMES = {"load": "driftgate.models.load", "publish": "driftgate.models.publish"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'driftgate' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Online features of an entity: store, read, push, materialise."""

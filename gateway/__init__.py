@@ -1,0 +1,1 @@
+"""The hall: HTTP edges, the pipeline, routing, processes and the command line."""

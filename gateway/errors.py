@@ -1,0 +1,101 @@
+"""Errors of the hall, and the one table that turns every error into an HTTP status.
+
+GatewayError
+├── BadRequest          400
+├── Forbidden           403
+├── NotFound            404
+├── MethodNotAllowed    405
+├── Conflict            409
+├── TooLarge            413
+├── UnsupportedContent  415
+├── NotServable         503   a known model without a version that can answer now
+├── Overloaded          503   with Retry-After
+└── DeadlineExceeded    504
+"""
+
+from driftgate.models.errors import (
+    InvalidInput,
+    InvalidManifest,
+    InvalidName,
+    InvalidSettings,
+    LoadError,
+    RegistryUnavailable,
+    RunError,
+    VersionExists,
+)
+
+
+class GatewayError(Exception):
+    """Base of the hall's errors; the text is fixed wording plus names that the client itself sent."""
+
+
+class BadRequest(GatewayError):
+    """The request is not what the protocol or the model's signature asks for."""
+
+
+class Forbidden(GatewayError):
+    """The operation is not allowed here; the text says where it is."""
+
+
+class NotFound(GatewayError):
+    """No such model, version, label or path."""
+
+
+class MethodNotAllowed(GatewayError):
+    """The path exists, with another method."""
+
+
+class Conflict(GatewayError):
+    """The change contradicts the present state."""
+
+
+class TooLarge(GatewayError):
+    """Body, rows or values beyond a limit; the text names the limit."""
+
+
+class UnsupportedContent(GatewayError):
+    """A content type or encoding that is not spoken here."""
+
+
+class NotServable(GatewayError):
+    """The model exists and no version of it can answer now."""
+
+
+class Overloaded(GatewayError):
+    """Refused to protect the others; safe to retry after `retry_after_s`."""
+
+    def __init__(self, text: str, reason: str, retry_after_s: int = 1) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(GatewayError):
+    """The request's deadline passed before an answer was computed."""
+
+
+STATUS_OF: dict[type[Exception], int] = {
+    BadRequest: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    TooLarge: 413,
+    UnsupportedContent: 415,
+    NotServable: 503,
+    Overloaded: 503,
+    DeadlineExceeded: 504,
+    InvalidInput: 400,
+    InvalidName: 404,
+    InvalidManifest: 400,
+    InvalidSettings: 400,
+    VersionExists: 409,
+    RegistryUnavailable: 503,
+    LoadError: 503,
+    RunError: 422,
+}
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status for `error`: the table's entry for its class, else 500."""
+    return STATUS_OF.get(type(error), 500)

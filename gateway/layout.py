@@ -1,0 +1,35 @@
+"""Where everything lies in the state directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StateLayout:
+    """Paths below one gateway's state directory."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one supervisor that owns this directory."""
+        return self.root / "gateway.lock"
+
+    @property
+    def desired(self) -> Path:
+        """One file per generation."""
+        return self.root / "desired"
+
+    @property
+    def cache(self) -> Path:
+        """One directory per verified version, named by its digest."""
+        return self.root / "cache"
+
+    @property
+    def slots(self) -> Path:
+        """One directory per slot."""
+        return self.root / "slots"
+
+    def slot(self, number: int) -> Path:
+        """The directory of one slot."""
+        return self.slots / str(number)

@@ -1,0 +1,139 @@
+"""Process settings: one frozen value from `driftgate.toml`, environment and command line, in rising order.
+
+Environment variables are DRIFTGATE__SECTION__KEY (two underscores), so that what Kubernetes injects for a
+service called driftgate (DRIFTGATE_PORT=tcp://…) is no setting. An unknown key is an error.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+ENV_PREFIX = "DRIFTGATE__"
+CONFIG_FILE = "driftgate.toml"
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class InvalidConfiguration(Exception):
+    """A setting that does not exist or has the wrong type; the text names where it came from."""
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Addresses and directories. `workers` 0 means as many as this machine's cores and quota allow."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    admin_host: str = "127.0.0.1"
+    admin_port: Port = 8090
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 8002
+    workers: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    registry: str = "registry"
+    state: str = "state"
+    allow_bare: bool = False
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one request and one worker may ask for; beyond it 413 or 503."""
+
+    max_body_bytes: Positive = 64 * 2**20
+    max_rows_per_request: Positive = 100_000
+    max_rows_per_worker: Positive = 200_000
+    max_deadline_ms: Positive = 30_000
+    memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Budget for all workers' models together; 0 means 70 % of this machine's or container's memory."""
+
+
+class TimingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Periods and patience, in the unit that the name says."""
+
+    desired_poll_ms: Positive = 50
+    registry_poll_s: Seconds = 1.0
+    prepare_timeout_s: Seconds = 60.0
+    probation_timeout_s: Seconds = 60.0
+    hung_after_s: Seconds = 4.0
+    stuck_inference_s: Seconds = 4.0
+    drain_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    grace_s: Seconds = 25.0
+
+
+class ModelDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How models are run."""
+
+    threads: Positive = 1
+    probation_memory_bytes: Positive = 8 * 2**30
+    log_format: Literal["json", "text"] = "json"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All process settings."""
+
+    server: ServerSettings = ServerSettings()
+    limits: LimitSettings = LimitSettings()
+    timing: TimingSettings = TimingSettings()
+    models: ModelDefaults = ModelDefaults()
+
+
+def load_settings(
+    config: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Mapping[str, Any]]
+) -> Settings:
+    """Return the settings from a file (None: `driftgate.toml` here, if any), environment and command line.
+
+    Raises InvalidConfiguration naming the source of the bad value.
+    """
+    path = config or Path(CONFIG_FILE)
+    document: dict[str, dict[str, Any]] = {}
+    if config is not None or path.exists():
+        _merge(document, _from_file(path), str(path))
+    _merge(document, _from_environment(environment), "the environment")
+    _merge(
+        document, {s: {k: v for k, v in keys.items() if v is not None} for s, keys in overrides.items()}, ""
+    )
+    return _convert(document, "the command line")
+
+
+def available_cores() -> int:
+    """Return how many workers this machine, its affinity mask and its cgroup quota can keep busy."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(f"{path}: {error}") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for name, value in environment.items():
+        if name.startswith(ENV_PREFIX):
+            section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+            found.setdefault(section, {})[key] = value
+    return found
+
+
+def _merge(into: dict[str, dict[str, Any]], new: Mapping[str, Any], source: str) -> None:
+    for section, keys in new.items():
+        if not isinstance(keys, Mapping):
+            raise InvalidConfiguration(f"{source}: {section!r} must be a section such as [server]")
+        into.setdefault(section, {}).update(keys)
+    _convert(into, source)
+
+
+def _convert(document: dict[str, dict[str, Any]], source: str) -> Settings:
+    try:
+        return msgspec.convert(document, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidConfiguration(f"{source}: {error}") from error

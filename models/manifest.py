@@ -1,0 +1,184 @@
+"""`manifest.json`: what a model version is and what its numbers mean.
+
+A version without a complete manifest does not exist. A reader accepts FORMAT and the one before it.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from driftgate.models.errors import InvalidManifest
+from driftgate.models.names import check_model_name
+from driftgate.models.signature import Signature
+
+FORMAT = 1
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.onnx"
+EXAMPLES_FILE = "examples.npz"
+MAX_MANIFEST_BYTES = 16 * 2**20
+
+Role = Literal["prediction", "score", "probabilities", "other"]
+Label = str | int | float | bool
+
+
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One named column of the model's inputs.
+
+    `input` is the tensor it belongs to and `index` its place in that tensor's rows; an index of None says
+    that the tensor is this one column. `missing` allows null; `missing_token` is what strings then become.
+    """
+
+    name: str
+    input: str
+    datatype: str
+    index: int | None = None
+    unit: str | None = None
+    description: str | None = None
+    categories: tuple[Label, ...] | None = None
+    missing: bool = False
+    missing_token: str | None = None
+
+
+class TaskOutput(msgspec.Struct, frozen=True):
+    """What one output of the model means."""
+
+    name: str
+    role: Role
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the model predicts. `classes` are in probability order; `threshold` cuts the score."""
+
+    type: Literal["classification", "regression", "other"] = "other"
+    outputs: tuple[TaskOutput, ...] = ()
+    classes: tuple[Label, ...] | None = None
+    positive_class: Label | None = None
+    threshold: float | None = None
+    label_name: str | None = None
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """One file of the version: path below its directory, size and SHA-256 in hex."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """How closely a loaded version must reproduce the outputs kept in `examples.npz`."""
+
+    rows: int
+    rtol: float = 1e-5
+    atol: float = 1e-6
+
+
+class OutputAgreement(msgspec.Struct, frozen=True):
+    """How one ONNX output compared with the original estimator's, over the published examples."""
+
+    output: str
+    largest_difference: float
+    decisions_changed: int
+    rows: int
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """Original against ONNX: the tolerance that was applied and what was measured."""
+
+    tolerance: float
+    precision: Literal["single", "double"]
+    outputs: tuple[OutputAgreement, ...]
+
+
+class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the version came from. `created_at` is ISO 8601 in UTC."""
+
+    created_at: str
+    source: str
+    libraries: dict[str, str] = {}
+    git_revision: str | None = None
+    training_data_sha256: str | None = None
+    estimator: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Everything that is known about one version; `files` never lists the manifest itself."""
+
+    format: int
+    name: str
+    version: int
+    signature: Signature
+    files: tuple[FileEntry, ...]
+    columns: tuple[Column, ...]
+    provenance: Provenance
+    task: Task = Task()
+    independent_rows: bool = True
+    golden: Golden | None = None
+    agreement: Agreement | None = None
+    meta: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files of the version."""
+        return sum(entry.size_bytes for entry in self.files)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the bytes of `manifest.json`, indented so that people can read it."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Return the manifest in `data`; raise InvalidManifest that names the field if it is not one."""
+    try:
+        found = msgspec.json.decode(data, type=_OnlyFormat).format
+        if found != FORMAT:
+            raise InvalidManifest(
+                f"manifest.json has format {found}; this Driftgate reads format {FORMAT}. Upgrade Driftgate."
+            )
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidManifest(f"manifest.json: {error}") from error
+    check_model_name(manifest.name)
+    check_consistent(manifest)
+    return manifest
+
+
+def digest_of(manifest_bytes: bytes) -> str:
+    """Return the version's identity: SHA-256 of its manifest, which in turn holds every file's SHA-256."""
+    return hashlib.sha256(manifest_bytes).hexdigest()
+
+
+def content_digest(manifest: Manifest) -> str:
+    """Return a SHA-256 of what the version does, without when and where it was made."""
+    timeless = msgspec.structs.replace(manifest, version=0, provenance=Provenance(created_at="", source=""))
+    return hashlib.sha256(msgspec.json.encode(timeless, order="deterministic")).hexdigest()
+
+
+class _OnlyFormat(msgspec.Struct):
+    format: int
+
+
+def check_consistent(manifest: Manifest) -> None:
+    """Raise InvalidManifest where the parts of a manifest contradict each other."""
+    paths = [entry.path for entry in manifest.files]
+    if MODEL_FILE not in paths:
+        raise InvalidManifest(f"files: {MODEL_FILE} is not listed")
+    for path in paths:
+        if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path:
+            raise InvalidManifest(f"files: {path!r} is not a plain path below the version's directory")
+    if len(set(paths)) != len(paths):
+        raise InvalidManifest("files: the same path is listed twice")
+    names = [column.name for column in manifest.columns]
+    if len(set(names)) != len(names):
+        raise InvalidManifest("columns: two columns have the same name")
+    for column in manifest.columns:
+        if manifest.signature.input(column.input) is None:
+            raise InvalidManifest(
+                f"columns: {column.name!r} belongs to input {column.input!r}, which is none"
+            )
+    for output in manifest.task.outputs:
+        if manifest.signature.output(output.name) is None:
+            raise InvalidManifest(f"task: output {output.name!r} is none of the model's")

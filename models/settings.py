@@ -1,0 +1,88 @@
+"""`model.toml`: owner, description and every per-model setting, edited by people, checked by line."""
+
+import re
+import tomllib
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from driftgate.models.errors import InvalidSettings
+
+SETTINGS_FILE = "model.toml"
+MAX_SETTINGS_BYTES = 2**20
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class VersionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which published versions are held in memory, beside those that something else needs.
+
+    `latest = N` (default 1), `all = true`, or `specific = [3, 5]`; at most one of them.
+    """
+
+    latest: Positive | None = None
+    all: bool = False
+    specific: tuple[Positive, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.latest is not None) + self.all + (self.specific is not None) > 1:
+            raise ValueError("set only one of latest, all and specific")
+
+    def wanted(self, available: tuple[int, ...]) -> frozenset[int]:
+        """Return which of the `available` versions this policy holds."""
+        if self.all:
+            return frozenset(available)
+        if self.specific is not None:
+            return frozenset(self.specific) & frozenset(available)
+        return frozenset(sorted(available)[-(self.latest or 1) :])
+
+
+class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Settings of one model; part of the desired state.
+
+    `promote = "auto"` gives a newer version all traffic as soon as every worker holds it; the default
+    `"manual"` waits for an operator.
+    """
+
+    owner: str = ""
+    description: str = ""
+    versions: VersionPolicy = VersionPolicy()
+    promote: Literal["manual", "auto"] = "manual"
+    json_nonfinite: Literal["null", "token", "error"] = "null"
+    max_rows_per_request: Positive | None = None
+
+
+def parse_settings(text: str, source: str = SETTINGS_FILE) -> ModelSettings:
+    """Return the settings in a TOML text, else raise InvalidSettings naming `source` and the line."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"{source}: {error}") from error
+    try:
+        return msgspec.convert(document, ModelSettings)
+    except msgspec.ValidationError as error:
+        line = _line_of(text, str(error), document)
+        raise InvalidSettings(f"{source}, line {line}: {error}") from error
+
+
+def _line_of(text: str, problem: str, document: dict[str, Any]) -> int:
+    """Find the line a validation error speaks of: by the key it names, else by its path."""
+    named = re.search(r"unknown field `([^`]+)`", problem)
+    path = re.findall(r"\$?\.([A-Za-z0-9_]+)", problem)
+    section, key = (path[:-1], path[-1]) if path and not named else (path, "")
+    if named:
+        key = named.group(1)
+    return _find_key(text.splitlines(), section, key) or _find_key(text.splitlines(), [], key) or 1
+
+
+def _find_key(lines: list[str], section: list[str], key: str) -> int | None:
+    current = ""
+    for number, line in enumerate(lines, start=1):
+        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
+        if header:
+            current = header.group(1)
+            if current == ".".join([*section, key]).strip("."):
+                return number
+        elif current == ".".join(section) and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return number
+    return None
