@@ -18,7 +18,9 @@ def bare_columns(signature: Signature) -> tuple[Column, ...]:
     singles = [spec for spec in signature.inputs if _width(spec) == 1]
     matrices = [spec for spec in signature.inputs if 1 < _width(spec) <= MAX_COLUMNS]
     taken = {spec.name for spec in singles}
-    by_input = {spec.name: (Column(spec.name, spec.name, spec.datatype),) for spec in singles}
+    by_input: dict[str, tuple[Column, ...]] = {
+        spec.name: (Column(spec.name, spec.name, spec.datatype),) for spec in singles
+    }
     for spec in matrices:
         prefix = "f" if len(matrices) == 1 else f"{spec.name}_"
         by_input[spec.name] = _elements(spec, _free_prefix(prefix, _width(spec), taken))
