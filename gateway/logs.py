@@ -1,0 +1,87 @@
+"""The log: one line per event on standard error, which no value can break or forge.
+
+Values are escaped, whatever they hold: control characters, terminal escapes and every character that some
+reader takes for the end of a line. No secret and no payload belongs in a value.
+"""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+import msgspec
+
+Format = Literal["json", "text"]
+Level = Literal["debug", "info", "warning", "error"]
+Value = str | int | float | bool | None | list[str]
+
+# JSON leaves these: DEL and C1 controls steer terminals, U+2028 and U+2029 end lines, others reorder text
+_UNSAFE = {0x7F, *range(0x80, 0xA0), *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
+_ESCAPES = {code: f"\\u{code:04x}" for code in _UNSAFE}
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Logger:
+    """Writes events of one process; made once at its start and handed to whoever has something to say."""
+
+    def __init__(
+        self,
+        process: str,
+        format: Format = "json",
+        stream: TextIO | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._process = process
+        self._render = _json_line if format == "json" else _text_line
+        self._stream = stream or sys.stderr
+        self._clock = clock
+
+    def info(self, event: str, **values: Value) -> None:
+        """Log something that is as it should be."""
+        self._write("info", event, values)
+
+    def warning(self, event: str, **values: Value) -> None:
+        """Log something that a person may want to look at."""
+        self._write("warning", event, values)
+
+    def error(self, event: str, **values: Value) -> None:
+        """Log something that a person must look at."""
+        self._write("error", event, values)
+
+    def _write(self, level: Level, event: str, values: dict[str, Value]) -> None:
+        at = self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        fixed: dict[str, Value] = {"at": at, "level": level, "event": event, "process": self._process}
+        # One write per line, so that the lines of several processes do not mix
+        self._stream.write(self._render({**fixed, **values, **fixed}))
+        self._stream.flush()
+
+
+def _json_line(fields: dict[str, Value]) -> str:
+    return _quoted(fields) + "\n"
+
+
+def _text_line(fields: dict[str, Value]) -> str:
+    at, level, event, process = (fields.pop(key) for key in ("at", "level", "event", "process"))
+    rest = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
+    return f"{at} {str(level).upper():7} {process}: {event}{rest}\n"
+
+
+def _quoted(value: object) -> str:
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # lone surrogates: bytes of a file name that are not UTF-8
+        data = msgspec.json.encode(_encodable(value))
+    return data.decode().translate(_ESCAPES)
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _encodable(item) for key, item in value.items()}
+    return value

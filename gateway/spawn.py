@@ -1,0 +1,95 @@
+"""Starting a child process of the gateway, and being one.
+
+A child is a module run with `python -m`. It gets its settings as an argument and its listener as an open
+descriptor, and it dies with the process that started it.
+"""
+
+import argparse
+import ctypes
+import faulthandler
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from driftgate.gateway.settings import Settings
+
+STACK_SIGNAL = signal.SIGUSR1
+"""Makes a child write the stacks of its threads to its stack file."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class ChildArguments:
+    """What a child is started with. None means that it runs on its own and binds its own socket."""
+
+    settings: Settings
+    slot: int | None = None
+    listen_fd: int | None = None
+    parent_pid: int | None = None
+
+
+def child_arguments(argv: list[str] | None) -> ChildArguments:
+    """Read a child's command line (None: `sys.argv`); ends the process with a usage text if it is wrong."""
+    parser = argparse.ArgumentParser(description="A process of the gateway; `driftgate serve` starts it.")
+    parser.add_argument("--settings", default="{}", help="process settings as JSON")
+    parser.add_argument("--slot", type=int)
+    parser.add_argument("--listen-fd", type=int)
+    parser.add_argument("--parent-pid", type=int)
+    given = parser.parse_args(argv)
+    try:
+        settings = msgspec.json.decode(given.settings, type=Settings)
+    except msgspec.MsgspecError as error:
+        parser.error(f"--settings: {error}")
+    return ChildArguments(settings, given.slot, given.listen_fd, given.parent_pid)
+
+
+def command_line(arguments: ChildArguments) -> list[str]:
+    """Return the command line that `child_arguments` reads back as `arguments`."""
+    words = ["--settings", msgspec.json.encode(arguments.settings).decode()]
+    for option, value in (
+        ("--slot", arguments.slot),
+        ("--listen-fd", arguments.listen_fd),
+        ("--parent-pid", arguments.parent_pid),
+    ):
+        if value is not None:
+            words += [option, str(value)]
+    return words
+
+
+def spawn(module: str, arguments: ChildArguments) -> subprocess.Popen[bytes]:
+    """Start `module` as a child in a process group of its own, so that Ctrl-C reaches only its parent.
+
+    Must be called from the main thread: the kernel ties the child's life to the thread that started it.
+    """
+    return subprocess.Popen(
+        # -P: nothing in the current directory may stand in for a module of ours.
+        [sys.executable, "-P", "-m", module, *command_line(arguments)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=() if arguments.listen_fd is None else (arguments.listen_fd,),
+        process_group=0,
+    )
+
+
+def die_with_parent(parent_pid: int | None) -> None:
+    """Ask the kernel to kill this process when its parent ends; the first thing that a child does.
+
+    None means that there is no such parent. Ends the process at once if the parent is gone already.
+    """
+    if parent_pid is None:
+        return
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent_pid:
+        sys.exit("the process that started this one is gone")
+
+
+def dump_stacks_on_signal(path: Path) -> None:
+    """Make STACK_SIGNAL write the stacks of all threads to `path`, even while the loop is blocked."""
+    # faulthandler keeps the file open for as long as the process lives
+    faulthandler.register(STACK_SIGNAL, file=open(path, "w"), all_threads=True)  # noqa: SIM115
