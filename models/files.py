@@ -1,0 +1,159 @@
+"""Open files of a directory that others can write to: nothing but plain files, and no links at any step.
+
+What is not there or may not be read raises OSError; what must not be read raises UnsafeFile.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from driftgate.models.errors import UnsafeFile
+from driftgate.models.manifest import FileEntry
+
+CHUNK_BYTES = 2**20
+_SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Identity(NamedTuple):
+    """What changes when a file is written again or replaced; times are in nanoseconds."""
+
+    modified_ns: int
+    changed_ns: int
+    inode: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Identity":
+        """Return the identity of the file with this status."""
+        return cls(status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
+
+
+@contextmanager
+def open_directory(path: Path | str, below: int | None = None) -> Iterator[int]:
+    """Yield a descriptor of a directory; one `below` another descriptor must not be a link."""
+    guard = 0 if below is None else os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | guard, dir_fd=below)
+    except OSError as error:
+        if below is not None and error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UnsafeFile(f"{os.fspath(path)!r} is not a directory; links are not followed") from error
+        raise
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_below(directory: int, path: str) -> Iterator[BinaryIO]:
+    """Yield the plain file at `path` below a directory's descriptor, for reading."""
+    first, _, rest = path.partition("/")
+    if first in ("", ".", ".."):
+        raise UnsafeFile(f"{path!r} is not a plain path below the directory")
+    if rest:
+        with open_directory(first, below=directory) as inner, open_below(inner, rest) as file:
+            yield file
+        return
+    try:
+        descriptor = os.open(first, _SAFE, dir_fd=directory)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            raise UnsafeFile(f"{path!r} is a link or a device; only plain files are read") from error
+        raise
+    with open(descriptor, "rb", buffering=0) as file:
+        _check_plain(path, os.fstat(descriptor))
+        yield file
+
+
+def _check_plain(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsafeFile(f"{path!r} is not a plain file; directories, FIFOs and devices are not read")
+    if status.st_nlink != 1:
+        raise UnsafeFile(f"{path!r} is a hard link, so it could be changed elsewhere; publish a copy of it")
+
+
+def read_below(directory: int, path: str, limit_bytes: int) -> bytes:
+    """Return the content of the plain file at `path`; raise UnsafeFile if it has more than `limit_bytes`."""
+    with open_below(directory, path) as file:
+        data = bytearray()
+        while chunk := file.read(min(CHUNK_BYTES, limit_bytes + 1 - len(data))):
+            data += chunk
+    if len(data) > limit_bytes:
+        raise UnsafeFile(f"{path!r} is larger than the limit of {limit_bytes} bytes")
+    return bytes(data)
+
+
+def copy_checked(directory: int, entry: FileEntry, target: Path | None) -> None:
+    """Read the file of `entry` below `directory` and write it to the new file `target` (None: read only).
+
+    Raises UnsafeFile if size or SHA-256 are not what the entry says; `target` is then half-written.
+    """
+    with open_below(directory, entry.path) as source:
+        _check_size(entry, os.fstat(source.fileno()).st_size)
+        if target is None:
+            digest = _copy(source, None, entry)
+        else:
+            with open(os.open(target, _NEW, 0o600), "wb", buffering=0) as copy:
+                digest = _copy(source, copy, entry)
+                os.fsync(copy.fileno())
+    if digest != entry.sha256:
+        raise UnsafeFile(f"{entry.path!r} is damaged: its SHA-256 is not the one in the manifest")
+
+
+def _copy(source: BinaryIO, copy: BinaryIO | None, entry: FileEntry) -> str:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(CHUNK_BYTES):
+        size += len(chunk)
+        if size > entry.size_bytes:
+            break
+        digest.update(chunk)
+        if copy:
+            _write_all(copy, chunk)
+    _check_size(entry, size)
+    return digest.hexdigest()
+
+
+def _check_size(entry: FileEntry, size: int) -> None:
+    if size != entry.size_bytes:
+        raise UnsafeFile(
+            f"{entry.path!r} does not have the {entry.size_bytes} bytes that the manifest says: "
+            "it is damaged or still being copied"
+        )
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def write_whole(path: Path, data: bytes, durable: bool = False) -> None:
+    """Replace `path` by `data` so that a reader sees the old or the new content, never a part.
+
+    `durable` waits until the disk has it. The file is readable by its owner alone.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        with open(os.open(temporary, _NEW, 0o600), "wb", buffering=0) as file:
+            _write_all(file, data)
+            if durable:
+                os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the disk has the directory's entries."""
+    with open_directory(path) as descriptor:
+        os.fsync(descriptor)
