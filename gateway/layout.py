@@ -33,3 +33,12 @@ class StateLayout:
     def slot(self, number: int) -> Path:
         """The directory of one slot."""
         return self.slots / str(number)
+
+    def counters(self, number: int) -> Path:
+        """Where slot `number` counts."""
+        return self.slot(number) / "counters"
+
+    @property
+    def control_beat(self) -> Path:
+        """The pulse of the control process."""
+        return self.root / "control.beat"

@@ -1,0 +1,50 @@
+"""uvicorn as all our processes run it: on a given socket, without its own signals, logs and lifespan."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to its process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install no handlers: what a signal means is decided by whoever runs the server."""
+        yield
+
+    def stop(self) -> None:
+        """Stop accepting and return from `serve` when everything in flight is answered or out of time."""
+        self.should_exit = True
+
+
+def server_config(app: ASGIApp, graceful_s: int) -> uvicorn.Config:
+    """Return the configuration of a server for `app` that waits `graceful_s` for what is in flight."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=graceful_s,
+        backlog=BACKLOG,
+    )
+
+
+def listener(descriptor: int | None, host: str, port: int) -> socket.socket:
+    """Return the inherited listening socket, or a new one on `host` and `port`; raises OSError if taken."""
+    if descriptor is not None:
+        return socket.socket(fileno=descriptor)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
