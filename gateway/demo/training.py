@@ -1,0 +1,114 @@
+"""The demo's two training problems: what is fitted, on which rows, and what is kept to judge it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from driftgate.gateway.demo import flights, tumours
+
+SEED = 2013
+FLIGHT_ROWS = 40_000
+FIRST_HELD_OUT_MONTH = 9
+TRAINING_TUMOURS = 400
+COMPLETE = ("hour", "month", "distance")
+INCOMPLETE = tuple(name for name in flights.FEATURES if name not in (*flights.STRINGS, *COMPLETE))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A training problem: rows to learn from, later rows to judge by, and an estimator per version."""
+
+    model: str
+    features: tuple[str, ...]
+    target: str
+    train: pd.DataFrame
+    held_out: pd.DataFrame
+    estimators: Mapping[int, Callable[[], Pipeline]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One fitted version, its probabilities of class 1 for the held-out rows, and their AUC."""
+
+    problem: Problem
+    version: int
+    estimator: Pipeline
+    scores: NDArray[np.float64]
+    auc: float
+
+
+def problems() -> tuple[Problem, ...]:
+    """Return both training problems, the tables read."""
+    return _flight_delay(), _tumour()
+
+
+def train(problem: Problem, version: int) -> Trained:
+    """Fit one version of a problem and judge it on the held-out rows."""
+    features = list(problem.features)
+    estimator = problem.estimators[version]().fit(problem.train[features], problem.train[problem.target])
+    scores = estimator.predict_proba(problem.held_out[features])[:, 1]
+    auc = float(roc_auc_score(problem.held_out[problem.target], scores))
+    return Trained(problem, version, estimator, scores, auc)
+
+
+def _flight_delay() -> Problem:
+    frame = flights.flight_frame(FLIGHT_ROWS, SEED)
+    before, later = flights.split_at_month(frame, FIRST_HELD_OUT_MONTH)
+    estimators = {1: _linear_flights, 2: _boosted_flights}
+    return Problem("flight_delay", flights.FEATURES, flights.TARGET, before, later, estimators)
+
+
+def _tumour() -> Problem:
+    frame = tumours.tumour_frame(SEED)
+    features = tuple(name for name in frame.columns if name != tumours.TARGET)
+    some, others = frame[:TRAINING_TUMOURS], frame[TRAINING_TUMOURS:]
+    return Problem(
+        "tumour", features, tumours.TARGET, some, others, {1: _linear_tumours, 2: _boosted_tumours}
+    )
+
+
+def _linear_flights() -> Pipeline:
+    return _flights(LogisticRegression(max_iter=300))
+
+
+def _boosted_flights() -> Pipeline:
+    return _flights(
+        HistGradientBoostingClassifier(
+            max_iter=60, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=200, random_state=SEED
+        )
+    )
+
+
+def _flights(classifier: ClassifierMixin) -> Pipeline:
+    strings = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="unknown"),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    )
+    incomplete = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    columns = ColumnTransformer(
+        [
+            ("strings", strings, list(flights.STRINGS)),
+            ("complete", StandardScaler(), list(COMPLETE)),
+            ("incomplete", incomplete, list(INCOMPLETE)),
+        ]
+    )
+    return make_pipeline(columns, classifier)
+
+
+def _linear_tumours() -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+
+
+def _boosted_tumours() -> Pipeline:
+    return make_pipeline(HistGradientBoostingClassifier(max_iter=60, random_state=SEED))
