@@ -1,0 +1,64 @@
+"""What a model's outputs mean, as far as its signature and its classes tell."""
+
+from collections.abc import Callable
+
+from driftgate.models.manifest import Label, Role, Task, TaskOutput
+from driftgate.models.signature import FLOATS, Signature, TensorSpec
+
+BINARY_THRESHOLD = 0.5
+
+
+def graph_task(signature: Signature, classes: tuple[Label, ...] | None) -> Task:
+    """Return the task that a graph alone gives: a ZipMap knows its classes; without one it is `other`."""
+    if classes is None:
+        return Task(outputs=tuple(TaskOutput(spec.name, "other") for spec in signature.outputs))
+    return classification(signature, classes)
+
+
+def classification(signature: Signature, classes: tuple[Label, ...], label_name: str | None = None) -> Task:
+    """Return the task of a classifier: [rows, classes] floats are probabilities, one label is the prediction.
+
+    Of two classes the second is the positive one, cut at 0.5, as scikit-learn's `predict` does.
+    """
+    binary = len(classes) == 2
+    return Task(
+        type="classification",
+        outputs=_roles(signature, lambda spec: _classifier_role(spec, len(classes))),
+        classes=classes,
+        positive_class=classes[1] if binary else None,
+        threshold=BINARY_THRESHOLD if binary else None,
+        label_name=label_name,
+    )
+
+
+def regression(signature: Signature, label_name: str | None = None) -> Task:
+    """Return the task of a regressor: its first output of numbers is the prediction."""
+    return Task(type="regression", outputs=_roles(signature, _regressor_role), label_name=label_name)
+
+
+def scoring(signature: Signature) -> Task:
+    """Return the task of what is neither (outlier detectors, clusterings): floats are scores."""
+    return Task(outputs=_roles(signature, lambda spec: "score" if spec.datatype in FLOATS else "prediction"))
+
+
+def _roles(signature: Signature, role_of: Callable[[TensorSpec], Role]) -> tuple[TaskOutput, ...]:
+    """Give each role but `other` once, to the first output that can have it."""
+    taken: set[Role] = set()
+    outputs = []
+    for spec in signature.outputs:
+        role = role_of(spec)
+        outputs.append(TaskOutput(spec.name, "other" if role in taken else role))
+        taken.add(role)
+    return tuple(outputs)
+
+
+def _classifier_role(spec: TensorSpec, classes: int) -> Role:
+    if spec.datatype not in FLOATS:
+        return "prediction" if spec.row_size == 1 else "other"
+    if spec.row_size == classes or spec.row_size == -1:
+        return "probabilities"
+    return "score" if spec.row_size == 1 else "other"
+
+
+def _regressor_role(spec: TensorSpec) -> Role:
+    return "prediction" if spec.datatype != "BYTES" else "other"

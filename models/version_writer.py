@@ -1,0 +1,169 @@
+"""A version directory appears whole or not at all: written under a hidden name, synced, then renamed.
+
+A published version never changes, and no two publishers get one number: the rename fails where the number is
+taken. A publisher that dies leaves only a hidden directory, which a later one clears away.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from driftgate.models.errors import InvalidManifest, VersionExists
+from driftgate.models.manifest import (
+    MANIFEST_FILE,
+    MAX_MANIFEST_BYTES,
+    FileEntry,
+    Manifest,
+    content_digest,
+    decode_manifest,
+    encode_manifest,
+)
+from driftgate.models.names import VERSION, parse_version
+
+TEMPORARY_PREFIX = ".tmp-"
+STALE_AFTER_S = 24 * 3600.0
+"""A publisher that works on one version for longer than this is taken for dead."""
+
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+
+
+@contextmanager
+def temporary_version(model_directory: Path) -> Iterator[Path]:
+    """Give a hidden directory beside the versions; whatever is still in it at the end is removed."""
+    temporary = _make_temporary(model_directory)
+    clear_stale(model_directory, time.time() - STALE_AFTER_S)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            model_directory.rmdir()  # a model whose first version was refused leaves nothing
+
+
+def place_version(
+    temporary: Path, manifest_of: Callable[[int], Manifest], version: int | None
+) -> tuple[Manifest, bool]:
+    """Make `temporary` the version `version`, or the next free number; return its manifest and whether it is new.
+
+    The same content under that number (or, without one, as the newest version) is left as it is. Raises
+    VersionExists where the number holds anything else.
+    """
+    model_directory = temporary.parent
+    _sync_tree(temporary)
+    while True:
+        newest = max(numbers(model_directory), default=0)
+        number = parse_version(str(version or newest + 1))
+        manifest = manifest_of(number)
+        same = _same_content(model_directory / str(version or newest), manifest)
+        if same is not None:
+            return same, False
+        if version in numbers(model_directory):
+            raise VersionExists(_taken(manifest))
+        _write_synced(temporary / MANIFEST_FILE, encode_manifest(manifest))
+        _sync(temporary)
+        if _renamed(temporary, model_directory / str(number)):
+            _sync(model_directory)
+            return manifest, True
+
+
+def write_new(path: Path, data: bytes, temporary: Path) -> None:
+    """Create `path` with `data` whole, unless it exists; `temporary` is a directory on the same file system."""
+    draft = temporary / path.name
+    _write_synced(draft, data)
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+
+
+def numbers(model_directory: Path) -> frozenset[int]:
+    """Return every version number that is taken, by whatever is there."""
+    return frozenset(int(name) for name in os.listdir(model_directory) if VERSION.fullmatch(name))
+
+
+def file_entries(directory: Path) -> tuple[FileEntry, ...]:
+    """Return path, size and SHA-256 of every file below `directory` but the manifest, by path."""
+    found = (path for path in directory.rglob("*") if path.is_file() and path != directory / MANIFEST_FILE)
+    return tuple(sorted((_entry(path, directory) for path in found), key=lambda entry: entry.path))
+
+
+def clear_stale(model_directory: Path, before: float) -> None:
+    """Remove hidden directories that no publisher has touched since `before` (seconds since 1970)."""
+    for path in model_directory.glob(f"{TEMPORARY_PREFIX}*"):
+        try:
+            if path.stat().st_mtime < before:
+                shutil.rmtree(path, ignore_errors=True)
+        except FileNotFoundError:
+            continue  # its publisher finished meanwhile
+
+
+def _make_temporary(model_directory: Path) -> Path:
+    while True:
+        model_directory.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=model_directory))
+        except FileNotFoundError:
+            continue  # a publisher whose version was refused has just removed the empty directory
+        temporary.chmod(0o755)
+        return temporary
+
+
+def _same_content(directory: Path, manifest: Manifest) -> Manifest | None:
+    """Return the manifest of `directory` if it is complete, undamaged and of the same content."""
+    try:
+        with (directory / MANIFEST_FILE).open("rb") as file:
+            existing = decode_manifest(file.read(MAX_MANIFEST_BYTES))
+        if content_digest(existing) != content_digest(manifest):
+            return None
+        return existing if set(existing.files) <= set(file_entries(directory)) else None
+    except (OSError, InvalidManifest):
+        return None
+
+
+def _taken(manifest: Manifest) -> str:
+    return (
+        f"{manifest.name} version {manifest.version} already exists with other content, and a published version "
+        "never changes; leave the version out to publish under the next number"
+    )
+
+
+def _renamed(temporary: Path, target: Path) -> bool:
+    """Rename without replacing; False where another publisher took the number first."""
+    try:
+        temporary.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
+def _entry(path: Path, directory: Path) -> FileEntry:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(path.relative_to(directory).as_posix(), path.stat().st_size, sha256)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_tree(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
