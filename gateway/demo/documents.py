@@ -1,5 +1,7 @@
 """Request bodies out of rows, and scores out of answers: what the demo's client says and understands."""
 
+import json
+import shlex
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -57,3 +59,10 @@ def scored(answer: Any, protocol: Protocol, probabilities: str) -> Scored:
 
 def _tensor(spec: dict[str, Any], shape: list[int], data: list[Any]) -> dict[str, Any]:
     return {"name": spec["name"], "shape": shape, "datatype": spec["datatype"], "data": data}
+
+
+def curl_of(url: str, model: str, row: Row) -> str:
+    """Return a command line, ready to be pasted, that asks for a prediction of one row."""
+    return (
+        f"curl -s {url}/v2/models/{model}/predict -d {shlex.quote(json.dumps(body_of('predict', row, {})))}"
+    )
