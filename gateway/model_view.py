@@ -1,0 +1,147 @@
+"""What the codecs need to know about one model version, worked out once when it is loaded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftgate.models.columns import RowReader
+from driftgate.models.elements import Elements
+from driftgate.models.manifest import Label, Manifest
+from driftgate.models.signature import DATATYPES, FLOATS, Signature, TensorSpec
+
+Decode = Callable[[Any], list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ParseLimits:
+    """What one request may ask for: rows, and bytes of its body once decompressed."""
+
+    max_rows: int = 100_000
+    max_body_bytes: int = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class InputView:
+    """One input: its spec, its elements, and the typed decoder of a flat JSON list of them.
+
+    `tail` is the shape of a row where that is fixed, else None; `size_bytes` is 0 for BYTES.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    batched: bool
+    tail: tuple[int, ...] | None
+    row_size: int
+    dtype: np.dtype[Any]
+    size_bytes: int
+    elements: Elements
+    decode: Decode
+
+    @classmethod
+    def of(cls, spec: TensorSpec, elements: Elements) -> "InputView":
+        """Return the view of the input `spec`."""
+        tail = spec.shape[1:] if spec.batched and spec.row_size >= 0 else None
+        row = DATATYPES[spec.datatype]
+        return cls(
+            name=spec.name,
+            datatype=spec.datatype,
+            shape=spec.shape,
+            batched=spec.batched,
+            tail=tail,
+            row_size=spec.row_size,
+            dtype=row.dtype,
+            size_bytes=row.size_bytes,
+            elements=elements,
+            decode=_decoder_of(spec.datatype),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutputView:
+    """One output: its spec, the text that its JSON begins with, and labels where it is probabilities."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    batched: bool
+    head: str
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: TensorSpec, labels: tuple[str, ...]) -> "OutputView":
+        """Return the view of the output `spec`."""
+        head = f'{{"name":{_json(spec.name)},"datatype":"{spec.datatype}","shape":'
+        return cls(spec.name, spec.datatype, spec.shape, spec.batched, head, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model version as the codecs see it. `head` is the part of a JSON answer that names it.
+
+    `batched` says that every input and output counts rows in its first dimension; `independent_rows` that
+    rows of several requests may be computed together.
+    """
+
+    name: str
+    version: int
+    signature: Signature
+    batched: bool
+    independent_rows: bool
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    inputs: dict[str, InputView]
+    outputs: dict[str, OutputView]
+    rows: RowReader
+    head: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "ModelView":
+        """Return the view of the version that `manifest` describes."""
+        signature = manifest.signature
+        reader = RowReader.of(manifest)
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            signature=signature,
+            batched=signature.batched,
+            independent_rows=manifest.independent_rows,
+            input_names=tuple(spec.name for spec in signature.inputs),
+            output_names=tuple(spec.name for spec in signature.outputs),
+            inputs={
+                spec.name: InputView.of(spec, Elements.of(spec, manifest.columns))
+                for spec in signature.inputs
+            },
+            outputs={spec.name: OutputView.of(spec, _labels(manifest, spec)) for spec in signature.outputs},
+            rows=reader,
+            head=f'"model_name":{_json(manifest.name)},"model_version":"{manifest.version}"',
+        )
+
+
+def _labels(manifest: Manifest, spec: TensorSpec) -> tuple[str, ...]:
+    task = manifest.task
+    probabilities = {output.name for output in task.outputs if output.role == "probabilities"}
+    if spec.name not in probabilities or task.classes is None:
+        return ()
+    return tuple(map(_label_text, task.classes))
+
+
+def _label_text(label: Label) -> str:
+    return label if isinstance(label, str) else _json(label)
+
+
+def _json(value: Label) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decoder_of(datatype: str) -> Decode:
+    if datatype in FLOATS:
+        return msgspec.json.Decoder(list[float | None]).decode
+    if datatype == "BOOL":
+        return msgspec.json.Decoder(list[bool | int | None]).decode
+    if datatype == "BYTES":
+        return msgspec.json.Decoder(list[str | None]).decode
+    return msgspec.json.Decoder(list[int | None]).decode
