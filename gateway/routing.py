@@ -62,9 +62,12 @@ class ModelRoute(Generic[V]):
         ]
         self._starts = list(accumulate((arm.weight_ppm for arm in arms), initial=0))[1:-1]
         self._total = sum(arm.weight_ppm for arm in arms)
-        self.stable: Target[V] | None = (
-            max(self._targets, key=lambda target: target.propensity or 0) if self._targets else None
-        )
+        self.entry: Target[V] | None = max(self._targets, key=_weight, default=None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Version numbers and labels that a path may name."""
+        return tuple(self._by_version)
 
     def _labels(self, split: TrafficSplit) -> dict[str, int]:
         labels = {"latest": self.versions[-1]} if self.versions else {}
@@ -96,9 +99,9 @@ class ModelRoute(Generic[V]):
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RoutingTable(Generic[V]):
-    """All routes of one generation. `known` also names models that exist and have nothing loaded."""
+    """All routes of one generation."""
 
     generation: int
     routes: Mapping[str, ModelRoute[V]]
@@ -111,6 +114,10 @@ class RoutingTable(Generic[V]):
         if not found.versions:
             raise NotServable(f"model '{model}' has no version that is ready; see /api/models/{model}")
         return found
+
+
+def _weight(target: Target[V]) -> float:
+    return target.propensity or 0.0
 
 
 def served_by(version: int, arm: str, generation: int) -> bytes:

@@ -1,0 +1,42 @@
+"""Sending an answer over raw ASGI, and turning an error into one."""
+
+from typing import NamedTuple
+
+import msgspec
+from starlette.types import Send
+
+from driftgate.gateway.errors import Overloaded, status_of
+
+Header = tuple[bytes, bytes]
+
+JSON: Header = (b"content-type", b"application/json")
+BINARY: Header = (b"content-type", b"application/octet-stream")
+CLOSE: Header = (b"connection", b"close")
+
+
+class ErrorAnswer(NamedTuple):
+    """Status, headers and body of a refused request."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+
+async def send_answer(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    """Send a whole answer; `headers` gets the content length added."""
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_answer(error: Exception) -> ErrorAnswer:
+    """Return the answer for an error: its own text where that is meant for clients, else a fixed one."""
+    status = status_of(error)
+    text = str(error) if status != 500 else "internal error; the server's log has the details"
+    headers = [JSON]
+    if isinstance(error, Overloaded):
+        headers += [
+            (b"retry-after", b"%d" % error.retry_after_s),
+            (b"x-shed-reason", error.reason.encode()),
+        ]
+    return ErrorAnswer(status, headers, msgspec.json.encode({"error": text}))
