@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
-from typer.models import OptionInfo
 
 from driftgate.gateway.demo.children import interrupt_on_termination, last_lines
 from driftgate.gateway.demo.documents import curl_of
@@ -30,7 +29,7 @@ class Style:
     progress: Console
 
 
-def _for(what: str) -> OptionInfo:
+def _for(what: str) -> Any:
     return typer.Option(min=1, max=65535, help=f"Port for {what}; without it the default, or a free one.")
 
 
