@@ -89,42 +89,59 @@ def read_below(directory: int, path: str, limit_bytes: int) -> bytes:
     return bytes(data)
 
 
-def copy_checked(directory: int, entry: FileEntry, target: Path | None) -> None:
-    """Read the file of `entry` below `directory` and write it to the new file `target` (None: read only).
+def read_checked(directory: int, entry: FileEntry) -> bytes:
+    """Return the content of the file of `entry`; raise UnsafeFile unless it is what the entry says."""
+    try:
+        data = read_below(directory, entry.path, entry.size_bytes)
+    except FileNotFoundError as error:
+        raise UnsafeFile(f"{entry.path!r} is missing, though the manifest lists it") from error
+    _check(entry, FileEntry(entry.path, len(data), hashlib.sha256(data).hexdigest()))
+    return data
 
-    Raises UnsafeFile if size or SHA-256 are not what the entry says; `target` is then half-written.
+
+def copy_below(directory: int, path: str, target: Path | None, limit_bytes: int) -> FileEntry:
+    """Copy the plain file at `path` to the new file `target` (None: read only); return what was read.
+
+    Raises UnsafeFile beyond `limit_bytes`; `target` is then half-written.
     """
-    with open_below(directory, entry.path) as source:
-        _check_size(entry, os.fstat(source.fileno()).st_size)
+    with open_below(directory, path) as source:
         if target is None:
-            digest = _copy(source, None, entry)
-        else:
-            with open(os.open(target, _NEW, 0o600), "wb", buffering=0) as copy:
-                digest = _copy(source, copy, entry)
-                os.fsync(copy.fileno())
-    if digest != entry.sha256:
+            return _copy(source, None, path, limit_bytes)
+        with open(os.open(target, _NEW, 0o600), "wb", buffering=0) as copy:
+            entry = _copy(source, copy, path, limit_bytes)
+            os.fsync(copy.fileno())
+            return entry
+
+
+def copy_checked(directory: int, entry: FileEntry, target: Path | None) -> None:
+    """Copy as `copy_below` does; raise UnsafeFile unless the file is what `entry` says."""
+    try:
+        found = copy_below(directory, entry.path, target, entry.size_bytes)
+    except FileNotFoundError as error:
+        raise UnsafeFile(f"{entry.path!r} is missing, though the manifest lists it") from error
+    _check(entry, found)
+
+
+def _check(entry: FileEntry, found: FileEntry) -> None:
+    if found.size_bytes != entry.size_bytes:
+        raise UnsafeFile(
+            f"{entry.path!r} has {found.size_bytes} bytes where the manifest says {entry.size_bytes}: "
+            "it is damaged or still being copied"
+        )
+    if found.sha256 != entry.sha256:
         raise UnsafeFile(f"{entry.path!r} is damaged: its SHA-256 is not the one in the manifest")
 
 
-def _copy(source: BinaryIO, copy: BinaryIO | None, entry: FileEntry) -> str:
+def _copy(source: BinaryIO, copy: BinaryIO | None, path: str, limit_bytes: int) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(CHUNK_BYTES):
         size += len(chunk)
-        if size > entry.size_bytes:
-            break
+        if size > limit_bytes:
+            raise UnsafeFile(f"{path!r} has more than the {limit_bytes} bytes that it may have")
         digest.update(chunk)
         if copy:
             _write_all(copy, chunk)
-    _check_size(entry, size)
-    return digest.hexdigest()
-
-
-def _check_size(entry: FileEntry, size: int) -> None:
-    if size != entry.size_bytes:
-        raise UnsafeFile(
-            f"{entry.path!r} does not have the {entry.size_bytes} bytes that the manifest says: "
-            "it is damaged or still being copied"
-        )
+    return FileEntry(path, size, digest.hexdigest())
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -24,9 +24,9 @@ class RegistryModel:
     """One model directory: its readable versions, its settings, and why the rest is not readable.
 
     `problems` maps a version number (0: the model itself or its settings) to a reason for people. `settings`
-    is None where model.toml is broken: whoever decides then keeps the last good ones. `readable` is False where
-    the directory itself could not be read: then nothing can be told of its versions, and none is gone. A version
-    that is neither in `versions` nor in `problems` is gone.
+    is None where model.toml is broken: whoever decides then keeps the last good ones. `readable` is False
+    where the directory itself could not be read: then nothing can be told of its versions, and none is gone.
+    A version that is neither in `versions` nor in `problems` is gone.
     """
 
     name: str

@@ -1,0 +1,104 @@
+"""The child of a probation: limits itself, loads a version, prints what it found as one line of JSON.
+
+Started as `python -m driftgate.models.probation_child PARENT MEMORY CPU THREADS [--describe] DIRECTORY`.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from driftgate.models.errors import ModelError, RunError
+from driftgate.models.golden import run_golden, synthetic_rows
+from driftgate.models.loaded import try_version
+from driftgate.models.manifest import MODEL_FILE
+from driftgate.models.probation import BareFacts, ProbationReport
+from driftgate.models.runtime import Session
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the child was told to do, and within which limits."""
+
+    parent_pid: int
+    memory_bytes: int
+    cpu_s: float
+    threads: int
+    directory: Path
+    describe: bool = False
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the command line says and print the answer."""
+    parent, memory, cpu, threads, *rest = arguments
+    order = Order(int(parent), int(memory), float(cpu), int(threads), Path(rest[-1]), "--describe" in rest)
+    limit_self(order)
+    try:
+        answer: msgspec.Struct = _describe(order) if order.describe else _report(order)
+    except ModelError as error:
+        answer = ProbationReport(ok=False, reason=str(error))
+    except MemoryError:
+        answer = ProbationReport(ok=False, reason="the model needs more memory than it may have")
+    except Exception as error:  # the edge of this process; its parent only reads what it prints
+        answer = ProbationReport(ok=False, reason=f"loading it failed unexpectedly ({type(error).__name__})")
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    sys.stdout.flush()
+    os._exit(0)  # nothing is left to do, and a session that is torn down late may still crash
+
+
+def limit_self(order: Order) -> None:
+    """Die with the parent; take no more memory and CPU time than the order allows beyond what is used now."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != order.parent_pid:
+        os._exit(1)
+    mapped = _pages(0) * resource.getpagesize()
+    _limit(resource.RLIMIT_AS, mapped + order.memory_bytes)
+    _limit(resource.RLIMIT_CPU, int(time.process_time() + order.cpu_s) + 1)
+    _limit(resource.RLIMIT_CORE, 0)
+
+
+def _limit(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(what, (value, hard))
+
+
+def _report(order: Order) -> ProbationReport:
+    before = _pages(1)
+    start = time.perf_counter()
+    trial = try_version(order.directory, order.threads)
+    return ProbationReport(
+        ok=True,
+        load_s=time.perf_counter() - start,
+        latency_s=dict(trial.latency_s),
+        rss_bytes=max(0, _pages(1) - before) * resource.getpagesize(),
+        golden_difference=trial.golden_difference,
+    )
+
+
+def _describe(order: Order) -> BareFacts:
+    session = Session((order.directory / MODEL_FILE).read_bytes(), order.threads, beside=order.directory)
+    try:
+        independent = run_golden(session, synthetic_rows(session.signature)).independent_rows
+    except RunError:
+        independent = session.signature.batched
+    return BareFacts(session.signature, independent)
+
+
+def _pages(field: int) -> int:
+    """Return a field of /proc/self/statm: 0 is what is mapped, 1 what is resident."""
+    return int(Path("/proc/self/statm").read_text().split()[field])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
