@@ -1,0 +1,220 @@
+"""Turns: what is computed together, what is not, and that nobody pays for a neighbour."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from driftgate.gateway.beat import Beat, read_beat
+from driftgate.gateway.counters import BATCH_CELLS, EXECUTIONS, ROWS, CounterFile
+from driftgate.gateway.errors import DeadlineExceeded
+from driftgate.gateway.inference import Array, InferenceRequest
+from driftgate.gateway.served import ServedVersion
+from driftgate.gateway.turn import Turns
+from driftgate.models.errors import RunError
+from driftgate.models.loaded import LoadedVersion, Trial
+from driftgate.models.manifest import FileEntry, Manifest, Provenance
+from driftgate.models.runtime import Session
+from driftgate.models.signature import Signature, TensorSpec
+
+SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),))
+
+
+class Doubler:
+    """The in-memory twin of a session: doubles its rows, refuses negative ones, notes its calls."""
+
+    def __init__(self, takes_s: float = 0.0) -> None:
+        self.signature = SIGNATURE
+        self.calls: list[int] = []
+        self.takes_s = takes_s
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
+        """Return twice the input."""
+        rows = feeds["x"]
+        self.calls.append(len(rows))
+        end = time.perf_counter() + self.takes_s
+        while time.perf_counter() < end:
+            time.sleep(0.0005)
+        if (rows < 0).any():
+            raise RunError("negative rows")
+        return [rows * 2]
+
+
+def serve(
+    path: Path, session: Doubler, seconds_per_row: float = 1e-6, independent: bool = True
+) -> ServedVersion:
+    """A served version around the twin, predicted to take so long per row."""
+    manifest = Manifest(
+        format=1,
+        name="m",
+        version=1,
+        signature=SIGNATURE,
+        files=(FileEntry("model.onnx", 1, ""),),
+        columns=(),
+        provenance=Provenance("", ""),
+        independent_rows=independent,
+    )
+    trial = Trial(manifest, "0" * 64, cast(Session, session), {1: seconds_per_row}, 0.0)
+    return ServedVersion(LoadedVersion(trial), CounterFile(path / "counters").of("m", "1"))
+
+
+def request(*values: float) -> InferenceRequest:
+    """A request with one row per value."""
+    return InferenceRequest({"x": np.array([[value, value] for value in values], "<f4")}, len(values))
+
+
+def in_loop(path: Path, in_flight: int, work: Callable[[Turns], Awaitable[list[object]]]) -> list[object]:
+    """Run `work` on a loop of its own, with so many requests in flight."""
+
+    async def main() -> list[object]:
+        beat = Beat.create(path / "beat", "boot", 1, 1)
+        turns = Turns(asyncio.get_running_loop(), beat, lambda: in_flight)
+        return await work(turns)
+
+    return asyncio.run(main())
+
+
+def soon_ns(seconds: float = 10.0) -> int:
+    """A deadline from now."""
+    return time.perf_counter_ns() + int(seconds * 1e9)
+
+
+def together(
+    served: ServedVersion, *requests: InferenceRequest
+) -> Callable[[Turns], Awaitable[list[object]]]:
+    """Work that infers all requests at once and gives outputs or errors."""
+
+    async def work(turns: Turns) -> list[object]:
+        waits = [turns.infer(served, item, soon_ns()) for item in requests]
+        return list(await asyncio.gather(*waits, return_exceptions=True))
+
+    return work
+
+
+def first(result: object) -> list[list[float]]:
+    """The first output as lists."""
+    assert isinstance(result, list)
+    array: Array = result[0]
+    return cast(list[list[float]], array.tolist())
+
+
+def test_requests_of_one_turn_share_a_call(tmp_path: Path) -> None:
+    """Requests that are ready together are computed in one call, each getting its own rows."""
+    session = Doubler()
+    served = serve(tmp_path, session)
+    results = in_loop(tmp_path, 3, together(served, request(1), request(2, 3), request(4)))
+    assert [first(result) for result in results] == [[[2, 2]], [[4, 4], [6, 6]], [[8, 8]]]
+    assert session.calls == [4]
+    assert served.counters.cells[EXECUTIONS] == 1
+    assert served.counters.cells[ROWS] == 4
+    assert served.counters.cells[BATCH_CELLS + 2] == 1
+
+
+def test_a_bad_request_fails_alone(tmp_path: Path) -> None:
+    """A request that the model refuses gets the error; its neighbours get their answers."""
+    served = serve(tmp_path, Doubler())
+    good, bad, other = in_loop(tmp_path, 3, together(served, request(1), request(-1), request(2)))
+    assert isinstance(bad, RunError)
+    assert (first(good), first(other)) == ([[2, 2]], [[4, 4]])
+
+
+def test_dependent_rows_are_never_mixed(tmp_path: Path) -> None:
+    """A model whose rows depend on each other gets each request in a call of its own."""
+    session = Doubler()
+    in_loop(tmp_path, 2, together(serve(tmp_path, session, independent=False), request(1), request(2, 3)))
+    assert session.calls == [1, 2]
+
+
+def test_a_lone_request_runs_before_the_turn_ends(tmp_path: Path) -> None:
+    """With nobody else in flight the model has run by the time the request first waits."""
+    session = Doubler()
+    served = serve(tmp_path, session)
+
+    async def work(turns: Turns) -> list[object]:
+        waiting = turns.infer(served, request(1), soon_ns())
+        with pytest.raises(StopIteration):
+            waiting.send(None)
+        return []
+
+    in_loop(tmp_path, 1, work)
+    assert session.calls == [1]
+
+
+def test_a_large_request_lets_small_ones_through(tmp_path: Path) -> None:
+    """A request beyond the rows of a call is cut, and a small one that came later is answered before it."""
+    session = Doubler(takes_s=0.002)
+    served = serve(tmp_path, session, seconds_per_row=0.001)
+    finished: list[str] = []
+
+    async def work(turns: Turns) -> list[object]:
+        async def one(name: str, item: InferenceRequest) -> None:
+            outputs = await turns.infer(served, item, soon_ns())
+            assert len(outputs[0]) == item.rows
+            finished.append(name)
+
+        large = asyncio.create_task(one("large", request(*range(200))))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(large, one("small", request(7)))
+        return []
+
+    in_loop(tmp_path, 2, work)
+    assert finished == ["small", "large"]
+    assert max(session.calls) <= served.rows_per_call < 200
+
+
+def test_expired_requests_are_not_computed(tmp_path: Path) -> None:
+    """A request whose deadline has passed gets DeadlineExceeded and its rows never reach the model."""
+    session = Doubler()
+    served = serve(tmp_path, session)
+
+    async def work(turns: Turns) -> list[object]:
+        late = turns.infer(served, request(1, 1), time.perf_counter_ns() - 1)
+        return list(
+            await asyncio.gather(late, turns.infer(served, request(2), soon_ns()), return_exceptions=True)
+        )
+
+    late, good = in_loop(tmp_path, 2, work)
+    assert isinstance(late, DeadlineExceeded)
+    assert first(good) == [[4, 4]]
+    assert session.calls == [1]
+
+
+def test_waiting_behind_a_slow_call_ends_at_the_deadline(tmp_path: Path) -> None:
+    """A request that waits for a busy lane is told when its deadline passes, and is not computed."""
+    session = Doubler(takes_s=0.2)
+    served = serve(tmp_path, session, seconds_per_row=0.1)
+
+    async def work(turns: Turns) -> list[object]:
+        slow = asyncio.create_task(turns.infer(served, request(1), soon_ns()))
+        await asyncio.sleep(0.02)
+        began = time.perf_counter()
+        with pytest.raises(DeadlineExceeded):
+            await turns.infer(served, request(2), soon_ns(0.02))
+        assert time.perf_counter() - began < 0.15
+        return [await slow]
+
+    (result,) = in_loop(tmp_path, 2, work)
+    assert first(result) == [[2, 2]]
+    assert session.calls == [1]
+
+
+def test_the_beat_names_what_runs(tmp_path: Path) -> None:
+    """While a call runs, the beat names the version, so that a crash can be laid at its door."""
+    served = serve(tmp_path, Doubler(takes_s=0.1), seconds_per_row=0.1)
+
+    async def work(turns: Turns) -> list[object]:
+        call = asyncio.create_task(turns.infer(served, request(1), soon_ns()))
+        await asyncio.sleep(0.03)
+        during = read_beat(tmp_path / "beat")
+        await call
+        after = read_beat(tmp_path / "beat")
+        return [during, after]
+
+    during, after = in_loop(tmp_path, 2, work)
+    assert [run.version for run in during.runs] == ["m/1"]  # type: ignore[attr-defined]
+    assert after.runs == ()  # type: ignore[attr-defined]
