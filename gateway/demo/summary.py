@@ -81,12 +81,13 @@ def in_words(model: str, row: Row, score: float, label: int) -> str:
 
 def _version(answers: Sequence[Answer], held_out: HeldOut) -> VersionSummary:
     mine = [a for a in answers if a.model == held_out.model and a.version == held_out.version]
+    differences = [abs(a.score - held_out.scores[a.row]) for a in mine]
     return VersionSummary(
         version=held_out.version,
         answers=len(mine),
         auc=round(held_out.auc, 3),
         held_out_rows=held_out.held_out_rows,
-        largest_difference=max((abs(a.score - held_out.scores[a.row]) for a in mine), default=0.0),
+        largest_difference=float(np.max(differences, initial=0.0)),  # NaN stays NaN
     )
 
 
