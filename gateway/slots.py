@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.gateway.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.beat import BeatReading, BeatState, mark_dead, read_beat
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.status import SlotStatus
 
@@ -118,6 +118,18 @@ def live_slots(layout: StateLayout, now_ns: int, stale_after_s: float) -> list[L
         ):
             found.append(LiveSlot(status, beat))
     return found
+
+
+def bury_dead_slots(layout: StateLayout) -> None:
+    """Mark the beats of slots that nobody holds as dead, however their processes ended."""
+    for number in slot_numbers(layout):
+        descriptor = take_lock(layout.slot(number) / "lease")
+        if descriptor is None:
+            continue
+        beat = read_beat(beat_path(layout, number))
+        if beat is not None:
+            mark_dead(beat_path(layout, number), beat.boot)
+        os.close(descriptor)
 
 
 def _status_path(layout: StateLayout, number: int) -> Path:

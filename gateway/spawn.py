@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -20,6 +21,8 @@ from driftgate.gateway.settings import Settings
 
 STACK_SIGNAL = signal.SIGUSR1
 """Makes a child write the stacks of its threads to its stack file."""
+STACK_FILE = "stack.txt"
+MAX_STACK_BYTES = 2**20
 
 _PR_SET_PDEATHSIG = 1
 
@@ -68,12 +71,16 @@ def spawn(module: str, arguments: ChildArguments) -> subprocess.Popen[bytes]:
     Must be called from the main thread: the kernel ties the child's life to the thread that started it.
     """
     return subprocess.Popen(
-        # -P: nothing in the current directory may stand in for a module of ours.
-        [sys.executable, "-P", "-m", module, *command_line(arguments)],
+        _command(module, arguments),
         stdin=subprocess.DEVNULL,
         pass_fds=() if arguments.listen_fd is None else (arguments.listen_fd,),
         process_group=0,
     )
+
+
+def become(module: str, arguments: ChildArguments) -> NoReturn:
+    """Run `module` in place of this program, in the same process and with nothing of what was imported."""
+    os.execv(sys.executable, _command(module, arguments))  # noqa: S606 - a fixed program, no shell
 
 
 def die_with_parent(parent_pid: int | None) -> None:
@@ -90,6 +97,16 @@ def die_with_parent(parent_pid: int | None) -> None:
 
 
 def dump_stacks_on_signal(path: Path) -> None:
-    """Make STACK_SIGNAL write the stacks of all threads to `path`, even while the loop is blocked."""
-    # faulthandler keeps the file open for as long as the process lives
-    faulthandler.register(STACK_SIGNAL, file=open(path, "w"), all_threads=True)  # noqa: SIM115
+    """Make STACK_SIGNAL append the stacks of all threads to `path`, even while the loop is blocked.
+
+    What earlier processes wrote is kept, up to MAX_STACK_BYTES: it tells why they were killed.
+    """
+    file = open(path, "a")  # noqa: SIM115 - faulthandler keeps it open for as long as the process lives
+    if file.tell() > MAX_STACK_BYTES:
+        file.truncate(0)
+    faulthandler.register(STACK_SIGNAL, file=file, all_threads=True)
+
+
+def _command(module: str, arguments: ChildArguments) -> list[str]:
+    # -P: nothing in the current directory may stand in for a module of ours.
+    return [sys.executable, "-P", "-m", module, *command_line(arguments)]

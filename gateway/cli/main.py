@@ -1,0 +1,89 @@
+"""The command `driftgate`: a table of verbs, each in a module of its own, imported only when called."""
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from driftgate import __version__
+from driftgate.gateway.errors import GatewayError
+from driftgate.gateway.listeners import CannotStart
+from driftgate.gateway.settings import InvalidConfiguration
+from driftgate.models.errors import ModelError
+
+FAILED = 1
+
+# verb, what --help says of it, the extra that brings its packages
+VERBS = (
+    ("serve", "Serve the models of a registry, or one ONNX file.", "server"),
+    ("publish", "Put a model version into a registry.", "publish"),
+    ("check", "Check a version as the server would before loading it.", "publish"),
+    ("models", "Show the models of a running gateway and change what they serve.", "server"),
+    ("demo", "Train, serve and swap two real models on this machine.", "demo"),
+    ("worker", "Run one worker on its own, in a container for example.", "server"),
+    ("control", "Run the control plane on its own, in a container for example.", "server"),
+)
+EXTRA_OF = {verb: extra for verb, _, extra in VERBS}
+
+
+class VerbGroup(TyperGroup):
+    """Knows every verb by its line in the table and imports a verb's module only to run it."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {verb: TyperCommand(name=verb, help=line) for verb, line, _ in VERBS}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the verb in the table, then its command in its module."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found and load_verb(str(name)), rest
+
+
+def load_verb(verb: str) -> Any:
+    """Import the module of `verb` and return its command; raise CannotStart if its packages are missing."""
+    try:
+        module = import_module(f"driftgate.gateway.cli.{verb}")
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("driftgate"):
+            raise
+        raise CannotStart(
+            f"`driftgate {verb}` needs the package {error.name}: pip install 'driftgate[{EXTRA_OF[verb]}]'"
+        ) from error
+    command = typer.main.get_command(module.app)
+    command.name = verb
+    return command
+
+
+app = typer.Typer(cls=VerbGroup, no_args_is_help=True, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"driftgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def driftgate(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave."),
+    ] = False,
+) -> None:
+    """Online model-serving gateway with built-in monitoring."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 refused or failed with a reason, 2 wrong usage."""
+    command = typer.main.get_command(app)
+    try:
+        command(prog_name="driftgate")
+    except (ModelError, GatewayError, InvalidConfiguration, CannotStart) as error:
+        typer.echo(f"driftgate: {error}", err=True)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

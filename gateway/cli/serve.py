@@ -1,0 +1,119 @@
+"""`driftgate serve`: the whole gateway on this machine."""
+
+import os
+import re
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from driftgate import __version__
+from driftgate.gateway.listeners import CannotStart, Ports
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.settings import Settings, load_settings
+from driftgate.gateway.slots import PRIVATE
+from driftgate.gateway.supervisor import Supervisor
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def serve(  # noqa: PLR0913 - each is one option of the command
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL.onnx", help="Serve this one file.", show_default=False)
+    ] = None,
+    registry: Annotated[str | None, typer.Option(help="Directory of published versions. [registry]")] = None,
+    state: Annotated[str | None, typer.Option(help="Directory for this gateway's own files. [state]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address for predictions. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port for predictions; 0 takes any. [8000]")] = None,
+    admin_host: Annotated[str | None, typer.Option(help="Address of the admin API. [127.0.0.1]")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Port of the admin API. [8090]")] = None,
+    metrics_host: Annotated[
+        str | None, typer.Option(help="Address for metrics and probes. [127.0.0.1]")
+    ] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Port for metrics and probes. [8002]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes. [one per available core]")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file. [driftgate.toml, if there is one]")
+    ] = None,
+    allow_bare: Annotated[
+        bool | None, typer.Option("--allow-bare", help="Serve NAME/1/model.onnx without a manifest too.")
+    ] = None,
+) -> None:
+    """Serve the models of a registry, or one ONNX file, until Ctrl-C or SIGTERM."""
+    if model is not None and registry is not None:
+        raise typer.BadParameter("give either MODEL.onnx or --registry")
+    server = {
+        "registry": registry,
+        "state": state,
+        "host": host,
+        "port": port,
+        "admin_host": admin_host,
+        "admin_port": admin_port,
+        "metrics_host": metrics_host,
+        "metrics_port": metrics_port,
+        "workers": workers,
+        "allow_bare": allow_bare,
+    }
+    settings = load_settings(config, os.environ, {"server": server})
+    if find_spec("uvicorn") is None:
+        raise CannotStart("serving needs more packages: pip install 'driftgate[server]'")
+    logger = Logger("supervisor", settings.models.log_format)
+    settings = _with_registry(settings, model, logger)
+    logger.info("starting", version=__version__, pid=os.getpid(), **_flat(settings))
+    sys.exit(Supervisor(settings, logger, _announce).run())
+
+
+def _with_registry(settings: Settings, model: Path | None, logger: Logger) -> Settings:
+    """Make sure that there is a registry: a private one with `model`, else the one of the settings."""
+    if model is not None:
+        registry = Path(settings.server.state).absolute() / "registry"
+        _publish(model, registry)
+    else:
+        registry = Path(settings.server.registry).absolute()
+        _make_registry(registry, logger)
+    server = msgspec.structs.replace(settings.server, registry=str(registry))
+    return msgspec.structs.replace(settings, server=server)
+
+
+def _publish(model: Path, registry: Path) -> None:
+    registry.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.stem).lstrip("._-") or "model"
+    # Publishing needs packages that a server image may lack, and only this case needs publishing.
+    import_module("driftgate.models.publish_onnx").publish_file(model, name=name, registry=registry)
+
+
+def _make_registry(registry: Path, logger: Logger) -> None:
+    if registry.exists():
+        return
+    try:
+        registry.mkdir(parents=True)
+    except OSError as error:
+        raise CannotStart(
+            f"the registry {registry} is missing and cannot be made ({error.strerror}): "
+            "choose another with --registry"
+        ) from error
+    logger.warning(
+        "made an empty registry",
+        registry=str(registry),
+        next=f"driftgate publish MODEL.onnx --name NAME --registry {registry}",
+    )
+
+
+def _flat(settings: Settings) -> dict[str, str | int | float | bool | None]:
+    sections: dict[str, dict[str, str | int | float | bool | None]] = msgspec.to_builtins(settings)
+    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+
+
+def _announce(ports: Ports) -> None:
+    typer.echo(
+        f"Driftgate {__version__} is ready; Ctrl-C stops it.\n"
+        f"  predictions  {ports.data}/v2\n"
+        f"  admin API    {ports.admin}/api/models\n"
+        f"  metrics      {ports.metrics}/metrics"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,28 @@
+"""`driftgate worker`: one worker on its own, beside a control plane that shares its state directory."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftgate.gateway.settings import load_settings
+from driftgate.gateway.spawn import ChildArguments, become
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def worker(
+    slot: Annotated[int, typer.Option(min=0, help="This worker's number; no other may have it.")] = 0,
+    state: Annotated[str | None, typer.Option(help="Directory shared with control. [state]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address for predictions. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port for predictions. [8000]")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file. [driftgate.toml, if there is one]")
+    ] = None,
+) -> None:
+    """Run one worker until SIGTERM; it serves what `driftgate control` decides on the same state."""
+    server = {"state": state, "host": host, "port": port}
+    settings = load_settings(config, os.environ, {"server": server})
+    become("driftgate.gateway.worker", ChildArguments(settings, slot=slot))
