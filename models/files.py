@@ -89,16 +89,6 @@ def read_below(directory: int, path: str, limit_bytes: int) -> bytes:
     return bytes(data)
 
 
-def read_checked(directory: int, entry: FileEntry) -> bytes:
-    """Return the content of the file of `entry`; raise UnsafeFile unless it is what the entry says."""
-    try:
-        data = read_below(directory, entry.path, entry.size_bytes)
-    except FileNotFoundError as error:
-        raise UnsafeFile(f"{entry.path!r} is missing, though the manifest lists it") from error
-    _check(entry, FileEntry(entry.path, len(data), hashlib.sha256(data).hexdigest()))
-    return data
-
-
 def copy_below(directory: int, path: str, target: Path | None, limit_bytes: int) -> FileEntry:
     """Copy the plain file at `path` to the new file `target` (None: read only); return what was read.
 
@@ -119,10 +109,6 @@ def copy_checked(directory: int, entry: FileEntry, target: Path | None) -> None:
         found = copy_below(directory, entry.path, target, entry.size_bytes)
     except FileNotFoundError as error:
         raise UnsafeFile(f"{entry.path!r} is missing, though the manifest lists it") from error
-    _check(entry, found)
-
-
-def _check(entry: FileEntry, found: FileEntry) -> None:
     if found.size_bytes != entry.size_bytes:
         raise UnsafeFile(
             f"{entry.path!r} has {found.size_bytes} bytes where the manifest says {entry.size_bytes}: "

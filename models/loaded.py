@@ -8,7 +8,6 @@ from pathlib import Path
 from driftgate.models.cost import CostModel, measure_latency, predicted
 from driftgate.models.errors import InvalidInput, InvalidManifest, LoadError, RunError
 from driftgate.models.examples import load_examples
-from driftgate.models.files import open_directory, read_checked
 from driftgate.models.golden import check_examples, synthetic_rows
 from driftgate.models.manifest import EXAMPLES_FILE, MODEL_FILE, Manifest
 from driftgate.models.reproduce import check_reproduced
@@ -120,13 +119,10 @@ def _free(last: list[Session], on_free: Callable[[], None]) -> None:
 
 def _open(directory: Path, threads: int) -> tuple[Manifest, str, Session]:
     try:
-        manifest, digest = verify_version(directory, skipping=MODEL_FILE)
-        entry = next(entry for entry in manifest.files if entry.path == MODEL_FILE)
-        with open_directory(directory) as source:
-            model = read_checked(source, entry)
+        manifest, digest = verify_version(directory)
     except OSError as error:
         raise LoadError(f"the cached copy cannot be read: {error.strerror}") from error
-    return manifest, digest, Session(model, threads, beside=directory)
+    return manifest, digest, Session(directory / MODEL_FILE, threads)
 
 
 def _reproduce(directory: Path, manifest: Manifest, session: Session) -> tuple[Mapping[str, Array], float]:

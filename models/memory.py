@@ -18,6 +18,11 @@ def needed_bytes(sizes_bytes: Iterable[int], workers: int) -> int:
     return workers * sum(sizes_bytes)
 
 
+def bytes_in_worker(measured_bytes: int, file_bytes: int) -> int:
+    """Return what a version takes in one worker: what was measured, and at least what its files hold."""
+    return max(measured_bytes, file_bytes)
+
+
 def memory_problem(held_bytes: Iterable[int], new_bytes: int, workers: int, budget_bytes: int) -> str | None:
     """Return None if a version fits beside those held, else a text with the figures."""
     held = needed_bytes(held_bytes, workers)

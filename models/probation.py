@@ -34,7 +34,7 @@ class ProbationReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a version did. `reason` says why it failed, for people.
 
     `latency_s` is the best time of one call by number of rows, `rss_bytes` by how much loading and running it
-    made the process grow, `golden_difference` the largest difference to the golden outputs.
+    made the process's private memory grow, `golden_difference` the largest difference to the golden outputs.
     """
 
     ok: bool

@@ -22,6 +22,8 @@ from driftgate.models.probation import BareFacts, ProbationReport
 from driftgate.models.runtime import Session
 
 _PR_SET_PDEATHSIG = 1
+_THREAD_BYTES = 136 * 2**20
+"""Address space that a thread reserves without using it: a stack of 8 MiB, malloc's arena of 128."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def limit_self(order: Order) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != order.parent_pid:
         os._exit(1)
-    mapped = _pages(0) * resource.getpagesize()
-    _limit(resource.RLIMIT_AS, mapped + order.memory_bytes)
+    spare = _THREAD_BYTES * (order.threads - 1)
+    _limit(resource.RLIMIT_AS, _status_bytes("VmSize") + order.memory_bytes + spare)
     _limit(resource.RLIMIT_CPU, int(time.process_time() + order.cpu_s) + 1)
     _limit(resource.RLIMIT_CORE, 0)
 
@@ -74,20 +76,20 @@ def _limit(what: int, value: int) -> None:
 
 
 def _report(order: Order) -> ProbationReport:
-    before = _pages(1)
+    before = _private_bytes()
     start = time.perf_counter()
     trial = try_version(order.directory, order.threads)
     return ProbationReport(
         ok=True,
         load_s=time.perf_counter() - start,
         latency_s=dict(trial.latency_s),
-        rss_bytes=max(0, _pages(1) - before) * resource.getpagesize(),
+        rss_bytes=max(0, _private_bytes() - before),
         golden_difference=trial.golden_difference,
     )
 
 
 def _describe(order: Order) -> BareFacts:
-    session = Session((order.directory / MODEL_FILE).read_bytes(), order.threads, beside=order.directory)
+    session = Session(order.directory / MODEL_FILE, order.threads)
     try:
         independent = run_golden(session, synthetic_rows(session.signature)).independent_rows
     except RunError:
@@ -95,9 +97,14 @@ def _describe(order: Order) -> BareFacts:
     return BareFacts(session.signature, independent)
 
 
-def _pages(field: int) -> int:
-    """Return a field of /proc/self/statm: 0 is what is mapped, 1 what is resident."""
-    return int(Path("/proc/self/statm").read_text().split()[field])
+def _private_bytes() -> int:
+    """Return the memory that this process shares with nobody; the runtime's code is shared by all workers."""
+    return _status_bytes("RssAnon")
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 if __name__ == "__main__":

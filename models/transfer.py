@@ -42,8 +42,8 @@ def is_digest(name: str) -> bool:
     return _DIGEST.fullmatch(name) is not None
 
 
-def verify_version(directory: Path, skipping: str = "") -> tuple[Manifest, str]:
-    """Hash every file of a version but the one at `skipping`; return its manifest and its digest.
+def verify_version(directory: Path) -> tuple[Manifest, str]:
+    """Hash every file of a version; return its manifest and its digest.
 
     Raises UnsafeFile if a file is not what the manifest says, or the manifest not what a directory named by
     digest promises; InvalidManifest; OSError if something cannot be read.
@@ -55,6 +55,5 @@ def verify_version(directory: Path, skipping: str = "") -> tuple[Manifest, str]:
             raise UnsafeFile("manifest.json is damaged: its SHA-256 is not the version's digest")
         manifest = decode_manifest(data)
         for entry in manifest.files:
-            if entry.path != skipping:
-                copy_checked(source, entry, None)
+            copy_checked(source, entry, None)
     return manifest, digest
