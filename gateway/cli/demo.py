@@ -16,6 +16,8 @@ from driftgate.gateway.demo.server import GatewayFailed, Server, served
 from driftgate.gateway.demo.show import JobFailed, swap_under_traffic, train_and_publish
 from driftgate.gateway.demo.workplace import DirectoryNotEmpty, Workplace, workplace
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
 FAILED = 1
 INTERRUPTED = 130
 
@@ -30,9 +32,10 @@ class Style:
 
 
 def _for(what: str) -> Any:
-    return typer.Option(min=1, max=65535, help=f"Port for {what}; without it the default, or a free one.")
+    return typer.Option(min=1, max=65535, metavar="PORT", help=f"For {what}. [the default, or a free one]")
 
 
+@app.command()
 def demo(  # noqa: PLR0913 - each is one option of the command
     once: Annotated[bool, typer.Option("--once", help="Stop when the summary is printed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -40,7 +43,7 @@ def demo(  # noqa: PLR0913 - each is one option of the command
     admin_port: Annotated[int | None, _for("the admin API")] = None,
     metrics_port: Annotated[int | None, _for("metrics and probes")] = None,
     directory: Annotated[
-        Path | None, typer.Option(help="Keep registry, state and logs here; temporary if not given.")
+        Path | None, typer.Option(help="Keep registry, state and logs here. [a temporary directory]")
     ] = None,
 ) -> None:
     """Train two models on real data, serve them, and swap in their second versions under traffic.
@@ -54,7 +57,7 @@ def demo(  # noqa: PLR0913 - each is one option of the command
         with workplace(directory) as place:
             code = _run(place, ports, Style(once, as_json, progress))
     except (PortTaken, DirectoryNotEmpty, JobFailed, GatewayFailed) as error:
-        progress.print(f"[bold red]error[/] {error}", highlight=False)
+        progress.print(f"driftgate: {error}", highlight=False, markup=False, soft_wrap=True)
         code = FAILED
     except KeyboardInterrupt:
         progress.print("interrupted; everything is stopped")

@@ -32,9 +32,9 @@ def train_and_publish(place: Workplace, version: int, console: Console) -> tuple
         task = progress.add_task(f"training version {version}", total=STEPS_PER_JOB)
         for line in job.stdout or ():
             progress.update(task, advance=1, description=line.strip())
-        progress.update(task, description=f"version {version} of both models published")
         if job.wait() != 0:
             raise JobFailed(f"training version {version} failed:\n{last_lines(log)}")
+        progress.update(task, description=f"version {version} of both models published")
     return tuple(load(place.held_out, model, version) for model in MODELS)
 
 
