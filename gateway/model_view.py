@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,6 +13,17 @@ from driftgate.models.manifest import Label, Manifest
 from driftgate.models.signature import DATATYPES, FLOATS, Signature, TensorSpec
 
 Decode = Callable[[Any], list[Any]]
+Nonfinite = Literal["null", "token", "error"]
+
+
+class EncodedAnswer(NamedTuple):
+    """The bytes of an answer. `json_length` is None where no part of it is binary; `nonfinite` counts the
+    NaN and infinite numbers that JSON cannot say.
+    """
+
+    body: bytes
+    json_length: int | None = None
+    nonfinite: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""The request headers that mean something here, read in one pass; and the bounded decompression of a body.
+
+Names arrive in lower case, as ASGI promises. Pure.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from driftgate.gateway.errors import BadRequest, TooLarge, UnsupportedContent
+
+PURPOSES = frozenset({"live", "test", "probe", "batch", "replay"})
+MAX_KEY_BYTES = 1024
+
+_MAX_DIGITS = 18
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
+_GZIP_ACCEPTED = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+_ENCODINGS = {b"": "", b"identity": "", b"gzip": "gzip", b"x-gzip": "gzip", b"deflate": "deflate"}
+
+
+@dataclass(slots=True)
+class RequestHeaders:
+    """What the headers of one request ask for; an empty value or None means that they do not.
+
+    `json_length` is where the JSON part of the body ends (0: the body is one raw tensor). `timeout_ms` is the
+    smallest of the deadlines given; 0 is one that has passed already.
+    """
+
+    content_encoding: str = ""
+    json_length: int | None = None
+    timeout_ms: int | None = None
+    routing_key: bytes = b""
+    purpose: str = "live"
+    idempotency_key: str = ""
+    traceparent: str = ""
+    accepts_gzip: bool = False
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
+    """Return what an ASGI header list means; raise BadRequest or UnsupportedContent naming the header."""
+    headers = RequestHeaders()
+    for name, value in raw:
+        read = _READERS.get(name)
+        if read is not None:
+            read(headers, value)
+    return headers
+
+
+def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Return `body` decompressed, never holding more than `max_bytes` of it.
+
+    Raises TooLarge beyond that, BadRequest for damaged or truncated data, UnsupportedContent for an unknown
+    encoding. `deflate` is a zlib stream (RFC 1950).
+    """
+    if encoding not in _WINDOW_BITS:
+        raise UnsupportedContent("this content-encoding is not spoken here; use gzip, deflate or none")
+    parts: list[bytes] = []
+    room = max_bytes
+    while body:
+        stream = zlib.decompressobj(_WINDOW_BITS[encoding])
+        part = _inflate(stream, body, encoding, room + 1)
+        room -= len(part)
+        if room < 0:
+            raise TooLarge(f"the body is larger than {max_bytes} bytes once decompressed")
+        if not stream.eof:
+            raise BadRequest(f"the body ends before its {encoding} data does")
+        parts.append(part)
+        body = stream.unused_data  # a gzip file may have several members
+    return b"".join(parts)
+
+
+def _inflate(stream: "zlib._Decompress", body: bytes, encoding: str, most: int) -> bytes:
+    try:
+        return stream.decompress(body, most)
+    except zlib.error:
+        raise BadRequest(f"the body is not {encoding} data, though its content-encoding says so") from None
+
+
+def _content_encoding(headers: RequestHeaders, value: bytes) -> None:
+    encoding = _ENCODINGS.get(value.strip().lower())
+    if encoding is None or (encoding and headers.content_encoding):
+        raise UnsupportedContent("this content-encoding is not spoken here; use gzip, deflate or none")
+    headers.content_encoding = encoding or headers.content_encoding
+
+
+def _json_length(headers: RequestHeaders, value: bytes) -> None:
+    length = _whole_number("Inference-Header-Content-Length", value)
+    if headers.json_length not in (None, length):
+        raise BadRequest("Inference-Header-Content-Length is given twice, with different values")
+    headers.json_length = length
+
+
+def _timeout_ms(name: str) -> Callable[[RequestHeaders, bytes], None]:
+    def read(headers: RequestHeaders, value: bytes) -> None:
+        timeout_ms = _whole_number(name, value)
+        known = headers.timeout_ms
+        headers.timeout_ms = timeout_ms if known is None else min(known, timeout_ms)
+
+    return read
+
+
+def _whole_number(name: str, value: bytes) -> int:
+    if value.isdigit() and len(value) <= _MAX_DIGITS:
+        return int(value)
+    raise BadRequest(f"{name} must be a whole number of at most {_MAX_DIGITS} digits, without a sign")
+
+
+def _routing_key(headers: RequestHeaders, value: bytes) -> None:
+    headers.routing_key = _key("x-routing-key", value)
+
+
+def _idempotency_key(headers: RequestHeaders, value: bytes) -> None:
+    headers.idempotency_key = _key("x-idempotency-key", value).decode("latin-1")
+
+
+def _key(name: str, value: bytes) -> bytes:
+    if len(value) > MAX_KEY_BYTES:
+        raise BadRequest(f"{name} is longer than {MAX_KEY_BYTES} bytes")
+    if _CONTROL.search(value):
+        raise BadRequest(f"{name} contains a control character")
+    return value
+
+
+def _purpose(headers: RequestHeaders, value: bytes) -> None:
+    purpose = value.decode("latin-1")
+    if purpose not in PURPOSES:
+        raise BadRequest("x-purpose must be one of live, test, probe, batch, replay")
+    headers.purpose = purpose
+
+
+def _traceparent(headers: RequestHeaders, value: bytes) -> None:
+    # a malformed one is to be ignored, says W3C Trace Context; version 00 has nothing after the flags
+    found = _TRACEPARENT.fullmatch(value)
+    if found and not (value.startswith(b"00") and found.group(1)) and len(value) <= 256:
+        headers.traceparent = value.decode("latin-1")
+
+
+def _accept_encoding(headers: RequestHeaders, value: bytes) -> None:
+    headers.accepts_gzip = _GZIP_ACCEPTED.search(value.decode("latin-1").lower()) is not None
+
+
+_READERS: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
+    b"accept-encoding": _accept_encoding,
+    b"content-encoding": _content_encoding,
+    b"inference-header-content-length": _json_length,
+    b"traceparent": _traceparent,
+    b"x-envoy-expected-rq-timeout-ms": _timeout_ms("x-envoy-expected-rq-timeout-ms"),
+    b"x-idempotency-key": _idempotency_key,
+    b"x-purpose": _purpose,
+    b"x-request-timeout-ms": _timeout_ms("x-request-timeout-ms"),
+    b"x-routing-key": _routing_key,
+}
