@@ -6,7 +6,7 @@ from pathlib import Path
 
 from driftgate.models.bare import bare_columns
 from driftgate.models.errors import ModelError
-from driftgate.models.files import Identity, copy_below, open_directory
+from driftgate.models.files import Identity, copy_below, identity_below, open_directory
 from driftgate.models.manifest import (
     FORMAT,
     MODEL_FILE,
@@ -18,6 +18,7 @@ from driftgate.models.manifest import (
     encode_manifest,
 )
 from driftgate.models.probation import BareFacts, ProbationLimits, examine_bare
+from driftgate.models.remembered import Remembered
 from driftgate.models.snapshot import PublishedVersion
 
 MAX_BARE_BYTES = 64 * 2**30
@@ -36,7 +37,11 @@ class BareVersions:
     """What was found out about bare versions, kept until their files change."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], tuple[_Identities, PublishedVersion | str]] = {}
+        self._known: Remembered[PublishedVersion | str] = Remembered()
+
+    def forget_unused(self) -> None:
+        """Drop what was not looked at since the last call."""
+        self._known.forget_unused()
 
     def look(self, model_directory: int, model: str, version: int) -> PublishedVersion | str | None:
         """Return the version, why it cannot be one, or None if there is none or it is still being copied."""
@@ -46,7 +51,7 @@ class BareVersions:
         except FileNotFoundError:
             return None
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return f"cannot be examined: {error.strerror}"
         except ModelError as error:
             return str(error)
 
@@ -54,21 +59,20 @@ class BareVersions:
         before = _identities(directory)
         if MODEL_FILE not in dict(before):
             return None
-        known = self._known.get((model, version))
-        if known and known[0] == before:
-            return known[1]
+        known = self._known.get((model, version), before)
+        if known is not None:
+            return known
         found = _examine(directory, before, model, version)
         if _identities(directory) != before:
             return None
-        self._known[model, version] = (before, found)
-        return found
+        return self._known.keep((model, version), before, found)
 
 
 def _identities(directory: int) -> _Identities:
     found = []
     for name in sorted(os.listdir(directory)):
         if not name.startswith("."):
-            found.append((name, Identity.of(os.stat(name, dir_fd=directory, follow_symlinks=False))))
+            found.append((name, identity_below(directory, name)))
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from driftgate.models.snapshot import PublishedVersion, RegistrySource
 from driftgate.models.transfer import is_digest, verify_version
 
 _COMING = ".coming-"
+_LEAVING = ".leaving-"
 _SPARE_BYTES = 2**20
 
 
@@ -69,7 +70,8 @@ class VersionCache:
 
     def remove(self, digest: str) -> None:
         """Delete a version; sessions that have it open keep working. Does nothing if it is not here."""
-        leaving = self.root / f"{_COMING}{digest}"
+        leaving = self.root / f"{_LEAVING}{digest}"
+        shutil.rmtree(leaving, ignore_errors=True)
         try:
             os.rename(self.path(digest), leaving)
         except FileNotFoundError:
@@ -85,7 +87,7 @@ class VersionCache:
 
     def sweep(self) -> None:
         """Delete what an earlier owner left half-made. Only for the one process that adds, at its start."""
-        for path in self.root.glob(f"{_COMING}*"):
+        for path in (*self.root.glob(f"{_COMING}*"), *self.root.glob(f"{_LEAVING}*")):
             shutil.rmtree(path, ignore_errors=True)
 
     def _check_space(self, manifest: Manifest) -> None:

@@ -30,6 +30,10 @@ class CostModel:
         return self.fixed_s + self.per_row_s * rows
 
 
+UNKNOWN_COST = CostModel(fixed_s=0.001, per_row_s=0.0)
+"""For a version that has no examples and refuses made-up rows: slow enough to stay off the event loop."""
+
+
 def measure_latency(session: Session, inputs: Mapping[str, Array]) -> dict[int, float]:
     """Warm the session up and return the best time in seconds by number of rows.
 
@@ -50,9 +54,9 @@ def measure_latency(session: Session, inputs: Mapping[str, Array]) -> dict[int, 
 
 
 def predicted(latency: Mapping[int, float]) -> CostModel:
-    """Return the line through the smallest and the largest measured size; one point counts as all per row."""
+    """Return the line through the smallest and the largest measured size; one point counts as per row."""
     if not latency:
-        return CostModel(0.0, 0.0)
+        return UNKNOWN_COST
     small, large = min(latency), max(latency)
     if small == large:
         return CostModel(0.0, latency[small] / max(small, 1))

@@ -34,6 +34,11 @@ class Identity(NamedTuple):
         return cls(status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
 
 
+def identity_below(directory: int, path: str) -> Identity:
+    """Return the identity of what is at `path` below a directory's descriptor, a link's own for a link."""
+    return Identity.of(os.stat(path, dir_fd=directory, follow_symlinks=False))
+
+
 @contextmanager
 def open_directory(path: Path | str, below: int | None = None) -> Iterator[int]:
     """Yield a descriptor of a directory; one `below` another descriptor must not be a link."""

@@ -22,6 +22,7 @@ from driftgate.models.probation import BareFacts, ProbationReport
 from driftgate.models.runtime import Session
 
 _PR_SET_PDEATHSIG = 1
+_NICENESS = 10
 _THREAD_BYTES = 136 * 2**20
 """Address space that a thread reserves without using it: a stack of 8 MiB, malloc's arena of 128."""
 
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> None:
 
 
 def limit_self(order: Order) -> None:
-    """Die with the parent; take no more memory and CPU time than the order allows beyond what is used now."""
+    """Die with the parent; take no more than the order allows beyond what is used now, and after others."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != order.parent_pid:
@@ -66,6 +67,7 @@ def limit_self(order: Order) -> None:
     _limit(resource.RLIMIT_AS, _status_bytes("VmSize") + order.memory_bytes + spare)
     _limit(resource.RLIMIT_CPU, int(time.process_time() + order.cpu_s) + 1)
     _limit(resource.RLIMIT_CORE, 0)
+    os.nice(_NICENESS)
 
 
 def _limit(what: int, value: int) -> None:

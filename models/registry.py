@@ -17,7 +17,7 @@ from driftgate.models.errors import (
     RegistryUnavailable,
     UnsafeFile,
 )
-from driftgate.models.files import open_directory, read_below
+from driftgate.models.files import identity_below, open_directory, read_below
 from driftgate.models.manifest import (
     MANIFEST_FILE,
     MAX_MANIFEST_BYTES,
@@ -36,9 +36,9 @@ _NOT_MODELS = frozenset({"lost+found"})
 
 
 class DirectoryRegistry:
-    """A registry on this machine's file system; implements RegistrySource. For one thread at a time.
+    """A registry on this machine's file system; implements RegistrySource.
 
-    What was read of a file is kept until the file changes, so that looking again costs one `stat` for each
+    `scan` is for one thread at a time, `fetch` for any. What was read of a file is kept until the file changes, so that looking again costs one `stat` for each
     version. `allow_bare` also serves `<model>/<version>/model.onnx` without a manifest.
     """
 
@@ -60,8 +60,9 @@ class DirectoryRegistry:
             raise RegistryUnavailable(
                 f"the registry cannot be read: {error.strerror}. What is loaded stays loaded."
             ) from error
-        for memory in (self._manifests, self._settings):
-            memory.forget_unused()
+        for memory in (self._manifests, self._settings, self._bare):
+            if memory:
+                memory.forget_unused()
         return RegistrySnapshot(models=models, problems=tuple(problems))
 
     def fetch(self, published: PublishedVersion, target: Path) -> None:
@@ -122,16 +123,10 @@ class DirectoryRegistry:
         return RegistryModel(name, versions, None if isinstance(settings, str) else settings, problems)
 
     def _read_settings(self, directory: int, name: str) -> ModelSettings | str:
-        def read() -> ModelSettings | str:
-            try:
-                return parse_settings(read_below(directory, SETTINGS_FILE, MAX_SETTINGS_BYTES).decode())
-            except (InvalidSettings, UnsafeFile) as error:
-                return str(error)
-            except UnicodeDecodeError:
-                return f"{SETTINGS_FILE} is not UTF-8 text"
-
         try:
-            return self._settings.get((name, 0), directory, SETTINGS_FILE, read)
+            identity = identity_below(directory, SETTINGS_FILE)
+            known = self._settings.get((name, 0), identity)
+            return known or self._settings.keep((name, 0), identity, _settings_in(directory))
         except FileNotFoundError:
             return ModelSettings()
         except OSError as error:
@@ -142,11 +137,11 @@ class DirectoryRegistry:
     ) -> PublishedVersion | str | None:
         if entry.kind != "directory":
             return f"{entry.name!r} is not a directory; links are not followed"
-        path = f"{version}/{MANIFEST_FILE}"
+        key = (model, version)
         try:
-            return self._manifests.get(
-                (model, version), directory, path, lambda: _read_version(directory, model, version)
-            )
+            identity = identity_below(directory, f"{version}/{MANIFEST_FILE}")
+            known = self._manifests.get(key, identity)
+            return known or self._manifests.keep(key, identity, _version_in(directory, model, version))
         except FileNotFoundError:
             return self._bare.look(directory, model, version) if self._bare else None
         except OSError as error:
@@ -208,7 +203,16 @@ def _entries(directory: int) -> Iterator[_Entry]:
                 yield _Entry(entry.name, "file" if entry.is_file(follow_symlinks=False) else "other")
 
 
-def _read_version(directory: int, model: str, version: int) -> PublishedVersion | str:
+def _settings_in(directory: int) -> ModelSettings | str:
+    try:
+        return parse_settings(read_below(directory, SETTINGS_FILE, MAX_SETTINGS_BYTES).decode())
+    except (InvalidSettings, UnsafeFile) as error:
+        return str(error)
+    except UnicodeDecodeError:
+        return f"{SETTINGS_FILE} is not UTF-8 text"
+
+
+def _version_in(directory: int, model: str, version: int) -> PublishedVersion | str:
     try:
         data = read_below(directory, f"{version}/{MANIFEST_FILE}", MAX_MANIFEST_BYTES)
         manifest = decode_manifest(data)
