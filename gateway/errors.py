@@ -8,6 +8,7 @@ GatewayError
 ├── Conflict            409
 ├── TooLarge            413
 ├── UnsupportedContent  415
+├── NonfiniteAnswer     422   the model computed NaN or an infinity, and its settings refuse to send one
 ├── NotServable         503   a known model without a version that can answer now
 ├── Overloaded          503   with Retry-After
 └── DeadlineExceeded    504
@@ -57,6 +58,10 @@ class UnsupportedContent(GatewayError):
     """A content type or encoding that is not spoken here."""
 
 
+class NonfiniteAnswer(GatewayError):
+    """The model computed a number that JSON cannot say; the text names output and index."""
+
+
 class NotServable(GatewayError):
     """The model exists and no version of it can answer now."""
 
@@ -82,6 +87,7 @@ STATUS_OF: dict[type[Exception], int] = {
     Conflict: 409,
     TooLarge: 413,
     UnsupportedContent: 415,
+    NonfiniteAnswer: 422,
     NotServable: 503,
     Overloaded: 503,
     DeadlineExceeded: 504,

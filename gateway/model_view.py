@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from driftgate.gateway.inference import RequestedOutput
 from driftgate.models.columns import RowReader
 from driftgate.models.elements import Elements
 from driftgate.models.manifest import Label, Manifest
@@ -73,20 +74,26 @@ class InputView:
 
 @dataclass(frozen=True, slots=True)
 class OutputView:
-    """One output: its spec, the text that its JSON begins with, and labels where it is probabilities."""
+    """One output: its spec, what its JSON begins with, and the labels of its columns if it is probabilities.
+
+    `text_head` begins the output's JSON where it is given as text, by the classification extension.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     batched: bool
-    head: str
+    head: bytes
+    text_head: bytes
     labels: tuple[str, ...]
 
     @classmethod
     def of(cls, spec: TensorSpec, labels: tuple[str, ...]) -> "OutputView":
         """Return the view of the output `spec`."""
-        head = f'{{"name":{_json(spec.name)},"datatype":"{spec.datatype}","shape":'
-        return cls(spec.name, spec.datatype, spec.shape, spec.batched, head, labels)
+        begin = b'{"name":%b,"datatype":"%b","shape":'
+        name = msgspec.json.encode(spec.name)
+        head = begin % (name, spec.datatype.encode())
+        return cls(spec.name, spec.datatype, spec.shape, spec.batched, head, begin % (name, b"BYTES"), labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +114,15 @@ class ModelView:
     inputs: dict[str, InputView]
     outputs: dict[str, OutputView]
     rows: RowReader
-    head: str
+    head: bytes
+    json_outputs: tuple[RequestedOutput, ...]
+    binary_outputs: tuple[RequestedOutput, ...]
 
     @classmethod
     def of(cls, manifest: Manifest) -> "ModelView":
         """Return the view of the version that `manifest` describes."""
         signature = manifest.signature
-        reader = RowReader.of(manifest)
+        output_names = tuple(spec.name for spec in signature.outputs)
         return cls(
             name=manifest.name,
             version=manifest.version,
@@ -121,15 +130,21 @@ class ModelView:
             batched=signature.batched,
             independent_rows=manifest.independent_rows,
             input_names=tuple(spec.name for spec in signature.inputs),
-            output_names=tuple(spec.name for spec in signature.outputs),
+            output_names=output_names,
             inputs={
                 spec.name: InputView.of(spec, Elements.of(spec, manifest.columns))
                 for spec in signature.inputs
             },
             outputs={spec.name: OutputView.of(spec, _labels(manifest, spec)) for spec in signature.outputs},
-            rows=reader,
-            head=f'"model_name":{_json(manifest.name)},"model_version":"{manifest.version}"',
+            rows=RowReader.of(manifest),
+            head=b'"model_name":"%b","model_version":"%d"' % (manifest.name.encode(), manifest.version),
+            json_outputs=tuple(RequestedOutput(name) for name in output_names),
+            binary_outputs=tuple(RequestedOutput(name, binary=True) for name in output_names),
         )
+
+    def requested_all(self, binary: bool) -> tuple[RequestedOutput, ...]:
+        """Return all outputs, as a client that names none asks for them."""
+        return self.binary_outputs if binary else self.json_outputs
 
 
 def _labels(manifest: Manifest, spec: TensorSpec) -> tuple[str, ...]:
@@ -141,11 +156,7 @@ def _labels(manifest: Manifest, spec: TensorSpec) -> tuple[str, ...]:
 
 
 def _label_text(label: Label) -> str:
-    return label if isinstance(label, str) else _json(label)
-
-
-def _json(value: Label) -> str:
-    return msgspec.json.encode(value).decode()
+    return label if isinstance(label, str) else msgspec.json.encode(label).decode()
 
 
 def _decoder_of(datatype: str) -> Decode:
