@@ -72,7 +72,7 @@ class Place:
         except OSError as error:
             self._failures += 1
             self._child = replace(self._child, since=now + restart_delay_s(self._failures))
-            self._logger.error("cannot start process", child=self.name, reason=error.strerror)
+            self._logger.error("process_start_failed", child=self.name, reason=error.strerror)
             return
         self._child = Child(self.name, self._child.role, running=True, since=now)
 
@@ -80,7 +80,7 @@ class Place:
         if action.step is Step.TERMINATE:
             process.terminate()
             self._child = replace(self._child, asked_at=now)
-            self._logger.info("stopping process", child=self.name, pid=self.pid, why=action.why)
+            self._logger.info("process_stopping", child=self.name, pid=self.pid, why=action.why)
         elif action.step is Step.DUMP:
             self._child = replace(self._child, dumped_at=now)
             self._log_hung(action)
@@ -90,12 +90,12 @@ class Place:
         else:
             process.kill()
             self._child = replace(self._child, killed=True)
-            self._logger.warning("killing process", child=self.name, pid=self.pid, why=action.why)
+            self._logger.warning("process_killed", child=self.name, pid=self.pid, why=action.why)
 
     def _log_hung(self, action: Action) -> None:
         stacks = self._beat_file.with_name(STACK_FILE) if self._beat_file else None
         self._logger.error(
-            "process hangs",
+            "process_hangs",
             child=self.name,
             pid=self.pid,
             why=action.why,
@@ -115,10 +115,10 @@ class Place:
         if beat is not None and self._beat_file is not None:
             mark_dead(self._beat_file, beat.boot)
         if asked:
-            self._logger.info("process stopped", child=self.name, pid=pid, exit=_ending(code))
+            self._logger.info("process_stopped", child=self.name, pid=pid, exit=_ending(code))
             return
         self._logger.error(
-            "process ended",
+            "process_ended",
             child=self.name,
             pid=pid,
             exit=_ending(code),

@@ -11,7 +11,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-Format = Literal["json", "text"]
+LogFormat = Literal["json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
 Value = str | int | float | bool | None | list[str]
 
@@ -30,12 +30,12 @@ class Logger:
     def __init__(
         self,
         process: str,
-        format: Format = "json",
+        log_format: LogFormat = "json",
         stream: TextIO | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._process = process
-        self._render = _json_line if format == "json" else _text_line
+        self._render = _json_line if log_format == "json" else _text_line
         self._stream = stream or sys.stderr
         self._clock = clock
 
@@ -66,7 +66,7 @@ def _json_line(fields: dict[str, Value]) -> str:
 def _text_line(fields: dict[str, Value]) -> str:
     at, level, event, process = (fields.pop(key) for key in ("at", "level", "event", "process"))
     rest = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
-    return f"{at} {str(level).upper():7} {process}: {event}{rest}\n"
+    return f"{at} {str(level).upper():7} {process} {_quoted(event)[1:-1]}{rest}\n"
 
 
 def _quoted(value: object) -> str:

@@ -180,7 +180,7 @@ class Supervisor:
                 self._generation = newest
                 self._retired = frozenset(self._store.read(newest).retired_boots)
         except (UnreadableState, OSError) as error:
-            self._logger.error("desired state cannot be read", reason=str(error))
+            self._logger.error("desired_state_unreadable", reason=str(error))
 
     def _announce_once(self, children: tuple[Child, ...], ports: Ports) -> None:
         workers = [child for child in children if child.role is Role.WORKER]

@@ -98,7 +98,7 @@ def _make_registry(registry: Path, logger: Logger) -> None:
             "choose another with --registry"
         ) from error
     logger.warning(
-        "made an empty registry",
+        "registry_created",
         registry=str(registry),
         next=f"driftgate publish MODEL.onnx --name NAME --registry {registry}",
     )
