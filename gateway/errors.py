@@ -6,6 +6,7 @@ GatewayError
 ├── NotFound            404
 ├── MethodNotAllowed    405
 ├── Conflict            409
+├── PreconditionFailed  412
 ├── TooLarge            413
 ├── UnsupportedContent  415
 ├── NonfiniteAnswer     422   the model computed NaN or an infinity, and its settings refuse to send one
@@ -50,6 +51,10 @@ class Conflict(GatewayError):
     """The change contradicts the present state."""
 
 
+class PreconditionFailed(GatewayError):
+    """The state is no longer the one that the request was made for; read it and decide again."""
+
+
 class TooLarge(GatewayError):
     """Body, rows or values beyond a limit; the text names the limit."""
 
@@ -85,6 +90,7 @@ STATUS_OF: dict[type[Exception], int] = {
     NotFound: 404,
     MethodNotAllowed: 405,
     Conflict: 409,
+    PreconditionFailed: 412,
     TooLarge: 413,
     UnsupportedContent: 415,
     NonfiniteAnswer: 422,

@@ -1,12 +1,16 @@
-"""Which versions a model is to hold next, within policy, registry and memory budget. Pure."""
+"""Which versions a model is to hold next, and which are to be checked for it. Pure.
+
+What is held and still needed always stays; what is added must be verified and fit into the memory budget.
+"""
 
 from dataclasses import dataclass, field
 
-from driftgate.gateway.desired import DesiredModel, DesiredState, HeldVersion
-from driftgate.gateway.facts import Facts
+from driftgate.gateway.desired import DesiredModel, DesiredState, HeldVersion, TrafficSplit
+from driftgate.gateway.facts import Facts, VersionKey
 from driftgate.gateway.holding import versions_needed, versions_to_hold
-
-MIB = 2**20
+from driftgate.models.memory import memory_problem
+from driftgate.models.settings import ModelSettings
+from driftgate.models.snapshot import PublishedVersion, RegistryModel
 
 
 @dataclass(frozen=True)
@@ -18,37 +22,46 @@ class Plan:
 
 
 def plan_held(name: str, model: DesiredModel, desired: DesiredState, facts: Facts) -> Plan:
-    """Return the versions to hold. What is held and still needed always stays; additions must fit."""
+    """Return the versions that `model` is to hold next to the other models of `desired`."""
     loadable = facts.loadable(name, model.held)
-    available = available_versions(name, model, facts)
-    others_bytes = _held_bytes(desired, besides=name)
+    available = _available(name, loadable, facts)
+    others = [h.size_bytes for other, m in desired.models.items() if other != name for h in m.held]
     refused: dict[int, str] = {}
     while True:
         target = versions_to_hold(model, available)
         if not _registry_tells(name, facts) and not model.unloaded:
             target |= {held.version for held in model.held}
         held = tuple(loadable[version] for version in sorted(target & loadable.keys()))
-        added = [version for version in held if model.held_version(version.version) is None]
-        together = others_bytes + sum(version.size_bytes for version in held)
-        if not added or together * facts.limits.workers <= facts.limits.memory_bytes:
+        added = _least_wanted_addition(model, held)
+        if added is None:
             return Plan(held, refused)
-        # Oldest first: the newest version is the one that people wait for.
-        least = next((v for v in added if v.version not in versions_needed(model)), added[0])
-        refused[least.version] = _does_not_fit(least, together - least.size_bytes, facts)
-        del loadable[least.version]
-        available = tuple(version for version in available if version != least.version)
+        beside = others + [version.size_bytes for version in held if version is not added]
+        problem = memory_problem(beside, added.size_bytes, facts.limits.workers, facts.limits.memory_bytes)
+        if problem is None:
+            return Plan(held, refused)
+        refused[added.version] = problem
+        del loadable[added.version]
+        available = tuple(version for version in available if version != added.version)
 
 
-def available_versions(name: str, model: DesiredModel, facts: Facts) -> tuple[int, ...]:
-    """Return the versions that the policy may choose from: published, or unreadable now, and loadable.
+def versions_to_verify(desired: DesiredState, facts: Facts) -> tuple[PublishedVersion, ...]:
+    """Return the published versions that are to be in the cache and proven, but are not, newest first.
 
-    A version under a number that is held counts as what is held.
+    While a version fails its checks the next older one that the policy would take is a candidate too.
     """
+    shown = facts.registry.models if facts.registry else {}
+    found = [
+        version
+        for name, published in shown.items()
+        for version in _unverified(published, desired.models.get(name), facts)
+    ]
+    return tuple(sorted(found, key=lambda version: (-version.version, version.model)))
+
+
+def _available(name: str, loadable: dict[int, HeldVersion], facts: Facts) -> tuple[int, ...]:
+    """The loadable versions that the policy may choose from: published, or only unreadable now."""
     published = facts.published(name)
-    if published is None:
-        return ()
-    there = {*published.versions, *published.problems}
-    return tuple(sorted(there & facts.loadable(name, model.held).keys()))
+    return tuple(sorted({*published.versions, *published.problems} & loadable.keys())) if published else ()
 
 
 def _registry_tells(name: str, facts: Facts) -> bool:
@@ -57,21 +70,26 @@ def _registry_tells(name: str, facts: Facts) -> bool:
     return facts.registry is not None and (published is None or published.readable)
 
 
-def _held_bytes(desired: DesiredState, besides: str) -> int:
-    return sum(
-        held.size_bytes for name, model in desired.models.items() if name != besides for held in model.held
-    )
+def _least_wanted_addition(model: DesiredModel, held: tuple[HeldVersion, ...]) -> HeldVersion | None:
+    """The addition to give up first: the oldest, because people wait for the newest; needed ones last."""
+    added = [version for version in held if model.held_version(version.version) is None]
+    needed = versions_needed(model)
+    return min(added, key=lambda version: (version.version in needed, version.version), default=None)
 
 
-def _does_not_fit(version: HeldVersion, together: int, facts: Facts) -> str:
-    limits = facts.limits
-    workers = f"{limits.workers} worker" + ("s" if limits.workers != 1 else "")
-    return (
-        f"does not fit into memory: {_mib(version.size_bytes)} in each of {workers} on top of "
-        f"{_mib(together)} in each, of {_mib(limits.memory_bytes)} for all workers together "
-        "(limits.memory_bytes)"
-    )
+def _unverified(published: RegistryModel, model: DesiredModel | None, facts: Facts) -> list[PublishedVersion]:
+    known = model or DesiredModel(TrafficSplit(salt=""), published.settings or ModelSettings())
+    numbers = tuple(published.versions)
+    sound = tuple(v for v in numbers if VersionKey(published.name, v) not in facts.failed)
+    wanted = versions_to_hold(known, numbers) | versions_to_hold(known, sound)
+    return [
+        published.versions[v] for v in wanted & set(numbers) if _is_open(published.versions[v], known, facts)
+    ]
 
 
-def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / MIB:.1f} MiB"
+def _is_open(version: PublishedVersion, model: DesiredModel, facts: Facts) -> bool:
+    held = model.held_version(version.version)
+    verified = facts.verified.get(VersionKey(version.model, version.version))
+    if held and held.digest != version.digest:
+        return False
+    return verified is None or verified.digest != version.digest

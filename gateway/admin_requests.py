@@ -1,0 +1,124 @@
+"""Reading requests of the admin API: bounded, strict, and only from where an operator can be.
+
+JSON with the same key twice is refused here: of two weights for one version neither may win in silence.
+"""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from driftgate.gateway.errors import BadRequest, Forbidden, PreconditionFailed, TooLarge
+
+MAX_BODY_BYTES = 2**20
+DEFAULT_WAIT_S = 30.0
+MAX_WAIT_S = 600.0
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object of the body, empty where there is no body; the content type does not matter.
+
+    Raises TooLarge or BadRequest.
+    """
+    body = await _read_bounded(request)
+    if not body:
+        return {}
+    try:
+        document = json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse)
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+    except ValueError as error:
+        raise BadRequest("the body is not JSON in UTF-8") from error
+    if not isinstance(document, dict):
+        raise BadRequest("the body must be a JSON object")
+    return document
+
+
+async def _read_bounded(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"the body has more than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise BadRequest(f"the key {repeated[:64]!r} is given twice")
+    return document
+
+
+def _refuse(constant: str) -> None:
+    raise BadRequest(f"{constant} is not a number that JSON knows")
+
+
+def check_keys(document: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    """Raise BadRequest if `document` has a key that is not allowed."""
+    for key in document:
+        if key not in allowed:
+            raise BadRequest(f"unknown key {key[:64]!r}: known are {', '.join(sorted(allowed))}")
+
+
+def flag(document: Mapping[str, Any], key: str) -> bool:
+    """Return the boolean under `key`, False if there is none; raise BadRequest for anything else."""
+    value = document.get(key, False)
+    if isinstance(value, bool):
+        return value
+    raise BadRequest(f"{key!r} must be true or false")
+
+
+def expected_generation(request: Request) -> int | None:
+    """Return the generation that `If-Match` names, None where any will do; it is the ETag of an answer.
+
+    Raises PreconditionFailed for a tag that is none of ours.
+    """
+    given = request.headers.get("if-match", "*").strip()
+    if given == "*":
+        return None
+    tag = given.removeprefix("W/").strip('"')
+    if tag.isascii() and tag.isdecimal() and len(tag) <= 18:
+        return int(tag)
+    raise PreconditionFailed('If-Match must be the ETag of an answer, such as "41"')
+
+
+def wait_seconds(request: Request) -> float:
+    """Return how long the answer may wait for a change to end; `?wait=0` asks for an answer at once."""
+    text = request.query_params.get("wait")
+    if text is None:
+        return DEFAULT_WAIT_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_WAIT_S:
+        raise BadRequest(f"wait must be a number of seconds from 0 to {MAX_WAIT_S:g}")
+    return seconds
+
+
+def check_origin(request: Request) -> None:
+    """Raise Forbidden for what a web page of somebody else makes an operator's browser send.
+
+    A foreign page can point a name of its own at this machine, so the host must be an address or localhost,
+    and a page of another origin may change nothing.
+    """
+    host = request.headers.get("host", "")
+    if not _is_own_name(host):
+        raise Forbidden("the admin API answers to localhost and to IP addresses, not to other host names")
+    origin = request.headers.get("origin")
+    if origin is not None and request.method not in ("GET", "HEAD") and origin != f"http://{host}":
+        raise Forbidden("a page of another origin may not change anything here")
+
+
+def _is_own_name(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False

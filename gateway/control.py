@@ -1,0 +1,126 @@
+"""The control process: the control loop and, beside it, the admin API. One per gateway."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+import uuid
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from driftgate.gateway.admin import admin_app
+from driftgate.gateway.beat import Beat, BeatState
+from driftgate.gateway.facts import Limits
+from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
+from driftgate.gateway.settings import Settings, available_cores
+from driftgate.gateway.slots import live_slots
+from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
+from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.verifier import Verifier
+from driftgate.models.cache import VersionCache
+from driftgate.models.memory import default_budget_bytes
+from driftgate.models.probation import ProbationLimits, run_probation
+from driftgate.models.registry import DirectoryRegistry
+
+GRACE_S = 1
+
+
+def surroundings(settings: Settings, layout: StateLayout, logger: Logger) -> Surroundings:
+    """Return the real world of one gateway: its registry, cache, slots and generations."""
+    server, timing = settings.server, settings.timing
+    cache = VersionCache(layout.cache)
+    limits = ProbationLimits(
+        memory_bytes=settings.models.probation_memory_bytes,
+        cpu_s=timing.probation_timeout_s,
+        wall_s=timing.probation_timeout_s,
+        threads=settings.models.threads,
+    )
+    # A registry object is for one thread at a time: one scans, another is copied from.
+    source = DirectoryRegistry(Path(server.registry), server.allow_bare)
+    return Surroundings(
+        store=GenerationStore(layout.desired),
+        registry=DirectoryRegistry(Path(server.registry), server.allow_bare),
+        cache=cache,
+        verifier=Verifier(source, cache, partial(run_probation, limits=limits), logger),
+        slots=partial(present_slots, layout, timing.hung_after_s),
+        logger=logger,
+    )
+
+
+def present_slots(layout: StateLayout, stale_after_s: float) -> tuple[SlotStatus, ...]:
+    """Return what the live slots say; one whose beat is not ACCEPTING does not accept, whatever it wrote."""
+    return tuple(
+        msgspec.structs.replace(
+            slot.status, accepting=slot.status.accepting and slot.beat.state is BeatState.ACCEPTING
+        )
+        for slot in live_slots(layout, time.monotonic_ns(), stale_after_s)
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the bounds that decisions keep, from settings and machine."""
+    return Limits(
+        workers=settings.server.workers or available_cores(),
+        memory_bytes=settings.limits.memory_bytes or default_budget_bytes(),
+        prepare_timeout_s=settings.timing.prepare_timeout_s,
+    )
+
+
+class ControlProcess:
+    """Life of the control process: begin the loop, answer the admin API, leave at SIGTERM."""
+
+    def __init__(self, arguments: ChildArguments, layout: StateLayout) -> None:
+        settings = arguments.settings
+        self._arguments = arguments
+        self._logger = Logger("control", settings.models.log_format)
+        self._beat = Beat.create(layout.control_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
+        world = surroundings(settings, layout, self._logger)
+        world.store.remove_unfinished()
+        world.cache.sweep()
+        self._reconciler = Reconciler(
+            world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
+        )
+        app = admin_app(self._reconciler, world.cache, self._logger)
+        self._server = QuietServer(server_config(app, GRACE_S))
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._server.stop)
+        server = self._arguments.settings.server
+        sock = listener(self._arguments.listen_fd, server.admin_host, server.admin_port)
+        deciding = loop.create_task(self._reconciler.run(self._pulse))
+        self._beat.state = BeatState.ACCEPTING
+        await self._server.serve(sockets=[sock])
+        deciding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await deciding
+        await self._reconciler.stop()
+        self._beat.state = BeatState.DEAD
+
+    def _pulse(self, generation: int) -> None:
+        self._beat.pulse(time.monotonic_ns(), generation, 0, len(self._server.server_state.connections))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the control process until SIGTERM."""
+    arguments = child_arguments(argv)
+    die_with_parent(arguments.parent_pid)
+    layout = StateLayout(Path(arguments.settings.server.state))
+    for directory in (layout.desired, layout.cache):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    dump_stacks_on_signal(layout.root / "control-stack.txt")
+    uvloop.run(ControlProcess(arguments, layout).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""The control loop: look at registry, cache and slots, decide, commit; and the same for operators' requests.
+
+The newest generation on disk is the only memory that counts: a loop that was killed anywhere comes to the
+same end after its restart. Everything runs on one event loop; scanning, copying and probation run in threads.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from driftgate.gateway.changes import Subject, find_subject
+from driftgate.gateway.decide import CONTROL, Proposal, decide, propose, settle
+from driftgate.gateway.desired import DesiredModel, DesiredState, state_digest
+from driftgate.gateway.errors import Conflict
+from driftgate.gateway.facts import Facts, Limits, VersionKey
+from driftgate.gateway.generations import NO_PREDECESSOR, GenerationStore, StaleGeneration
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.plan import versions_to_verify
+from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.verifier import Verifier
+from driftgate.models.cache import VersionCache
+from driftgate.models.errors import RegistryUnavailable
+from driftgate.models.snapshot import RegistrySnapshot, RegistrySource
+
+FIRST_PATIENCE_S = 10.0
+"""How long the first generation waits for the checks of what the registry holds."""
+MOST_STEPS = 1000
+ATTEMPTS = 5
+QUICK_S = 0.02
+CALM_S = 0.1
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the loop looks at and writes to. `slots` are the live ones at one look."""
+
+    store: GenerationStore
+    registry: RegistrySource
+    cache: VersionCache
+    verifier: Verifier
+    slots: Callable[[], tuple[SlotStatus, ...]]
+    logger: Logger
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """`wall` in Unix seconds, for what is written down; `monotonic` in seconds, for waiting."""
+
+    wall: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+@dataclass
+class Health:
+    """What the loop itself went through: shown to operators."""
+
+    failures: int = 0
+    last_failure: str = ""
+    registry_problem: str = ""
+    started_at: float = 0.0
+
+
+class Reconciler:
+    """Brings the desired state to what registry, policy and operators ask for."""
+
+    def __init__(self, world: Surroundings, limits: Limits, poll_s: float, clocks: Clocks) -> None:
+        self._world = world
+        self._limits = limits
+        self._poll_s = poll_s
+        self._clocks = clocks
+        self._registry: RegistrySnapshot | None = None
+        self._scan: asyncio.Task[None] | None = None
+        self._scanned_at: float | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._swept = 0
+        self._wake = asyncio.Event()
+        self._digest = NO_PREDECESSOR
+        self._desired = DesiredState(generation=0, previous=NO_PREDECESSOR, who="", why="", at="")
+        self.health = Health(started_at=clocks.monotonic())
+        self._read_newest()
+        world.verifier.trust(self._desired)
+
+    @property
+    def desired(self) -> DesiredState:
+        """The newest generation; number 0 before there is one."""
+        return self._desired
+
+    def facts(self) -> Facts:
+        """Return one look at the world."""
+        return Facts(
+            now=self._clocks.wall(),
+            salt=secrets.token_hex(SALT_BYTES),
+            registry=self._registry,
+            verified=self._world.verifier.verified,
+            failed=self._world.verifier.failed,
+            slots=self._world.slots(),
+            limits=self._limits,
+        )
+
+    async def run(self, pulse: Callable[[int], None]) -> None:
+        """Step for ever, calling `pulse(generation)` before each step; no exception ends it."""
+        while True:
+            try:
+                pulse(self._desired.generation)
+                self.step()
+            except Exception as error:  # the loop's edge: the next step looks at everything anew
+                self.health.failures += 1
+                self.health.last_failure = type(error).__name__
+                self._world.logger.error("control_step_failed", error=repr(error))
+            await self._pause(QUICK_S if self._is_busy() else CALM_S)
+
+    def step(self) -> None:
+        """Look once and commit every step that can be taken now."""
+        if self._world.store.exists(self._desired.generation + 1):
+            self._read_newest()
+        self._scan_when_due()
+        facts = self.facts()
+        wanted = versions_to_verify(self._desired, facts)
+        self._world.verifier.pursue(wanted, self._clocks.monotonic())
+        if self._desired.generation == 0:
+            self._commit_first(facts, self._world.verifier.untried(wanted))
+            return
+        for _ in range(MOST_STEPS):
+            proposal = decide(self._desired, facts)
+            if proposal is None:
+                break
+            self._commit(proposal)
+            facts = self.facts()
+        self._sweep_when_changed()
+
+    def submit(
+        self, model: str, who: str, request: Callable[[Subject], DesiredModel], expected: int | None = None
+    ) -> int:
+        """Commit an operator's request as far as it can be taken now; return the newest generation.
+
+        A change that must wait for workers is then part of it. Raises what `request` raises, and
+        StaleGeneration if `expected` is not the newest generation.
+        """
+        for _ in range(ATTEMPTS):
+            if expected is not None and expected != self._desired.generation:
+                raise StaleGeneration(f"the newest generation is {self._desired.generation}, not {expected}")
+            facts = self.facts()
+            asked = request(find_subject(model, self._desired, facts, who))
+            proposal = propose(model, asked, self._desired, facts)
+            if proposal is None or self._commit(_asked_by(who, proposal)):
+                self._wake.set()
+                return self._desired.generation
+        raise Conflict("others change the state all the time; try again")
+
+    async def stop(self) -> None:
+        """Cancel what is under way."""
+        for task in (self._scan, self._sweeping):
+            if task:
+                task.cancel()
+        await self._world.verifier.stop()
+
+    def rescan(self) -> None:
+        """Look at the registry at the next step, whatever the time."""
+        self._scanned_at = None
+        self._wake.set()
+
+    def retry(self, model: str) -> None:
+        """Check every failed version of `model` again at the next step, whatever its back-off."""
+        self._world.verifier.retry_now(model)
+        self._wake.set()
+
+    @property
+    def checking(self) -> frozenset[VersionKey]:
+        """The versions that are being copied or proven now."""
+        return self._world.verifier.running
+
+    @property
+    def scanned_at(self) -> float | None:
+        """When (monotonic) the last complete look at the registry began; None if a new one is due."""
+        return self._scanned_at if self._scan is None else None
+
+    def _commit_first(self, facts: Facts, untried: bool) -> None:
+        """Commit generation 1 once what the registry holds is checked, or has taken too long for that."""
+        waited_s = self._clocks.monotonic() - self.health.started_at
+        if (untried or self._scanned_at is None) and waited_s < FIRST_PATIENCE_S:
+            return
+        self._commit(settle(self._desired, facts) or Proposal({}, (), CONTROL, "start without models"))
+
+    def _commit(self, proposal: Proposal) -> bool:
+        """Write the next generation; return False, with the newer one read, if another writer was faster."""
+        state = DesiredState(
+            generation=self._desired.generation + 1,
+            previous=self._digest,
+            who=proposal.who,
+            why=proposal.why,
+            at=datetime.fromtimestamp(self._clocks.wall(), UTC).isoformat(timespec="milliseconds"),
+            models=dict(proposal.models),
+            retired_boots=proposal.retired_boots,
+        )
+        try:
+            self._world.store.commit(state)
+        except StaleGeneration as error:
+            self._world.logger.warning("generation_was_stale", reason=str(error))
+            self._read_newest()
+            return False
+        self._desired = state
+        self._digest = self._world.store.digest(state.generation)
+        self._world.logger.info(
+            "generation_committed", generation=state.generation, who=state.who, why=state.why
+        )
+        return True
+
+    def _read_newest(self) -> None:
+        found = self._world.store.newest()
+        if found:
+            self._desired, data = found
+            self._digest = state_digest(data)
+
+    def _scan_when_due(self) -> None:
+        now = self._clocks.monotonic()
+        if self._scan is None and (self._scanned_at is None or now - self._scanned_at >= self._poll_s):
+            self._scan = asyncio.create_task(self._scan_once(now))
+
+    async def _scan_once(self, now: float) -> None:
+        try:
+            self._registry = await asyncio.to_thread(self._world.registry.scan)
+            self.health.registry_problem = ""
+            self._world.verifier.forget(self._desired, self._registry)
+        except RegistryUnavailable as error:
+            self._note_registry(str(error))
+        except Exception as error:  # a task's edge: an unreadable registry unloads nothing
+            self._note_registry(f"the registry cannot be read ({type(error).__name__})")
+        finally:
+            self._scanned_at, self._scan = now, None
+            self._wake.set()
+
+    def _note_registry(self, problem: str) -> None:
+        self._registry = None
+        if problem != self.health.registry_problem:
+            self._world.logger.warning("registry_unavailable", reason=problem)
+        self.health.registry_problem = problem
+
+    def _sweep_when_changed(self) -> None:
+        """Delete cached versions that nobody needs, after a generation that may have dropped some."""
+        if self._sweeping is None and self._swept != self._desired.generation:
+            self._sweeping = asyncio.create_task(self._sweep(self._desired.generation))
+
+    async def _sweep(self, generation: int) -> None:
+        try:
+            spared = False
+            for digest in await asyncio.to_thread(self._world.cache.digests):
+                if digest in self._digests_needed():
+                    continue
+                if digest in self._digests_in_use():
+                    spared = True
+                else:
+                    await asyncio.to_thread(self._world.cache.remove, digest)
+            self._swept = self._swept if spared else generation
+        except OSError as error:
+            self._world.logger.warning("cache_not_swept", error=repr(error))
+        finally:
+            self._sweeping = None
+
+    def _digests_needed(self) -> frozenset[str]:
+        held = {held.digest for model in self._desired.models.values() for held in model.held}
+        return self._world.verifier.digests | held
+
+    def _digests_in_use(self) -> frozenset[str]:
+        return frozenset(version.digest for slot in self._world.slots() for version in slot.versions)
+
+    def _is_busy(self) -> bool:
+        changing = any(model.change for model in self._desired.models.values())
+        return changing or self._desired.generation == 0 or bool(self._world.verifier.running)
+
+    async def _pause(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def _asked_by(who: str, proposal: Proposal) -> Proposal:
+    return Proposal(proposal.models, proposal.retired_boots, who, proposal.why)
