@@ -59,7 +59,7 @@ def open_directory(path: Path | str, below: int | None = None) -> Iterator[int]:
 def open_below(directory: int, path: str) -> Iterator[BinaryIO]:
     """Yield the plain file at `path` below a directory's descriptor, for reading."""
     first, _, rest = path.partition("/")
-    if first in ("", ".", ".."):
+    if first in ("", ".", "..") or "\0" in path:
         raise UnsafeFile(f"{path!r} is not a plain path below the directory")
     if rest:
         with open_directory(first, below=directory) as inner, open_below(inner, rest) as file:
@@ -71,8 +71,12 @@ def open_below(directory: int, path: str) -> Iterator[BinaryIO]:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
             raise UnsafeFile(f"{path!r} is a link or a device; only plain files are read") from error
         raise
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         _check_plain(path, os.fstat(descriptor))
+    except UnsafeFile:
+        os.close(descriptor)
+        raise
+    with open(descriptor, "rb", buffering=0) as file:
         yield file
 
 

@@ -169,6 +169,8 @@ def check_consistent(manifest: Manifest) -> None:
     for path in paths:
         if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path:
             raise InvalidManifest(f"files: {path!r} is not a plain path below the version's directory")
+    if MANIFEST_FILE in paths:
+        raise InvalidManifest(f"files: {MANIFEST_FILE} cannot list itself")
     if len(set(paths)) != len(paths):
         raise InvalidManifest("files: the same path is listed twice")
     names = [column.name for column in manifest.columns]
