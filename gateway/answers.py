@@ -21,6 +21,10 @@ class ErrorAnswer(NamedTuple):
     headers: list[Header]
     body: bytes
 
+    def text_headers(self) -> dict[str, str]:
+        """The headers as Starlette takes them."""
+        return {name.decode(): value.decode() for name, value in self.headers}
+
 
 async def send_answer(send: Send, status: int, headers: list[Header], body: bytes) -> None:
     """Send a whole answer; `headers` gets the content length added."""

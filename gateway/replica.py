@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from driftgate.gateway.counters import CounterFile
 from driftgate.gateway.desired import DesiredModel, DesiredState
@@ -84,6 +85,10 @@ class Replica:
         if newest and (self._wanted is None or newest > generation):
             self._wanted = self._store.read(newest)
         self._converge(now)
+
+    def directory(self, served: ServedVersion) -> Path:
+        """Return where the files of a loaded version are."""
+        return self._cache.path(served.loaded.digest)
 
     def versions(self) -> tuple[VersionStatus, ...]:
         """Return what this worker holds, loads, frees or could not load."""

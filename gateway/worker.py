@@ -1,0 +1,173 @@
+"""A worker process: one slot of the data plane."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+
+import uvloop
+
+from driftgate.gateway.beat import Beat, BeatState
+from driftgate.gateway.counters import CounterFile
+from driftgate.gateway.data_plane import DataPlane
+from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.predict import PredictPath
+from driftgate.gateway.replica import Replica
+from driftgate.gateway.slots import SlotLease, beat_path, write_status
+from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
+from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.turn import Turns
+from driftgate.models.cache import VersionCache
+
+PULSE_S = 0.25
+
+
+class Worker:
+    """Life of one slot: take the lease, load what is desired, accept, drain, leave.
+
+    State by lifetime: everything here lives as long as the process.
+    """
+
+    def __init__(self, arguments: ChildArguments, layout: StateLayout, slot: int) -> None:
+        settings = arguments.settings
+        self._settings = settings
+        self._layout = layout
+        self._slot = slot
+        self._boot = uuid.uuid4().hex
+        self._logger = Logger(f"worker-{slot}", settings.models.log_format)
+        self._beat = Beat.create(beat_path(layout, slot), self._boot, os.getpid(), time.monotonic_ns())
+        self._counters = CounterFile(layout.counters(slot))
+        self._replica = Replica(
+            GenerationStore(layout.desired),
+            VersionCache(layout.cache),
+            self._counters,
+            self._logger,
+            settings.models.threads,
+        )
+        self._accepting = False
+        self._reported: SlotStatus | None = None
+        self._stopping = asyncio.Event()
+        self._arguments = arguments
+
+    async def run(self) -> None:
+        """Serve until SIGTERM, then drain."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        plane = self._plane(loop)
+        following = loop.create_task(self._follow())
+        if await self._until_ready():
+            await self._serve(plane)
+        following.cancel()
+        self._beat.state = BeatState.DEAD
+
+    def _plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
+        turns = Turns(loop, self._beat, self._in_flight)
+        self._replica.on_unload = turns.close
+        predict = PredictPath(self._replica, turns, self._counters, self._settings, self._logger)
+        plane = DataPlane(predict, self._replica, self._layout, self._settings)
+        grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
+        self._server = QuietServer(server_config(plane, grace_s))
+        return plane
+
+    def _in_flight(self) -> int:
+        return len(self._server.server_state.tasks)
+
+    async def _until_ready(self) -> bool:
+        """Wait until the newest generation is in force; return False if told to stop before."""
+        while not self._stopping.is_set():
+            self._replica.look(time.monotonic())
+            if self._replica.ready:
+                return True
+            await self._pause(self._settings.timing.desired_poll_ms / 1000)
+        return False
+
+    async def _serve(self, plane: DataPlane) -> None:
+        server = self._settings.server
+        sock = listener(self._arguments.listen_fd, server.host, server.port)
+        serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
+        self._accepting = True
+        self._beat.state = BeatState.ACCEPTING
+        self._report()
+        self._logger.info("accepting", generation=self._replica.table.generation, pid=os.getpid())
+        await self._stopping.wait()
+        await self._drain(plane)
+        await serving
+
+    async def _drain(self, plane: DataPlane) -> None:
+        """Turn readiness red, let clients move their connections for a moment, then stop accepting."""
+        self._accepting = False
+        self._beat.state = BeatState.DRAINING
+        plane.close_connections()
+        self._report()
+        self._logger.info("draining", in_flight=self._in_flight())
+        await asyncio.sleep(self._settings.timing.drain_s)
+        self._server.stop()
+
+    async def _follow(self) -> None:
+        """Look for new generations, pulse and report, for ever."""
+        poll_s = self._settings.timing.desired_poll_ms / 1000
+        pulse_at = 0.0
+        while True:
+            try:
+                now = time.monotonic()
+                self._replica.look(now)
+                if now >= pulse_at:
+                    pulse_at = now + PULSE_S
+                    self._pulse()
+                self._report()
+            except Exception as error:  # the loop's edge: a worker serves on with what it has
+                self._logger.error("follow_failed", error=type(error).__name__, reason=str(error))
+            await asyncio.sleep(poll_s)
+
+    def _pulse(self) -> None:
+        self._beat.pulse(
+            time.monotonic_ns(),
+            self._replica.table.generation,
+            self._in_flight(),
+            len(self._server.server_state.connections),
+        )
+
+    def _report(self) -> None:
+        status = SlotStatus(
+            self._slot,
+            self._boot,
+            os.getpid(),
+            self._replica.table.generation,
+            self._accepting,
+            self._replica.versions(),
+        )
+        if status != self._reported:
+            write_status(self._layout, status)
+            self._reported = status
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until told to stop."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+async def _run(arguments: ChildArguments, layout: StateLayout, slot: int) -> None:
+    await Worker(arguments, layout, slot).run()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one worker until SIGTERM."""
+    arguments = child_arguments(argv)
+    die_with_parent(arguments.parent_pid)
+    layout = StateLayout(Path(arguments.settings.server.state))
+    slot = arguments.slot or 0
+    SlotLease.acquire(layout, slot)
+    dump_stacks_on_signal(layout.slot(slot) / "stack.txt")
+    uvloop.run(_run(arguments, layout, slot))
+
+
+if __name__ == "__main__":
+    main()
