@@ -1,4 +1,4 @@
-"""Real rows of a version, as a person would send them: from the golden examples that were published with it."""
+"""Real rows of a version, as a person would send them, from the golden examples published with it."""
 
 from pathlib import Path
 from typing import Any
