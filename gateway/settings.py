@@ -92,10 +92,8 @@ def load_settings(
     if config is not None or path.exists():
         _merge(document, _from_file(path), str(path))
     _merge(document, _from_environment(environment), "the environment")
-    _merge(
-        document, {s: {k: v for k, v in keys.items() if v is not None} for s, keys in overrides.items()}, ""
-    )
-    return _convert(document, "the command line")
+    given = {s: {k: v for k, v in keys.items() if v is not None} for s, keys in overrides.items()}
+    return _merge(document, given, "the command line")
 
 
 def available_cores() -> int:
@@ -124,16 +122,18 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, str
     return found
 
 
-def _merge(into: dict[str, dict[str, Any]], new: Mapping[str, Any], source: str) -> None:
+def _merge(into: dict[str, dict[str, Any]], new: Mapping[str, Any], source: str) -> Settings:
     for section, keys in new.items():
         if not isinstance(keys, Mapping):
             raise InvalidConfiguration(f"{source}: {section!r} must be a section such as [server]")
         into.setdefault(section, {}).update(keys)
-    _convert(into, source)
+    return _convert(into, source)
 
 
 def _convert(document: dict[str, dict[str, Any]], source: str) -> Settings:
     try:
         return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidConfiguration(f"{source}: {error}") from error
+        problem, _, setting = str(error).partition(" - at `$.")
+        where = f"{source}, {setting.rstrip('`')}" if setting else source
+        raise InvalidConfiguration(f"{where}: {problem}") from error
