@@ -170,7 +170,7 @@ def _config_tensor(spec: TensorSpec, batched: bool) -> dict[str, Any]:
     kind = "STRING" if spec.datatype == "BYTES" else spec.datatype
     dims: Sequence[int] = spec.shape[1:] if batched else spec.shape
     # a tensor needs a dimension in this format: one value per row is written [1], with its true shape beside
-    scalar = {"reshape": {"shape": []}} if not dims else {}
+    scalar: dict[str, Any] = {"reshape": {"shape": []}} if not dims else {}
     return {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": dims or [1], **scalar}
 
 

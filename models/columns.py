@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.models.elements import Array, Elements, shown
+from driftgate.models.elements import Array, Elements, fill_of, shown
 from driftgate.models.errors import InvalidInput
 from driftgate.models.manifest import Column, Manifest
 from driftgate.models.signature import TensorSpec
@@ -18,29 +18,42 @@ Row = Mapping[str, Any]
 _MOST_NAMED = 10
 
 
+def named_inputs(manifest: Manifest) -> list[tuple[TensorSpec, tuple[Column, ...]]]:
+    """Return every input with its columns in the order of their index.
+
+    An input whose columns do not cover it whole has none: rows then give it by its own name, as nested lists.
+    """
+    return [(spec, _columns_of(spec, manifest)) for spec in manifest.signature.inputs]
+
+
 def feeds_from_rows(manifest: Manifest, rows: Sequence[Row]) -> dict[str, Array]:
     """Return the model's input tensors, in signature order, made from rows of named values.
 
-    Raises InvalidInput that names row and column. `RowReader` does the same for many calls of one model.
+    None, NaN and an absent optional column mean missing. Raises InvalidInput that names row and column.
     """
-    return RowReader.of(manifest).feeds(rows)
+    feeds = RowReader.of(manifest).feeds(rows)
+    for spec, columns in named_inputs(manifest):
+        if columns and feeds[spec.name].dtype.kind == "f":
+            _refuse_nan(feeds[spec.name], columns)
+    return feeds
 
 
 def rows_from_feeds(manifest: Manifest, feeds: Mapping[str, Array]) -> list[dict[str, Any]]:
-    """Return the rows that `feeds_from_rows` would make these input tensors from; missing values are None.
-
-    An optional value that is missing is left out where nothing is known that stands for it.
-    """
-    plans = _plans(manifest)
-    count = len(feeds[plans[0].spec.name]) if plans and plans[0].spec.batched else 1
+    """Return rows that `feeds_from_rows` would make these input tensors from; missing values are None."""
+    named = named_inputs(manifest)
+    count = next((len(feeds[spec.name]) for spec, _ in named if spec.batched), 1)
     rows: list[dict[str, Any]] = [{} for _ in range(count)]
-    for plan in plans:
-        tensor = feeds[plan.spec.name]
-        lists = np.asarray(tensor).reshape(count, -1 if tensor.size else plan.width)
-        for place, name in enumerate(plan.names):
-            values = lists[:, place].tolist() if plan.columns else _nested(tensor, plan.spec)
-            for row, value in zip(rows, values, strict=True):
-                row[name] = _missing_as_none(value, plan.columns[place]) if plan.columns else value
+    for spec, columns in named:
+        tensor = feeds[spec.name]
+        if columns:
+            table = tensor.reshape(count, len(columns)).tolist()
+            for row, values in zip(rows, table, strict=True):
+                for column, value in zip(columns, values, strict=True):
+                    row[column.name] = _missing_as_none(value, column)
+        else:
+            nested = tensor.tolist() if spec.batched else [tensor.tolist()] * count
+            for row, value in zip(rows, nested, strict=True):
+                row[spec.name] = value
     return rows
 
 
@@ -48,79 +61,80 @@ def rows_from_feeds(manifest: Manifest, feeds: Mapping[str, Array]) -> list[dict
 class RowReader:
     """Turns rows into tensors; everything that depends on the model alone is worked out once, by `of`."""
 
-    plans: tuple["_Plan", ...]
+    inputs: tuple["_RowInput", ...]
     names: frozenset[str]
     required: frozenset[str]
+    batched: bool
 
     @classmethod
     def of(cls, manifest: Manifest) -> "RowReader":
         """Return the reader of the rows of one version."""
-        plans = _plans(manifest)
-        optional = {column.name for column in manifest.columns if column.missing}
-        names = frozenset(chain.from_iterable(plan.names for plan in plans))
-        return cls(plans=plans, names=names, required=names - optional)
+        named = named_inputs(manifest)
+        inputs = tuple(_row_input(spec, columns) for spec, columns in named)
+        names = frozenset(chain.from_iterable(one.names for one in inputs))
+        optional = {
+            column.name
+            for spec, columns in named
+            for column in columns
+            if fill_of(column, spec.datatype) is not None
+        }
+        return cls(inputs, names, names - optional, any(one.spec.batched for one in inputs))
 
     def feeds(self, rows: Sequence[Row]) -> dict[str, Array]:
-        """Return the input tensors of `rows`; raise InvalidInput that names row and column."""
+        """Return the input tensors of `rows`; raise InvalidInput that names row and column.
+
+        NaN is not looked for in columns of floats, because JSON has none: see `feeds_from_rows`.
+        """
         if not rows:
             raise InvalidInput("rows: at least one row is needed")
-        if not any(plan.spec.batched for plan in self.plans) and len(rows) > 1:
+        if len(rows) > 1 and not self.batched:
             raise InvalidInput(f"rows: this model takes one row at a time and got {len(rows)}")
-        try:
-            feeds = {plan.spec.name: plan.tensor(rows) for plan in self.plans}
-        except KeyError:
-            rows = [self._completed(number, row) for number, row in enumerate(rows)]
-            return {plan.spec.name: plan.tensor(rows) for plan in self.plans}
         width = len(self.names)
-        for number, row in enumerate(rows):
-            if len(row) != width:
-                self._completed(number, row)
-        return feeds
+        if any(len(row) != width for row in rows):
+            rows = self._completed(rows)
+        try:
+            return {one.spec.name: one.tensor(rows) for one in self.inputs}
+        except KeyError:
+            rows = self._completed(rows)
+            return {one.spec.name: one.tensor(rows) for one in self.inputs}
 
-    def _completed(self, number: int, row: Row) -> Row:
-        """Return `row` with None for every optional column that it leaves out."""
-        absent = self.required - row.keys()
-        unknown = row.keys() - self.names
-        if absent and unknown:
-            raise InvalidInput(f"row {number}: missing {_listed(absent)} and unknown {_listed(unknown)}")
-        if absent:
-            raise InvalidInput(f"row {number}: missing {_listed(absent)}")
-        if unknown:
-            raise InvalidInput(
-                f"row {number}: unknown {_listed(unknown)}; the model's columns are {_quoted(self.names)}"
-            )
-        return {name: row.get(name) for name in self.names}
+    def _completed(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows with None for every optional column that they leave out."""
+        for number, row in enumerate(rows):
+            unknown, absent = row.keys() - self.names, self.required - row.keys()
+            problems = [f"missing {_listed(absent)}"] if absent else []
+            if unknown:
+                problems.append(f"unknown {_listed(unknown)}; the model has {_listed(self.names)}")
+            if problems:
+                raise InvalidInput(f"row {number}: {' and '.join(problems)}")
+        return [{name: row.get(name) for name in self.names} for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _RowInput:
     """How one input tensor is made from rows: by its columns, or from a nested list under its own name."""
 
     spec: TensorSpec
     elements: Elements
-    columns: tuple[Column, ...]
+    has_columns: bool
     names: tuple[str, ...]
     pick: Callable[[Row], Any]
     row_shape: tuple[int, ...]
 
-    @property
-    def width(self) -> int:
-        return len(self.names)
-
     def tensor(self, rows: Sequence[Row]) -> Array:
-        if not self.columns:
-            return self._from_nested(rows)
+        if not self.has_columns:
+            return self._nested_tensor(rows)
         picked = map(self.pick, rows)
-        values = list(picked if self.width == 1 else chain.from_iterable(picked))
+        values = list(picked if len(self.names) == 1 else chain.from_iterable(picked))
         shape = (len(rows), *self.row_shape) if self.spec.batched else self.row_shape
         try:
             self.elements.check_types(values)
         except InvalidInput:
-            values = [value.item() if isinstance(value, np.generic) else value for value in values]
+            values = list(map(_plain, values))
             self.elements.check_types(values)
         return self.elements.array(values, shape)
 
-    def _from_nested(self, rows: Sequence[Row]) -> Array:
+    def _nested_tensor(self, rows: Sequence[Row]) -> Array:
         tensors = [self._nested_row(number, self.pick(row)) for number, row in enumerate(rows)]
         if not self.spec.batched:
             return tensors[0]
@@ -130,35 +144,40 @@ class _Plan:
 
     def _nested_row(self, number: int, value: Any) -> Array:
         values: list[Any] = []
-        shape = _flatten(value, values, f"row {number}, input {self.spec.name!r}", len(self.row_shape))
-        fits = all(want in (-1, have) for want, have in zip(self.row_shape, shape, strict=True))
-        if not fits:
-            raise InvalidInput(
-                f"row {number}, input {self.spec.name!r}: expected shape {list(self.row_shape)}, "
-                f"got {list(shape)}"
-            )
-        self.elements.check_types(values)
-        return self.elements.array(values, shape)
+        place = f"row {number}, input {self.spec.name!r}"
+        shape = _flatten(value, values, place, len(self.row_shape))
+        if any(want not in (-1, have) for want, have in zip(self.row_shape, shape, strict=True)):
+            raise InvalidInput(f"{place}: expected shape {list(self.row_shape)}, got {list(shape)}")
+        try:
+            self.elements.check_types(values)
+            return self.elements.array(values, shape)
+        except InvalidInput as error:
+            raise InvalidInput(f"row {number}, {error}") from None
 
 
-def _plans(manifest: Manifest) -> tuple[_Plan, ...]:
-    return tuple(_plan(spec, manifest) for spec in manifest.signature.inputs)
-
-
-def _plan(spec: TensorSpec, manifest: Manifest) -> _Plan:
+def _columns_of(spec: TensorSpec, manifest: Manifest) -> tuple[Column, ...]:
     own = sorted((c for c in manifest.columns if c.input == spec.name), key=lambda c: c.index or 0)
-    elements = Elements.of(spec, own)
-    if len(own) != elements.row_size:
-        own = []
-    names = tuple(column.name for column in own) or (spec.name,)
-    return _Plan(
+    size = Elements.of(spec, ()).row_size
+    covered = [column.index or 0 for column in own] == list(range(size)) if own else False
+    return tuple(own) if covered else ()
+
+
+def _row_input(spec: TensorSpec, columns: tuple[Column, ...]) -> _RowInput:
+    names = tuple(column.name for column in columns) or (spec.name,)
+    return _RowInput(
         spec=spec,
-        elements=elements,
-        columns=tuple(own),
+        elements=Elements.of(spec, columns),
+        has_columns=bool(columns),
         names=names,
         pick=itemgetter(*names),
         row_shape=spec.shape[1:] if spec.batched else spec.shape,
     )
+
+
+def _plain(value: Any) -> Any:
+    """Return what data frames hold as plain values: numpy's scalars as Python's, NaN as None."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and plain != plain else plain
 
 
 def _flatten(value: Any, into: list[Any], place: str, depth: int) -> tuple[int, ...]:
@@ -175,9 +194,11 @@ def _flatten(value: Any, into: list[Any], place: str, depth: int) -> tuple[int, 
     return (len(value), *shapes.pop())
 
 
-def _nested(tensor: Array, spec: TensorSpec) -> list[Any]:
-    nested: list[Any] = tensor.tolist() if spec.batched else [tensor.tolist()]
-    return nested
+def _refuse_nan(tensor: Array, columns: tuple[Column, ...]) -> None:
+    table = tensor.reshape(-1, len(columns))
+    for row, place in np.argwhere(np.isnan(table)).tolist():
+        if not columns[place].missing:
+            raise InvalidInput(f"row {row}, column {columns[place].name!r}: NaN, and it may not be missing")
 
 
 def _missing_as_none(value: Any, column: Column) -> Any:
@@ -187,10 +208,6 @@ def _missing_as_none(value: Any, column: Column) -> Any:
 
 
 def _listed(names: frozenset[str] | set[str]) -> str:
-    return f"column {_quoted(names)}" if len(names) == 1 else f"columns {_quoted(names)}"
-
-
-def _quoted(names: frozenset[str] | set[str]) -> str:
     first = sorted(names)[:_MOST_NAMED]
     more = f" and {len(names) - len(first)} more" if len(names) > len(first) else ""
-    return ", ".join(shown(name) for name in first) + more
+    return ("column " if len(names) == 1 else "columns ") + ", ".join(map(shown, first)) + more

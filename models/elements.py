@@ -74,7 +74,7 @@ class Elements:
         for column in own:
             place = column.index or 0
             if place < len(names):
-                names[place], fills[place] = column.name, _fill_of(column, spec.datatype)
+                names[place], fills[place] = column.name, fill_of(column, spec.datatype)
         return cls(
             name=spec.name,
             datatype=spec.datatype,
@@ -166,7 +166,8 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _fill_of(column: Column, datatype: str) -> float | str | None:
+def fill_of(column: Column, datatype: str) -> float | str | None:
+    """Return what a missing value of `column` becomes in a tensor of `datatype`; None where it may not be."""
     if not column.missing:
         return None
     if datatype in FLOATS:
