@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 import pytest
 
@@ -49,7 +48,7 @@ def test_every_command_exists(words: list[str]) -> None:
     command, rest = load_verb(words[0]), words[1:]
     while hasattr(command, "commands") and rest and rest[0] in command.commands:
         command, rest = command.commands[rest[0]], rest[1:]
-    context = click.Context(command, info_name=words[0], resilient_parsing=False)
+    context = command.context_class(command, info_name=words[0])
     parameters, leftover, _ = command.make_parser(context).parse_args(list(rest))
     assert leftover == []
     missing = [p.name for p in command.params if p.required and parameters.get(p.name) in (None, ())]

@@ -179,7 +179,10 @@ def test_summary_of_a_good_run_has_no_problem() -> None:
     [
         ([answer(1)], "tumour: version 2 answered nothing"),
         ([answer(1), answer(2, score=0.26)], "tumour: version 2 differs from its estimator by 0.01"),
-        ([answer(1), answer(2, score=math.nan), answer(2)], "tumour: version 2 differs from its estimator by nan"),
+        (
+            [answer(1), answer(2, score=math.nan), answer(2)],
+            "tumour: version 2 differs from its estimator by nan",
+        ),
     ],
 )
 def test_summary_tells_what_is_wrong(answers: list[Answer], problem: str) -> None:
