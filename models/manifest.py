@@ -163,6 +163,11 @@ class _OnlyFormat(msgspec.Struct):
 
 def check_consistent(manifest: Manifest) -> None:
     """Raise InvalidManifest where the parts of a manifest contradict each other."""
+    _check_files(manifest)
+    _check_names(manifest)
+
+
+def _check_files(manifest: Manifest) -> None:
     paths = [entry.path for entry in manifest.files]
     if MODEL_FILE not in paths:
         raise InvalidManifest(f"files: {MODEL_FILE} is not listed")
@@ -173,6 +178,9 @@ def check_consistent(manifest: Manifest) -> None:
         raise InvalidManifest(f"files: {MANIFEST_FILE} cannot list itself")
     if len(set(paths)) != len(paths):
         raise InvalidManifest("files: the same path is listed twice")
+
+
+def _check_names(manifest: Manifest) -> None:
     names = [column.name for column in manifest.columns]
     if len(set(names)) != len(names):
         raise InvalidManifest("columns: two columns have the same name")

@@ -39,7 +39,8 @@ class DirectoryRegistry:
     """A registry on this machine's file system; implements RegistrySource.
 
     `scan` is for one thread at a time, `fetch` for any. What was read of a file is kept until the file
-    changes, so that looking again costs one `stat` for each version. `allow_bare` also serves `<model>/<version>/model.onnx` without a manifest.
+    changes, so that looking again costs one `stat` for each version. `allow_bare` also serves
+    `<model>/<version>/model.onnx` without a manifest.
     """
 
     def __init__(self, root: Path, allow_bare: bool = False) -> None:
