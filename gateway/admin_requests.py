@@ -5,10 +5,10 @@ JSON with the same key twice is refused here: of two weights for one version nei
 
 import ipaddress
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.requests import Request
 
 from driftgate.gateway.errors import BadRequest, Forbidden, PreconditionFailed, TooLarge
@@ -17,24 +17,19 @@ MAX_BODY_BYTES = 2**20
 DEFAULT_WAIT_S = 30.0
 MAX_WAIT_S = 600.0
 
+T = TypeVar("T")
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """Return the JSON object of the body, empty where there is no body; the content type does not matter.
 
-    Raises TooLarge or BadRequest.
+async def read_body(request: Request, kind: type[T]) -> T:
+    """Return the JSON object of the body as a `kind`; no body is an empty object, of any content type.
+
+    Raises TooLarge, or BadRequest that names the field.
     """
     body = await _read_bounded(request)
-    if not body:
-        return {}
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse)
-    except RecursionError as error:
-        raise BadRequest("the body is nested too deeply") from error
-    except ValueError as error:
-        raise BadRequest("the body is not JSON in UTF-8") from error
-    if not isinstance(document, dict):
-        raise BadRequest("the body must be a JSON object")
-    return document
+        return msgspec.convert(_parse(body) if body else {}, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"the body is not what is expected: {error}") from error
 
 
 async def _read_bounded(request: Request) -> bytes:
@@ -46,32 +41,26 @@ async def _read_bounded(request: Request) -> bytes:
     return bytes(body)
 
 
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse)
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+    except ValueError as error:
+        raise BadRequest("the body is not JSON in UTF-8") from error
+
+
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise BadRequest(f"the key {repeated[:64]!r} is given twice")
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise BadRequest(f"the key {key[:64]!r} is given twice")
+        document[key] = value
     return document
 
 
 def _refuse(constant: str) -> None:
     raise BadRequest(f"{constant} is not a number that JSON knows")
-
-
-def check_keys(document: Mapping[str, Any], allowed: frozenset[str]) -> None:
-    """Raise BadRequest if `document` has a key that is not allowed."""
-    for key in document:
-        if key not in allowed:
-            raise BadRequest(f"unknown key {key[:64]!r}: known are {', '.join(sorted(allowed))}")
-
-
-def flag(document: Mapping[str, Any], key: str) -> bool:
-    """Return the boolean under `key`, False if there is none; raise BadRequest for anything else."""
-    value = document.get(key, False)
-    if isinstance(value, bool):
-        return value
-    raise BadRequest(f"{key!r} must be true or false")
 
 
 def expected_generation(request: Request) -> int | None:
