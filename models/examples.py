@@ -10,8 +10,8 @@ from typing import IO
 
 import numpy as np
 
+from driftgate.models.elements import Array
 from driftgate.models.errors import InvalidManifest
-from driftgate.models.runtime import Array
 
 MAX_ROWS = 64
 
