@@ -4,12 +4,12 @@ import contextlib
 import os
 import signal
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftgate.gateway.beat import BeatReading, mark_dead, read_beat
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.spawn import STACK_FILE, STACK_SIGNAL, ChildArguments, spawn
+from driftgate.gateway.spawn import STACK_SIGNAL, ChildArguments, spawn
 from driftgate.gateway.supervision import (
     Action,
     Child,
@@ -20,19 +20,27 @@ from driftgate.gateway.supervision import (
 )
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """Where a process keeps its beat, and where its stacks are written when it hangs."""
+
+    beat: Path
+    stacks: Path
+
+
 class Place:
     """A place for one child, whose process comes and goes. Times are CLOCK_MONOTONIC in seconds.
 
-    `beat_file` is where that process keeps its beat, None if it has none.
+    A process without `vitals` is watched for its end only.
     """
 
     def __init__(
-        self, role: Role, module: str, arguments: ChildArguments, beat_file: Path | None, logger: Logger
+        self, role: Role, module: str, arguments: ChildArguments, vitals: Vitals | None, logger: Logger
     ) -> None:
         self.name = role.value if arguments.slot is None else f"{role.value}-{arguments.slot}"
         self._module = module
         self._arguments = arguments
-        self._beat_file = beat_file
+        self._vitals = vitals
         self._logger = logger
         self._process: subprocess.Popen[bytes] | None = None
         self._child = Child(self.name, role, running=False, since=0.0)
@@ -93,7 +101,7 @@ class Place:
             self._logger.warning("process_killed", child=self.name, pid=self.pid, why=action.why)
 
     def _log_hung(self, action: Action) -> None:
-        stacks = self._beat_file.with_name(STACK_FILE) if self._beat_file else None
+        stacks = self._vitals.stacks if self._vitals else None
         self._logger.error(
             "process_hangs",
             child=self.name,
@@ -112,8 +120,8 @@ class Place:
         self._failures = failures_after_exit(self._failures, lived_s, asked)
         delay_s = 0.0 if asked else restart_delay_s(self._failures)
         self._child = Child(self.name, self._child.role, running=False, since=now + delay_s)
-        if beat is not None and self._beat_file is not None:
-            mark_dead(self._beat_file, beat.boot)
+        if beat is not None and self._vitals is not None:
+            mark_dead(self._vitals.beat, beat.boot)
         if asked:
             self._logger.info("process_stopped", child=self.name, pid=pid, exit=_ending(code))
             return
@@ -127,9 +135,9 @@ class Place:
         )
 
     def _read_beat(self) -> BeatReading | None:
-        if self._beat_file is None or self._process is None:
+        if self._vitals is None or self._process is None:
             return None
-        beat = read_beat(self._beat_file)
+        beat = read_beat(self._vitals.beat)
         return beat if beat is not None and beat.pid == self.pid else None
 
 

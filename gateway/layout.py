@@ -38,6 +38,15 @@ class StateLayout:
         """Where slot `number` counts."""
         return self.slot(number) / "counters"
 
+    def stacks(self, number: int) -> Path:
+        """Where the stacks of slot `number` are written when it hangs."""
+        return self.slot(number) / "stack.txt"
+
+    @property
+    def control_stacks(self) -> Path:
+        """Where the stacks of the control process are written when it hangs."""
+        return self.root / "control-stack.txt"
+
     @property
     def control_beat(self) -> Path:
         """The pulse of the control process."""

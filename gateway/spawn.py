@@ -21,7 +21,6 @@ from driftgate.gateway.settings import Settings
 
 STACK_SIGNAL = signal.SIGUSR1
 """Makes a child write the stacks of its threads to its stack file."""
-STACK_FILE = "stack.txt"
 MAX_STACK_BYTES = 2**20
 
 _PR_SET_PDEATHSIG = 1

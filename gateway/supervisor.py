@@ -16,7 +16,7 @@ from types import FrameType
 import msgspec
 
 from driftgate.gateway.beat import BeatState
-from driftgate.gateway.children import Place, reap_strangers
+from driftgate.gateway.children import Place, Vitals, reap_strangers
 from driftgate.gateway.desired import UnreadableState
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.layout import StateLayout
@@ -115,19 +115,21 @@ class Supervisor:
         settings = msgspec.structs.replace(settings, server=server)
         data, admin, metrics = (listener.fileno() for listener in self._listeners)
         shared = ChildArguments(settings, parent_pid=os.getpid())
+        layout = self._layout
         self._place(
             Role.CONTROL,
             self._modules.control,
             replace(shared, listen_fd=admin),
-            self._layout.control_beat,
+            Vitals(layout.control_beat, layout.control_stacks),
         )
         for slot in range(count):
             worker = replace(shared, slot=slot, listen_fd=data)
-            self._place(Role.WORKER, self._modules.worker, worker, beat_path(self._layout, slot))
+            vitals = Vitals(beat_path(layout, slot), layout.stacks(slot))
+            self._place(Role.WORKER, self._modules.worker, worker, vitals)
         self._place(Role.PROBES, self._modules.probes, replace(shared, listen_fd=metrics), None)
 
-    def _place(self, role: Role, module: str, arguments: ChildArguments, beat_file: Path | None) -> None:
-        place = Place(role, module, arguments, beat_file, self._logger)
+    def _place(self, role: Role, module: str, arguments: ChildArguments, vitals: Vitals | None) -> None:
+        place = Place(role, module, arguments, vitals, self._logger)
         self._places[place.name] = place
 
     def _install_signals(self) -> None:
