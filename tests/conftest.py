@@ -4,28 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from driftgate.models.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from driftgate.models.publish_onnx import Published, publish_file
 from driftgate.models.version_writer import file_entries
 
-OPSET = [helper.make_opsetid("", 17)]
-
-
-def linear_model(scale: float) -> ModelProto:
-    """Return a graph with one input `x` of four floats and one output `y`: `scale` times their sum."""
-    weights = numpy_helper.from_array(np.full((4, 1), scale, np.float32), "w")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "linear",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
-        [weights],
-    )
-    return helper.make_model(graph, opset_imports=OPSET, ir_version=8)
+from harness.models import linear_model
 
 
 @pytest.fixture
