@@ -20,6 +20,8 @@ from driftgate.gateway.slots import read_status, slot_numbers
 from driftgate.gateway.status import SlotStatus
 
 READY_WITHIN_S = 20.0
+QUICK = {"DRIFTGATE__TIMING__DRAIN_S": "0.1"}
+"""Tests that are not about draining do not wait for it."""
 
 
 def until(condition: Callable[[], object], within_s: float, what: str) -> None:
@@ -112,7 +114,7 @@ def start(root: Path, options: tuple[str, ...], workers: int, environment: Mappi
     ]
     with open(log, "ab") as stream:
         process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, cwd=root, env={**os.environ, **environment}
+            command, stdout=stream, stderr=stream, cwd=root, env={**os.environ, **QUICK, **environment}
         )
 
     def answered() -> bool:
@@ -125,10 +127,8 @@ def start(root: Path, options: tuple[str, ...], workers: int, environment: Mappi
 
 
 def end(gateway: Gateway) -> None:
-    """Stop a gateway at once, if it still runs."""
+    """Stop a gateway, if it still runs."""
     gateway.client.close()
     if gateway.process.poll() is None:
         gateway.process.send_signal(signal.SIGTERM)
-        gateway.process.send_signal(signal.SIGINT)
-        gateway.process.send_signal(signal.SIGINT)
         gateway.process.wait(10)
