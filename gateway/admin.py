@@ -44,9 +44,9 @@ class AdminRoute(NamedTuple):
     endpoint: Endpoint
 
 
-def admin_app(reconciler: Reconciler, cache: VersionCache, logger: Logger) -> Starlette:
+def admin_app(reconciler: Reconciler, cache: VersionCache, logger: Logger, predict_url: str) -> Starlette:
     """Return the admin API as an ASGI application; /openapi.json comes from the same table as the routes."""
-    api = AdminApi(reconciler, cache, logger)
+    api = AdminApi(reconciler, cache, logger, predict_url)
     table = admin_routes(api)
     document = admin_plane_document(__version__, [route.operation for route in table])
 
@@ -103,9 +103,13 @@ def admin_routes(api: "AdminApi") -> list[AdminRoute]:
 
 
 class AdminApi:
-    """The endpoints. Holds nothing of its own; state is the reconciler's."""
+    """The endpoints. Holds nothing of its own; state is the reconciler's.
 
-    def __init__(self, reconciler: Reconciler, cache: VersionCache, logger: Logger) -> None:
+    `predict_url` is where the data plane answers.
+    """
+
+    def __init__(self, reconciler: Reconciler, cache: VersionCache, logger: Logger, predict_url: str) -> None:
+        self._predict_url = predict_url
         self._reconciler = reconciler
         self._cache = cache
         self._logger = logger
@@ -167,7 +171,7 @@ class AdminApi:
         rows = example_rows(self._cache.path(held.digest), manifest, EXAMPLE_ROWS)
         if not rows:
             raise NotFound(f"version {version} of {name} was published without examples")
-        return self._answer(documents.ExampleAnswer(name, version, tuple(rows)))
+        return self._answer(documents.ExampleAnswer(self._predict_url, name, version, tuple(rows)))
 
     async def promote(self, request: Request) -> Response:
         """Give one version all traffic."""

@@ -63,8 +63,9 @@ class ChangeAnswer(msgspec.Struct, frozen=True):
 
 
 class ExampleAnswer(msgspec.Struct, frozen=True):
-    """Rows that a version takes."""
+    """Rows that a version takes, and where predictions are asked for."""
 
+    url: str
     model: str
     version: int
     rows: tuple[dict[str, Any], ...]

@@ -74,6 +74,17 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def predict_url(settings: Settings) -> str:
+    """Return where this machine reaches the data plane."""
+    host = settings.server.host
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a key, not an address
+    return (
+        f"http://[{reachable}]:{settings.server.port}"
+        if ":" in host
+        else f"http://{reachable}:{settings.server.port}"
+    )
+
+
 class ControlProcess:
     """Life of the control process: begin the loop, answer the admin API, leave at SIGTERM."""
 
@@ -88,7 +99,7 @@ class ControlProcess:
         self._reconciler = Reconciler(
             world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
         )
-        app = admin_app(self._reconciler, world.cache, self._logger)
+        app = admin_app(self._reconciler, world.cache, self._logger, predict_url(settings))
         self._server = QuietServer(server_config(app, GRACE_S))
 
     async def run(self) -> None:

@@ -75,13 +75,27 @@ def _as_proposal(
     boots = desired.retired_boots + step.retired_boots
     if _is_nothing(name, step.model, facts):
         return Proposal(others, boots, CONTROL, f"{name} is gone") if name in desired.models else None
-    if step.model == desired.models.get(name):
+    before = desired.models.get(name)
+    if step.model == before:
         return None
-    change = step.model.change
-    who = step.who or (change.who if change else CONTROL)
-    said = [*whys, step.why] if step.why and step.why not in whys else whys
-    why = "; ".join(said) or (change.why if change else f"{name} changed")
-    return Proposal({**others, name: step.model}, boots, who, why)
+    said = [*_switched(name, before, step.model), *whys, step.why or _begun(before, step.model)]
+    why = "; ".join(dict.fromkeys(text for text in said if text)) or f"{name} changed"
+    return Proposal({**others, name: step.model}, boots, step.who or CONTROL, why)
+
+
+def _switched(name: str, before: DesiredModel | None, after: DesiredModel) -> list[str]:
+    """Say what an operator switched on or off."""
+    said = []
+    if after.unloaded != (before is not None and before.unloaded):
+        said.append(f"unload {name}" if after.unloaded else f"load {name} again")
+    if before and after.pinned != before.pinned:
+        said.append(f"pin {name} to version {after.pinned}" if after.pinned else f"unpin {name}")
+    return said
+
+
+def _begun(before: DesiredModel | None, after: DesiredModel) -> str:
+    running = before.change if before else None
+    return after.change.why if after.change and after.change != running else ""
 
 
 def _is_nothing(name: str, model: DesiredModel, facts: Facts) -> bool:

@@ -1,0 +1,106 @@
+"""Speaking to the admin API from the command line, and what the exit codes mean."""
+
+import enum
+from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import typer
+
+DEFAULT_SERVER = "http://127.0.0.1:8090"
+SERVER_VARIABLE = "DRIFTGATE_SERVER"
+ANSWER_S = 10.0
+"""Patience with an answer, beyond the time that the server itself was asked to wait."""
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 contradicts the present state, "
+    "5 no answer from the server, 6 not done in time."
+)
+
+T = TypeVar("T")
+
+Server = Annotated[
+    str, typer.Option(envvar=SERVER_VARIABLE, help="Admin API of the gateway.", show_envvar=True)
+]
+
+
+class Exit(enum.IntEnum):
+    """What the exit code of a command tells a script."""
+
+    DONE = 0
+    FAILED = 1
+    NOT_FOUND = 3
+    CONFLICT = 4
+    UNREACHABLE = 5
+    TIMED_OUT = 6
+
+
+_EXIT_OF = {404: Exit.NOT_FOUND, 409: Exit.CONFLICT, 412: Exit.CONFLICT, 504: Exit.TIMED_OUT}
+
+
+class Refused(Exception):
+    """The server said no, or nothing; `code` is the exit code for it."""
+
+    def __init__(self, text: str, code: Exit) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class AdminClient:
+    """One admin API; every method raises Refused with the text for the person who called."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server.rstrip("/")
+
+    def get(self, path: str, kind: type[T]) -> T:
+        """Return the answer to a GET as a `kind`."""
+        return self._ask("GET", path, None, kind, 0.0)
+
+    def change(self, method: str, path: str, body: dict[str, Any], kind: type[T], wait_s: float) -> T:
+        """Return the answer to a changing call, which may take up to `wait_s`."""
+        return self._ask(method, f"{path}?wait={wait_s:g}", body, kind, wait_s)
+
+    def _ask(self, method: str, path: str, body: Any, kind: type[T], wait_s: float) -> T:
+        try:
+            # Proxies are for the internet; an admin API is on this machine or behind a tunnel to it.
+            with httpx.Client(trust_env=False, timeout=wait_s + ANSWER_S) as client:
+                answer = client.request(method, self._server + path, json=body)
+        except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise Refused(self._unreachable(), Exit.UNREACHABLE) from error
+        except httpx.TimeoutException as error:
+            raise Refused(f"{self._server} did not answer in time", Exit.TIMED_OUT) from error
+        except httpx.HTTPError as error:
+            raise Refused(f"{self._server} broke off: {type(error).__name__}", Exit.UNREACHABLE) from error
+        if answer.status_code >= 400:
+            raise Refused(_error_text(answer), _EXIT_OF.get(answer.status_code, Exit.FAILED))
+        try:
+            return msgspec.json.decode(answer.content, type=kind)
+        except msgspec.MsgspecError as error:
+            raise Refused(
+                f"{self._server} is not a Driftgate of this version: {error}", Exit.FAILED
+            ) from error
+
+    def _unreachable(self) -> str:
+        return (
+            f"nothing answers at {self._server}: start `driftgate serve`, or name the gateway's admin API "
+            f"with --server or {SERVER_VARIABLE}"
+        )
+
+
+def model_path(name: str, verb: str = "") -> str:
+    """Return the path of a model, or of what is done to it."""
+    return f"/api/models/{quote(name, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def leave(refused: Refused) -> NoReturn:
+    """Tell why on standard error and end with the right exit code."""
+    typer.echo(f"driftgate: {refused}", err=True)
+    raise typer.Exit(int(refused.code))
+
+
+def _error_text(answer: httpx.Response) -> str:
+    try:
+        return msgspec.json.decode(answer.content, type=dict[str, str])["error"]
+    except (msgspec.MsgspecError, KeyError):
+        return f"the server answered {answer.status_code}"
