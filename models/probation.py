@@ -17,7 +17,7 @@ from driftgate.models.errors import LoadError
 from driftgate.models.signature import Signature
 
 CHILD = "driftgate.models.probation_child"
-_MAX_ANSWER_BYTES = 4 * 2**20
+NO_ANSWER = "the process that was to load it gave no answer"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ProbationLimits:
     threads: int = 1
 
 
-class ProbationReport(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProbationReport(msgspec.Struct, frozen=True, omit_defaults=True, tag="report"):
     """How a version did. `reason` says why it failed, for people.
 
     `latency_s` is the best time of one call by number of rows, `rss_bytes` by how much loading and running it
@@ -45,7 +45,7 @@ class ProbationReport(msgspec.Struct, frozen=True, omit_defaults=True):
     golden_difference: float = 0.0
 
 
-class BareFacts(msgspec.Struct, frozen=True):
+class BareFacts(msgspec.Struct, frozen=True, tag="facts"):
     """What a model file tells of itself."""
 
     signature: Signature
@@ -55,30 +55,44 @@ class BareFacts(msgspec.Struct, frozen=True):
 def run_probation(directory: Path, limits: ProbationLimits) -> ProbationReport:
     """Load and run the version in a cache directory in a child process; blocks for up to `limits.wall_s`."""
     answer = _ask_child([str(directory)], limits)
-    if isinstance(answer, str):
-        return ProbationReport(ok=False, reason=answer)
-    try:
-        return msgspec.json.decode(answer, type=ProbationReport)
-    except msgspec.MsgspecError:
-        return ProbationReport(ok=False, reason="the probation process gave no answer")
+    return answer if isinstance(answer, ProbationReport) else _failed(NO_ANSWER)
 
 
 def examine_bare(directory: Path, limits: ProbationLimits) -> BareFacts:
     """Let a child process read what the `model.onnx` in `directory` tells; raise LoadError if it cannot."""
     answer = _ask_child(["--describe", str(directory)], limits)
-    if isinstance(answer, str):
-        raise LoadError(answer)
+    if isinstance(answer, BareFacts):
+        return answer
+    raise LoadError(answer.reason)
+
+
+def _failed(reason: str) -> ProbationReport:
+    return ProbationReport(ok=False, reason=reason)
+
+
+def _ask_child(arguments: list[str], limits: ProbationLimits) -> ProbationReport | BareFacts:
+    """Run the child and return its answer, or why it gave none."""
     try:
-        return msgspec.json.decode(answer, type=BareFacts)
+        child = _start_child(arguments, limits)
+    except OSError as error:
+        return _failed(f"no process could be started to load it: {error.strerror}")
+    try:
+        answer, _ = child.communicate(timeout=limits.wall_s)
+    except subprocess.TimeoutExpired:
+        return _failed(f"loading and running it took longer than {limits.wall_s:g} s")
+    finally:
+        _end(child)
+    if child.returncode < 0:
+        return _failed(_death(-child.returncode, limits))
+    try:
+        return msgspec.json.decode(answer, type=ProbationReport | BareFacts)
     except msgspec.MsgspecError:
-        report = msgspec.json.decode(answer, type=ProbationReport)
-        raise LoadError(report.reason) from None
+        return _failed(NO_ANSWER)
 
 
-def _ask_child(arguments: list[str], limits: ProbationLimits) -> bytes | str:
-    """Run the child and return what it printed, or why it could not answer."""
+def _start_child(arguments: list[str], limits: ProbationLimits) -> subprocess.Popen[bytes]:
     given = [str(os.getpid()), str(limits.memory_bytes), str(limits.cpu_s), str(limits.threads)]
-    child = subprocess.Popen(
+    return subprocess.Popen(
         # -P: nothing in the current directory may stand in for a module of ours.
         [sys.executable, "-P", "-m", CHILD, *given, *arguments],
         stdin=subprocess.DEVNULL,
@@ -86,22 +100,14 @@ def _ask_child(arguments: list[str], limits: ProbationLimits) -> bytes | str:
         stderr=subprocess.DEVNULL,
         process_group=0,
     )
-    try:
-        answer, _ = child.communicate(timeout=limits.wall_s)
-    except subprocess.TimeoutExpired:
-        return f"loading and running it took longer than {limits.wall_s:g} s"
-    finally:
-        _end(child)
-    if child.returncode < 0:
-        return _death(-child.returncode, limits)
-    return answer
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child's whole process group and wait for it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    """Kill the child's whole process group, unless it has ended, and wait for it."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
     if child.stdout:
         child.stdout.close()
 
