@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from driftgate.models.bare import bare_columns
-from driftgate.models.errors import ModelError
+from driftgate.models.errors import ModelError, RegistryError
 from driftgate.models.files import Identity, copy_below, identity_below, open_directory
 from driftgate.models.manifest import (
     FORMAT,
@@ -83,6 +83,8 @@ def _examine(directory: int, files: _Identities, model: str, version: int) -> Pu
                 copy_below(directory, name, Path(scratch, name), MAX_BARE_BYTES) for name, _ in files
             )
             manifest = bare_manifest(model, version, entries, examine_bare(Path(scratch), _LIMITS))
+    except OSError as error:
+        raise RegistryError(f"cannot be copied to be examined: {error.strerror}") from error
     except ModelError as error:
         return str(error)
     return PublishedVersion(model, version, digest_of(encode_manifest(manifest)), manifest)

@@ -445,6 +445,15 @@ def test_bare_garbage(bare_root: Path, content: bytes) -> None:
     assert tempfile.gettempdir() not in model.problems[1]
 
 
+def test_bare_without_room(bare_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a place to examine it, a bare version is a problem, and is looked at again when there is one."""
+    registry = DirectoryRegistry(bare_root, allow_bare=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert "cannot be copied to be examined" in registry.scan().models["bare"].problems[1]
+    monkeypatch.undo()
+    assert set(registry.scan().models["bare"].versions) == {1}
+
+
 def test_bare_link(bare_root: Path) -> None:
     """A link in place of a bare file is not followed."""
     replace_by_link(bare_root / "bare" / "1" / "model.onnx")
