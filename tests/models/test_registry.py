@@ -446,7 +446,7 @@ def test_bare_garbage(bare_root: Path, content: bytes) -> None:
 
 
 def test_bare_without_room(bare_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a place to examine it, a bare version is a problem, and is looked at again when there is one."""
+    """Without a place to examine it, a bare version is a problem, and is looked at again later."""
     registry = DirectoryRegistry(bare_root, allow_bare=True)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     assert "cannot be copied to be examined" in registry.scan().models["bare"].problems[1]
