@@ -27,7 +27,7 @@ def rows_and_count(
         _refuse_shape(spec, shape, model)
     count = 1
     for have, want in zip(shape, spec.shape, strict=True):
-        if have != want and (want >= 0 or have < 1):
+        if have != want if want >= 0 else have < 1:
             _refuse_shape(spec, shape, model)
         count *= have
     rows = shape[0] if spec.batched else 1
