@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Send
 
-from driftgate.gateway.errors import Overloaded, status_of
+from driftgate.gateway.errors import Overloaded, TooLarge, status_of
 
 Header = tuple[bytes, bytes]
 
@@ -38,6 +38,8 @@ def error_answer(error: Exception) -> ErrorAnswer:
     status = status_of(error)
     text = str(error) if status != 500 else "internal error; the server's log has the details"
     headers = [JSON]
+    if isinstance(error, TooLarge):
+        headers.append(CLOSE)  # what is still to come of the body is not worth reading
     if isinstance(error, Overloaded):
         headers += [
             (b"retry-after", b"%d" % error.retry_after_s),

@@ -31,6 +31,7 @@ class RequestHeaders:
     smallest of the deadlines given; 0 is one that has passed already.
     """
 
+    content_length: int = 0
     content_encoding: str = ""
     json_length: int | None = None
     timeout_ms: int | None = None
@@ -79,6 +80,10 @@ def _inflate(stream: "zlib._Decompress", body: bytes, encoding: str, most: int) 
         return stream.decompress(body, most)
     except zlib.error:
         raise BadRequest(f"the body is not {encoding} data, though its content-encoding says so") from None
+
+
+def _content_length(headers: RequestHeaders, value: bytes) -> None:
+    headers.content_length = _whole_number("Content-Length", value)
 
 
 def _content_encoding(headers: RequestHeaders, value: bytes) -> None:
@@ -147,6 +152,7 @@ def _accept_encoding(headers: RequestHeaders, value: bytes) -> None:
 _READERS: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
     b"accept-encoding": _accept_encoding,
     b"content-encoding": _content_encoding,
+    b"content-length": _content_length,
     b"inference-header-content-length": _json_length,
     b"traceparent": _traceparent,
     b"x-envoy-expected-rq-timeout-ms": _timeout_ms("x-envoy-expected-rq-timeout-ms"),

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from driftgate.gateway.listeners import BACKLOG, bind
+
 KEEP_ALIVE_S = 75
-BACKLOG = 2048
 
 
 class QuietServer(uvicorn.Server):
@@ -42,9 +43,6 @@ def server_config(app: ASGIApp, graceful_s: int) -> uvicorn.Config:
     )
 
 
-def listener(descriptor: int | None, host: str, port: int) -> socket.socket:
-    """Return the inherited listening socket, or a new one on `host` and `port`; raises OSError if taken."""
-    if descriptor is not None:
-        return socket.socket(fileno=descriptor)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+def listener(descriptor: int | None, host: str, port: int, option: str = "") -> socket.socket:
+    """Return the inherited listening socket, or a new one as `bind` makes it."""
+    return bind(host, port, option) if descriptor is None else socket.socket(fileno=descriptor)

@@ -1,5 +1,6 @@
 """The life of a prediction request, on a raw ASGI path: parse, route, infer, respond, count."""
 
+import gzip
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from driftgate.gateway.settings import Settings
 from driftgate.gateway.turn import Turns
 
 CLIENT_CLOSED = 499
+WORTH_COMPRESSING_BYTES = 64 * 1024
+"""Below this, compressing costs more time than it saves on any network that predictions travel on."""
+FASTEST = 1
 
 
 class Contract(NamedTuple):
@@ -114,6 +118,8 @@ class PredictPath:
         return answer, target
 
     async def _body(self, receive: Receive, headers: RequestHeaders) -> bytes:
+        if headers.content_length > self._limits.max_body_bytes:
+            raise TooLarge(f"the body is larger than {self._limits.max_body_bytes} bytes")
         message: Message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
@@ -204,7 +210,11 @@ class PredictPath:
             headers.append((b"inference-header-content-length", b"%d" % answer.json_length))
         if answer.nonfinite:
             target.version.counters.cells[NONFINITE] += 1
-        await self._send(exchange, 200, headers, answer.body, send)
+        body = answer.body
+        if len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers and exchange.headers.accepts_gzip:
+            body = gzip.compress(body, FASTEST)
+            headers.append((b"content-encoding", b"gzip"))
+        await self._send(exchange, 200, headers, body, send)
 
     async def _refuse(self, exchange: Exchange, error: Exception, scope: Scope, send: Send) -> None:
         answer = error_answer(error)

@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = child_arguments(argv)
     die_with_parent(arguments.parent_pid)
     server = arguments.settings.server
-    sock = listener(arguments.listen_fd, server.metrics_host, server.metrics_port)
+    sock = listener(arguments.listen_fd, server.metrics_host, server.metrics_port, "metrics-")
     uvloop.run(_serve(StateLayout(Path(server.state)), sock))
 
 

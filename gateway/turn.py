@@ -5,10 +5,11 @@ and gather there while it is busy. No request ever waits for a timer, and a lone
 """
 
 import time
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from driftgate.gateway.batch import Outputs, Pending, Piece, compute, take, whole
 from driftgate.gateway.beat import LANES, Beat
@@ -106,7 +107,7 @@ class Lane:
         for pending in pendings:
             wait_s = max(0.0, (pending.deadline_ns - time.perf_counter_ns()) / 1e9)
             timer = self._loop.call_later(wait_s, pending.fail, DeadlineExceeded(_EXPIRED))
-            pending.future.add_done_callback(lambda _, timer=timer: timer.cancel())
+            pending.future.add_done_callback(partial(_cancel, timer))
         self._queue.extend(pendings)
         if not self._busy:
             self._next()
@@ -154,6 +155,10 @@ def settle(
             piece.pending.fail(result)
         else:
             piece.pending.complete(result)
+
+
+def _cancel(timer: TimerHandle, done: "Future[Outputs]") -> None:
+    timer.cancel()
 
 
 def _still_wanted(pending: Pending) -> bool:

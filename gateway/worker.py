@@ -167,6 +167,7 @@ def main(argv: list[str] | None = None) -> None:
     SlotLease.acquire(layout, slot)
     dump_stacks_on_signal(layout.slot(slot) / "stack.txt")
     uvloop.run(_run(arguments, layout, slot))
+    os._exit(0)  # everything is answered; a call that is stuck in its thread must not keep the process
 
 
 if __name__ == "__main__":
