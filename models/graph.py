@@ -1,10 +1,10 @@
 """What is done to an ONNX graph before it is published: maps become tensors, external files are listed.
 
-Classic skl2onnx classifiers answer with a sequence of maps (ZipMap). No tensor protocol can carry that, so the
-ZipMap node is taken out; its output keeps its name and becomes a plain tensor [rows, classes].
+Classic skl2onnx classifiers answer with a sequence of maps (ZipMap). No tensor protocol can carry that, so
+the ZipMap node is taken out; its output keeps its name and becomes a plain tensor [rows, classes].
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,16 @@ def relative_to_model(location: str, directory: Path) -> Path:
     if not path.is_file():
         raise ConversionError(f"the model keeps weights in {location!r}, which is not beside it")
     return path
+
+
+def rename_inputs(proto: Any, names: Sequence[str]) -> None:
+    """Give the graph's inputs these names, in order: converters turn `sepal length` into `sepal_length`."""
+    renamed = {old.name: new for old, new in zip(proto.graph.input, names, strict=True) if old.name != new}
+    for value in proto.graph.input:
+        value.name = renamed.get(value.name, value.name)
+    for node in proto.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
 
 
 def _flatten(proto: Any, node: Any) -> tuple[Label, ...]:

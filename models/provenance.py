@@ -33,7 +33,7 @@ def provenance_now(
 
 
 def git_revision(directory: Path) -> str | None:
-    """Return the commit that `directory` is at, with `-dirty` where files differ; None outside a repository."""
+    """Return the commit of `directory`, with `-dirty` where files differ; None outside a repository."""
     revision = _git(directory, "rev-parse", "HEAD")
     if not revision:
         return None

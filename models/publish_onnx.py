@@ -1,7 +1,7 @@
 """Put an ONNX file into a registry as one immutable version, with everything that is known about it.
 
-Light on purpose: `onnx` is looked up only for a graph that needs it (maps to flatten, weights beside the model),
-and pandas and scikit-learn never, so that a server can publish the file that it was given.
+Light on purpose: `onnx` is looked up only for a graph that needs it (maps to flatten, weights beside the
+model), and pandas and scikit-learn never, so that a server can publish the file that it was given.
 """
 
 import shutil
@@ -31,10 +31,11 @@ from driftgate.models.manifest import (
 from driftgate.models.names import check_model_name, parse_version
 from driftgate.models.runtime import Array, Session
 from driftgate.models.settings import SETTINGS_FILE
+from driftgate.models.signature import Signature
 from driftgate.models.version_writer import place_version, temporary_version, write_new
 
 GRAPH_MARKS = (b"ZipMap", b"\x0a\x08location")
-"""A graph without these bytes has neither a ZipMap nor external data (`location` is the key of every entry)."""
+"""A graph without these bytes has neither a ZipMap nor external data, whose every entry says `location`."""
 
 DEFAULT_SETTINGS = b"""\
 # Settings of this model: edit and save, no restart is needed.
@@ -124,6 +125,12 @@ def read_graph(path: Path) -> GraphFiles:
     return GraphFiles(prepared.model, external, prepared.classes)
 
 
+def graph_signature(graph: GraphFiles, path: Path | None = None) -> Signature:
+    """Return the signature of a graph, which was read from `path`; raise LoadError if it cannot be opened."""
+    source = path if path is not None and graph.external else graph.model
+    return _open(source, graph.model).signature
+
+
 def publish_graph(graph: GraphFiles, target: Target, known: Description) -> Published:
     """Publish a graph that is ready to be served; see `publish_file` for what is raised."""
     with temporary_version(target.registry / target.name) as temporary:
@@ -151,10 +158,10 @@ def _write_graph(graph: GraphFiles, directory: Path) -> None:
         shutil.copyfile(source, copy, follow_symlinks=False)
 
 
-def _open(path: Path, model: bytes) -> Session:
+def _open(source: Path | bytes, model: bytes) -> Session:
     """Open a session; where the graph cannot be served, let the graph itself say which output is to blame."""
     try:
-        return Session(path)
+        return Session(source)
     except LoadError:
         if find_spec("onnx"):
             _graph_tools("").prepare_graph(model)
@@ -162,7 +169,7 @@ def _open(path: Path, model: bytes) -> Session:
 
 
 def _graph_tools(reason: str) -> Any:
-    """Return `models.graph`, which needs onnx; looked up here so that a server that never needs it has it not."""
+    """Return `models.graph`, which needs onnx; looked up late so that a server can do without."""
     try:
         return import_module("driftgate.models.graph")
     except ModuleNotFoundError as error:

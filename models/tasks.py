@@ -5,7 +5,8 @@ from collections.abc import Callable
 from driftgate.models.manifest import Label, Role, Task, TaskOutput
 from driftgate.models.signature import FLOATS, Signature, TensorSpec
 
-BINARY_THRESHOLD = 0.5
+PROBABILITY_THRESHOLD = 0.5
+SCORE_THRESHOLD = 0.0
 
 
 def graph_task(signature: Signature, classes: tuple[Label, ...] | None) -> Task:
@@ -15,18 +16,25 @@ def graph_task(signature: Signature, classes: tuple[Label, ...] | None) -> Task:
     return classification(signature, classes)
 
 
-def classification(signature: Signature, classes: tuple[Label, ...], label_name: str | None = None) -> Task:
-    """Return the task of a classifier: [rows, classes] floats are probabilities, one label is the prediction.
+def classification(
+    signature: Signature,
+    classes: tuple[Label, ...],
+    label_name: str | None = None,
+    scores: Role = "probabilities",
+) -> Task:
+    """Return the task of a classifier: [rows, classes] floats are `scores`, one label is the prediction.
 
-    Of two classes the second is the positive one, cut at 0.5, as scikit-learn's `predict` does.
+    Of two classes the second is the positive one, cut where scikit-learn's `predict` does: probabilities at
+    0.5, decision scores at 0.
     """
     binary = len(classes) == 2
+    threshold = {"probabilities": PROBABILITY_THRESHOLD, "score": SCORE_THRESHOLD}.get(scores)
     return Task(
         type="classification",
-        outputs=_roles(signature, lambda spec: _classifier_role(spec, len(classes))),
+        outputs=_roles(signature, lambda spec: _classifier_role(spec, len(classes), scores)),
         classes=classes,
         positive_class=classes[1] if binary else None,
-        threshold=BINARY_THRESHOLD if binary else None,
+        threshold=threshold if binary else None,
         label_name=label_name,
     )
 
@@ -52,12 +60,10 @@ def _roles(signature: Signature, role_of: Callable[[TensorSpec], Role]) -> tuple
     return tuple(outputs)
 
 
-def _classifier_role(spec: TensorSpec, classes: int) -> Role:
+def _classifier_role(spec: TensorSpec, classes: int, scores: Role) -> Role:
     if spec.datatype not in FLOATS:
         return "prediction" if spec.row_size == 1 else "other"
-    if spec.row_size == classes or spec.row_size == -1:
-        return "probabilities"
-    return "score" if spec.row_size == 1 else "other"
+    return scores if spec.row_size in (1, -1, classes) else "other"
 
 
 def _regressor_role(spec: TensorSpec) -> Role:

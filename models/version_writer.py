@@ -49,7 +49,7 @@ def temporary_version(model_directory: Path) -> Iterator[Path]:
 def place_version(
     temporary: Path, manifest_of: Callable[[int], Manifest], version: int | None
 ) -> tuple[Manifest, bool]:
-    """Make `temporary` the version `version`, or the next free number; return its manifest and whether it is new.
+    """Make `temporary` the version `version`, or the next number; return its manifest and if it is new.
 
     The same content under that number (or, without one, as the newest version) is left as it is. Raises
     VersionExists where the number holds anything else.
@@ -73,7 +73,7 @@ def place_version(
 
 
 def write_new(path: Path, data: bytes, temporary: Path) -> None:
-    """Create `path` with `data` whole, unless it exists; `temporary` is a directory on the same file system."""
+    """Create `path` with `data` whole, unless it exists; `temporary` is on the same file system."""
     draft = temporary / path.name
     _write_synced(draft, data)
     with suppress(FileExistsError):
@@ -127,8 +127,8 @@ def _same_content(directory: Path, manifest: Manifest) -> Manifest | None:
 
 def _taken(manifest: Manifest) -> str:
     return (
-        f"{manifest.name} version {manifest.version} already exists with other content, and a published version "
-        "never changes; leave the version out to publish under the next number"
+        f"{manifest.name} version {manifest.version} already exists with other content, and a published "
+        "version never changes; leave the version out to publish under the next number"
     )
 
 

@@ -1,0 +1,193 @@
+"""`driftgate.publish`: a fitted estimator, or an ONNX file, becomes an immutable version in a registry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftgate.models.agreement import TOLERANCE
+from driftgate.models.bare import bare_columns
+from driftgate.models.convert import Request, boosters_in, convert
+from driftgate.models.convert_sklearn import fitted_core
+from driftgate.models.convert_torch import is_torch, torch_to_onnx
+from driftgate.models.describe import Description
+from driftgate.models.errors import InvalidInput
+from driftgate.models.examples import MAX_ROWS, first_rows
+from driftgate.models.frames import frame_sha256, signature_columns, signature_feeds
+from driftgate.models.manifest import Column, Task
+from driftgate.models.originals import as_frame, is_arrays, rows_for
+from driftgate.models.provenance import provenance_now
+from driftgate.models.publish_onnx import (
+    GraphFiles,
+    Published,
+    Target,
+    graph_signature,
+    publish_graph,
+    read_graph,
+)
+from driftgate.models.runtime import Array
+from driftgate.models.signature import Signature
+from driftgate.models.stated import (
+    StatedColumn,
+    StatedTask,
+    stated_columns,
+    stated_task,
+    with_stated_columns,
+    with_stated_task,
+)
+from driftgate.models.tasks import graph_task
+
+LIBRARIES = ("driftgate", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
+TORCH_LIBRARIES = ("driftgate", "numpy", "onnx", "onnxruntime", "torch")
+TORCH_INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the caller says beside the model itself."""
+
+    columns: tuple[StatedColumn, ...]
+    task: StatedTask
+    target: str | None
+    meta: Mapping[str, str]
+    tolerance: float
+
+
+def publish(  # noqa: PLR0913 - the public call takes what a person has, each under its own name
+    estimator_or_path: Any,
+    *,
+    name: str,
+    version: int | None = None,
+    registry: str | Path = "registry",
+    examples: Any = None,
+    reference: Any = None,
+    columns: Sequence[Column | StatedColumn | Mapping[str, Any]] | None = None,
+    task: Task | StatedTask | Mapping[str, Any] | None = None,
+    target: str | None = None,
+    meta: Mapping[str, str] | None = None,
+    tolerance: float | None = None,
+) -> Published:
+    """Publish a fitted estimator or pipeline, a `torch.nn.Module`, or the path of an ONNX file.
+
+    `examples` are rows (data frame, matrix, list of dicts; for ONNX and torch also arrays by input name) on
+    which the ONNX form is compared with the original and whose first 64 are kept as golden rows; without them
+    the rows of `reference`, the training data, are taken. `reference` also shows the columns' types,
+    categories and missing values. `columns` and `task` override what is inferred, field by field. `target`
+    is the label's column: it names the label and is no input. `tolerance` is the largest difference to allow.
+
+    Without `version` the next number is taken; the same content again is a no-op. Raises a ModelError:
+    ConversionError, VersionExists, InvalidName, InvalidManifest or InvalidInput.
+    """
+    destination = Target(name, Path(registry), version)
+    stated = Stated(
+        columns=stated_columns(columns),
+        task=stated_task(task),
+        target=target,
+        meta=dict(meta or {}),
+        tolerance=TOLERANCE if tolerance is None else tolerance,
+    )
+    examples = reference if examples is None else examples
+    reference = examples if reference is None else reference
+    if isinstance(estimator_or_path, str | Path):
+        graph, known = _from_file(Path(estimator_or_path), examples, reference, stated)
+    elif is_torch(estimator_or_path):
+        graph, known = _from_torch(estimator_or_path, examples, stated)
+    else:
+        graph, known = _from_estimator(estimator_or_path, examples, reference, stated)
+    return publish_graph(graph, destination, known)
+
+
+def _from_estimator(
+    estimator: Any, examples: Any, reference: Any, stated: Stated
+) -> tuple[GraphFiles, Description]:
+    if examples is None:
+        raise InvalidInput(
+            "an estimator needs examples=: rows as it was fitted on, which show its columns and on which its "
+            "ONNX form is compared with it"
+        )
+    request = Request(
+        estimator=estimator,
+        examples=rows_for(estimator, examples, stated.target),
+        reference=rows_for(estimator, reference, stated.target),
+        stated=stated.columns,
+        tolerance=stated.tolerance,
+        label_name=stated.target,
+    )
+    converted = convert(request)
+    libraries = (*LIBRARIES, *boosters_in(estimator))
+    kind = type(fitted_core(estimator))
+    return GraphFiles(converted.model), Description(
+        examples=first_rows(converted.feeds),
+        columns=converted.columns,
+        task=with_stated_task(converted.task, stated.task),
+        meta=stated.meta,
+        provenance=provenance_now(
+            "scikit-learn", libraries, f"{kind.__module__}.{kind.__qualname__}", _data_sha256(reference)
+        ),
+        agreement=converted.agreement,
+    )
+
+
+def _from_file(path: Path, examples: Any, reference: Any, stated: Stated) -> tuple[GraphFiles, Description]:
+    graph = read_graph(path)
+    signature = graph_signature(graph, path)
+    columns = bare_columns(signature)
+    shown = None if is_arrays(reference) or reference is None else as_frame(reference, stated.target)
+    if shown is not None:
+        columns = signature_columns(columns, shown)
+    named = with_stated_columns(columns, stated.columns)
+    return graph, Description(
+        examples=_feeds(examples, signature, named, stated.target),
+        columns=named if shown is not None or stated.columns else None,
+        task=_graph_task(graph, signature, stated),
+        meta=stated.meta,
+        provenance=provenance_now("onnx", training_data_sha256=_data_sha256(reference)),
+    )
+
+
+def _from_torch(module: Any, examples: Any, stated: Stated) -> tuple[GraphFiles, Description]:
+    if examples is None:
+        raise InvalidInput("a torch module needs examples=: a matrix, or arrays by input name")
+    arrays = (
+        examples
+        if is_arrays(examples)
+        else {TORCH_INPUT: as_frame(examples, stated.target).to_numpy(np.float32)}
+    )
+    model, agreement = torch_to_onnx(module, arrays, stated.tolerance)
+    graph = GraphFiles(model)
+    signature = graph_signature(graph)
+    columns = bare_columns(signature)
+    if not is_arrays(examples):
+        columns = signature_columns(columns, as_frame(examples, stated.target))
+    return graph, Description(
+        examples=first_rows(arrays),
+        columns=with_stated_columns(columns, stated.columns),
+        task=_graph_task(graph, signature, stated),
+        meta=stated.meta,
+        provenance=provenance_now("torch", TORCH_LIBRARIES, type(module).__qualname__),
+        agreement=agreement,
+    )
+
+
+def _graph_task(graph: GraphFiles, signature: Signature, stated: Stated) -> Task:
+    inferred = graph_task(signature, graph.classes)
+    named = msgspec.structs.replace(inferred, label_name=stated.target)
+    return with_stated_task(named, stated.task)
+
+
+def _feeds(
+    examples: Any, signature: Signature, columns: tuple[Column, ...], target: str | None
+) -> Mapping[str, Array] | None:
+    if examples is None or is_arrays(examples):
+        return None if examples is None else first_rows(examples)
+    frame = as_frame(examples, target).head(MAX_ROWS)
+    return signature_feeds(signature, columns, frame)
+
+
+def _data_sha256(reference: Any) -> str | None:
+    if reference is None or is_arrays(reference):
+        return None
+    return frame_sha256(as_frame(reference, None))
