@@ -201,7 +201,11 @@ class Replica:
         self._unloading[digest] = served
         loop = asyncio.get_running_loop()
         self.on_unload(served)
-        served.loaded.retire(lambda: loop.call_soon_threadsafe(self._freed, digest))
+
+        def on_free() -> None:
+            loop.call_soon_threadsafe(self._freed, digest)
+
+        served.loaded.retire(on_free)
 
     def _freed(self, digest: str) -> None:
         served = self._unloading.pop(digest)
