@@ -21,15 +21,9 @@ from driftgate.gateway.spawn import (
     die_with_parent,
 )
 
+from harness.processes import runs
+
 SOME_NUMBER = st.none() | st.integers(0, 2**31 - 1)
-
-
-def runs(pid: int) -> bool:
-    """Tell whether a process is there and not just waiting to be collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @given(

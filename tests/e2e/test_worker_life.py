@@ -1,0 +1,166 @@
+"""Workers under real clients: killed, hung, drained, orphaned."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from driftgate.gateway.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.slots import beat_path
+from driftgate.models.publish_onnx import Published, publish_file
+
+from harness.endless import ENDLESS, endless_model
+from harness.gateway import Gateway, until
+from harness.processes import children_of, runs, took_s
+from harness.traffic import traffic
+
+Start = Callable[..., Gateway]
+Publish = Callable[..., Published]
+KILLS = 10
+STOPS = 10
+
+
+def beat(gateway: Gateway, slot: int) -> BeatReading:
+    reading = read_beat(beat_path(gateway.layout, slot))
+    assert reading is not None
+    return reading
+
+
+def replaced(gateway: Gateway, slot: int, before: BeatReading) -> bool:
+    now = beat(gateway, slot)
+    return now.boot != before.boot and now.state is BeatState.ACCEPTING
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_only_what_it_had_in_flight(
+    start_gateway: Start, publish_version: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each kill -9 fails at most one request per client, and the worker is back within 2 s and its start."""
+    publish_version("m")
+    gateway = start_gateway(workers=2)
+    clients, back = 8, []
+    with traffic(gateway.ports.data, "m", clients, pause_s=0.005) as seen:
+        for kill in range(KILLS):
+            until(seen.flows, 10, "requests flow")
+            victim, failed = beat(gateway, kill % 2), len(seen.failed_at)
+            os.kill(victim.pid, signal.SIGKILL)
+            back.append(took_s(partial(replaced, gateway, kill % 2, victim), 10, "it is back"))
+            assert len(seen.failed_at) - failed <= clients
+    with capsys.disabled():
+        print(f"\n{KILLS} kills: {len(seen.failed_at)} of {seen.answered} failed, back in {max(back):.2f} s")
+    assert max(back) <= 4
+
+
+@pytest.mark.slow
+def test_hung_workers_are_replaced_and_the_others_serve_on(
+    start_gateway: Start, publish_version: Publish, registry_root: Path, tmp_path: Path
+) -> None:
+    """A worker stuck in an inference and a stopped one are replaced within 7 s; the others answer."""
+    publish_version("m")
+    source = tmp_path / "endless.onnx"
+    source.write_bytes(endless_model().SerializeToString())
+    publish_file(source, name="endless", registry=registry_root)
+    gateway = start_gateway(workers=3)
+    before = [beat(gateway, slot) for slot in range(3)]
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(gateway.infer, "endless", [[ENDLESS, 0, 0, 0]])
+        until(lambda: stuck_slot(gateway) is not None, 5, "the inference is seen in the beat")
+        stuck = stuck_slot(gateway)
+        assert stuck is not None
+        stopped = (stuck + 1) % 3
+        os.kill(before[stopped].pid, signal.SIGSTOP)
+        for slot in (stuck, stopped):
+            assert took_s(partial(replaced, gateway, slot, before[slot]), 10, "a new worker") <= 7
+        with pytest.raises(httpx.TransportError):
+            lost.result(5)
+    log = gateway.log.read_text()
+    assert '"running":"endless/1"' in log
+    for slot in (stuck, stopped):
+        assert f"process {before[slot].pid}, " in gateway.layout.stacks(slot).read_text()
+    assert beat(gateway, 3 - stuck - stopped).boot == before[3 - stuck - stopped].boot
+    assert gateway.infer("m", [[1, 2, 3, 4]]).status_code == 200
+
+
+def stuck_slot(gateway: Gateway) -> int | None:
+    """Return the slot that runs the endless model."""
+    running = [
+        slot for slot in range(3) if any(run.version == "endless/1" for run in beat(gateway, slot).runs)
+    ]
+    return running[0] if running else None
+
+
+@pytest.mark.slow
+def test_a_stop_fails_nothing_that_was_sent_in_time(
+    start_gateway: Start, publish_version: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of requests sent until readiness went red and the drain was over, none fails; the exit code is 0."""
+    publish_version("m")
+    drain_s, answered, clients = 0.5, 0, 32
+    for _ in range(STOPS):
+        gateway = start_gateway(environment={"DRIFTGATE__TIMING__DRAIN_S": str(drain_s)})
+        with traffic(gateway.ports.data, "m", clients, pause_s=0.02) as seen:
+            until(seen.flows, 10, "requests flow")
+            red_at = time.monotonic()
+            gateway.process.terminate()
+            time.sleep(drain_s)
+        assert seen.failed_before(red_at + drain_s) == []
+        assert gateway.process.wait(10) == 0
+        answered += seen.answered
+    with capsys.disabled():
+        print(f"\n{STOPS} stops under {clients} clients: 0 of {answered} failed")
+
+
+@contextmanager
+def stuck_client(url: str) -> Iterator[None]:
+    """A client that has sent half of its request and says no more."""
+    address = urlsplit(url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+        connection.sendall(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{")
+        yield
+
+
+def test_a_stuck_client_cannot_hold_a_stop(start_gateway: Start, publish_version: Publish) -> None:
+    """With a half-sent request open the gateway still ends within its grace period, with exit code 0."""
+    publish_version("m")
+    gateway = start_gateway(environment={"DRIFTGATE__TIMING__GRACE_S": "2"})
+    with stuck_client(gateway.ports.data):
+        until(lambda: beat(gateway, 0).in_flight == 1, 5, "the half request is in flight")
+        assert gateway.stop(within_s=4) == 0
+
+
+def test_a_drained_worker_hands_its_clients_over(start_gateway: Start, publish_version: Publish) -> None:
+    """SIGTERM to one of two workers under kept connections fails no request."""
+    publish_version("m")
+    gateway = start_gateway(workers=2, environment={"DRIFTGATE__TIMING__DRAIN_S": "0.5"})
+    with traffic(gateway.ports.data, "m", clients=16, pause_s=0.01) as seen:
+        for slot in (0, 1):
+            until(seen.flows, 10, "requests flow")
+            before = beat(gateway, slot)
+            os.kill(before.pid, signal.SIGTERM)
+            until(partial(replaced, gateway, slot, before), 10, "it is back")
+    assert seen.reasons == []
+
+
+def test_a_killed_gateway_leaves_no_orphans(start_gateway: Start, publish_version: Publish) -> None:
+    """SIGKILL of the gateway ends its processes within 2 s; a restart serves the same on the same port."""
+    publish_version("m")
+    gateway = start_gateway(workers=2)
+    port = gateway.ports.data.rpartition(":")[2]
+    children = children_of(gateway.process.pid)
+    assert len(children) == 4
+    gateway.infer("m", [[1, 2, 3, 4]])
+    gateway.process.kill()
+    gateway.process.wait()
+    assert took_s(lambda: not any(runs(pid) for pid in children), 5, "the children are gone") <= 2
+    second = start_gateway("--port", port, workers=2)
+    assert second.ports.data == gateway.ports.data
+    assert second.infer("m", [[1, 2, 3, 4]]).status_code == 200
