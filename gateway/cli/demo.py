@@ -15,7 +15,7 @@ from driftgate.gateway.demo.ports import Ports, PortTaken, choose_ports
 from driftgate.gateway.demo.report import show_summary, show_urls
 from driftgate.gateway.demo.server import GatewayFailed, Server, served
 from driftgate.gateway.demo.show import JobFailed, swap_under_traffic, train_and_publish
-from driftgate.gateway.demo.workplace import DirectoryNotEmpty, Workplace, workplace
+from driftgate.gateway.demo.workplace import UnusableDirectory, Workplace, workplace
 from driftgate.gateway.listeners import CannotStart
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -61,7 +61,7 @@ def demo(  # noqa: PLR0913 - each is one option of the command
         ports = choose_ports(port, admin_port, metrics_port)
         with workplace(directory) as place:
             code = _run(place, ports, Style(once, as_json, progress))
-    except (PortTaken, DirectoryNotEmpty, JobFailed, GatewayFailed) as error:
+    except (PortTaken, UnusableDirectory, JobFailed, GatewayFailed) as error:
         progress.print(f"driftgate: {error}", highlight=False, markup=False, soft_wrap=True)
         code = FAILED
     except KeyboardInterrupt:

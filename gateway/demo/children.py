@@ -50,6 +50,8 @@ def _start(words: list[str], log: IO[str], environment: Mapping[str, str], stdou
     return subprocess.Popen(
         # -P: nothing in the current directory may stand in for a module of ours.
         [sys.executable, "-P", "-m", *words],
+        # Away from a driftgate.toml that is meant for another gateway.
+        cwd=Path(log.name).parent,
         stdin=subprocess.DEVNULL,
         stdout=log if stdout is None else stdout,
         stderr=log,

@@ -18,9 +18,9 @@ def show_summary(console: Console, summary: Summary) -> None:
     )
     console.print(_versions(summary))
     for sample in summary.samples:
-        console.print(f"  {escape(sample)}", highlight=False)
+        console.print(f"  {escape(sample)}", highlight=False, soft_wrap=True)
     for problem in summary.problems:
-        console.print(f"[bold red]problem[/] {escape(problem)}", highlight=False)
+        console.print(f"[bold red]problem[/] {escape(problem)}", highlight=False, soft_wrap=True)
 
 
 def show_urls(console: Console, urls: Mapping[str, str], curl: str) -> None:
@@ -33,7 +33,7 @@ def show_urls(console: Console, urls: Mapping[str, str], curl: str) -> None:
 
 
 def _versions(summary: Summary) -> Table:
-    table = Table("model", "version", "answers", "AUC, held-out rows", "differs from its estimator by")
+    table = Table("model", "version", "answers", "AUC (held-out rows)", "off its estimator by")
     for column in table.columns[1:]:
         column.justify = "right"
     for model in summary.models:

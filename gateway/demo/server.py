@@ -57,7 +57,7 @@ class Server:
         """Return the metadata of a version as soon as it can answer."""
         path = f"/v2/models/{model}/versions/{version}"
         self._wait(lambda: _ok(f"{self.data_url}{path}/ready"), f"{model} version {version} is not ready")
-        metadata: dict[str, Any] = httpx.get(f"{self.data_url}{path}").json()
+        metadata: dict[str, Any] = _get(f"{self.data_url}{path}").json()
         return metadata
 
     def promote(self, model: str, version: int) -> None:
@@ -66,6 +66,7 @@ class Server:
             f"{self.admin_url}/api/models/{model}/promote",
             json={"version": version},
             timeout=READY_WITHIN_S,
+            trust_env=False,
         )
         if answer.status_code != 200:
             raise GatewayFailed(f"promote {model} {version} answered {answer.status_code}: {answer.text}")
@@ -84,14 +85,19 @@ class Server:
 def served(registry: Path, state: Path, log: Path, ports: Ports) -> Iterator[Server]:
     """Run `driftgate serve` on a registry while the block runs."""
     words = ["driftgate.gateway.cli.main", "serve", "--registry", str(registry), "--state", str(state)]
-    words += ["--port", str(ports.data), "--admin-port", str(ports.admin)]
-    words += ["--metrics-port", str(ports.metrics)]
+    for option, port in (("", ports.data), ("admin-", ports.admin), ("metrics-", ports.metrics)):
+        words += [f"--{option}host", HOST, f"--{option}port", str(port)]
     with child(words, log) as process:
         yield Server(process, ports, log)
 
 
 def _ok(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=1.0).status_code == 200
+        return _get(url).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def _get(url: str) -> httpx.Response:
+    # Proxies are for the internet, and this is on this machine.
+    return httpx.get(url, timeout=1.0, trust_env=False)

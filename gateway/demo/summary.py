@@ -11,7 +11,6 @@ from driftgate.gateway.demo.held_out import HeldOut, Row
 TOLERANCE = 1e-4
 """Largest difference between a served probability and the estimator's own that is not called wrong."""
 
-SAMPLES_PER_MODEL = 2
 ERRORS_SHOWN = 3
 
 
@@ -94,9 +93,10 @@ def _version(answers: Sequence[Answer], held_out: HeldOut) -> VersionSummary:
 def _samples(answers: Sequence[Answer], held_out: Sequence[HeldOut], model: str) -> list[str]:
     newest = max((one for one in held_out if one.model == model), key=lambda one: one.version)
     served = [a for a in answers if a.model == model and a.version == newest.version]
+    extremes = [find(served, key=lambda answer: answer.score) for find in (max, min)] if served else []
     return [
         f"{model} v{a.version}: {in_words(model, newest.rows[a.row], a.score, newest.labels[a.row])}"
-        for a in served[:SAMPLES_PER_MODEL]
+        for a in extremes
     ]
 
 

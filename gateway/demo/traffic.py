@@ -54,7 +54,7 @@ class Traffic:
                 thread.join(TIMEOUT_S + 1)
 
     def _connection(self, connection: int, start: float) -> None:
-        with httpx.Client(base_url=self.url, timeout=TIMEOUT_S) as client:
+        with httpx.Client(base_url=self.url, timeout=TIMEOUT_S, trust_env=False) as client:
             for turn in count():
                 number = turn * CONNECTIONS + connection
                 if self._closed.wait(max(0.0, start + number / REQUESTS_PER_S - time.monotonic())):

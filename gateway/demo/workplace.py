@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class DirectoryNotEmpty(Exception):
-    """The directory for the demo holds something already; the text names it."""
+class UnusableDirectory(Exception):
+    """The directory for the demo holds something already, or cannot be made; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,18 @@ def workplace(directory: Path | None) -> Iterator[Workplace]:
         with tempfile.TemporaryDirectory(prefix="driftgate-demo-", ignore_cleanup_errors=True) as made:
             yield _laid_out(Path(made))
     else:
-        if directory.exists() and any(directory.iterdir()):
-            raise DirectoryNotEmpty(f"{directory} is not empty; the demo needs a directory of its own")
-        directory.mkdir(parents=True, exist_ok=True)
+        _make_empty(directory)
         yield _laid_out(directory)
+
+
+def _make_empty(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(directory.iterdir())
+    except OSError as error:
+        raise UnusableDirectory(f"{directory} cannot be made or read: {error.strerror}") from error
+    if not is_empty:
+        raise UnusableDirectory(f"{directory} is not empty; the demo needs a directory of its own")
 
 
 def _laid_out(root: Path) -> Workplace:
