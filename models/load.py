@@ -1,6 +1,5 @@
 """`driftgate.load`: a version in this process, by the code that serves it; for notebooks and pytest."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from driftgate.models.columns import feeds_from_rows
-from driftgate.models.errors import LoadError
 from driftgate.models.loaded import LoadedVersion
-from driftgate.models.manifest import MANIFEST_FILE, Manifest
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.manifest import Manifest
+from driftgate.models.opening import open_on_trial
 from driftgate.models.runtime import Array
 
 Rows = pd.DataFrame | Sequence[Mapping[str, Any]]
@@ -58,23 +56,7 @@ def load(path: str | Path) -> InProcessModel:
     Files are verified, golden outputs compared and the model warmed, exactly as a worker does it. Raises
     LoadError, UnsafeFile or InvalidManifest; for a bare file also ConversionError.
     """
-    found = Path(path)
-    if found.is_file() and (found.parent / MANIFEST_FILE).is_file():
-        found = found.parent
-    if found.is_file():
-        return InProcessModel(_load_bare(found))
-    if not (found / MANIFEST_FILE).is_file():
-        raise LoadError(
-            f"{found} is no version: give a directory that holds {MANIFEST_FILE}, or an ONNX file"
-        )
-    return InProcessModel(LoadedVersion.load(found, threads=1))
-
-
-def _load_bare(model: Path) -> LoadedVersion:
-    """Publish the file into a directory that is gone again when this returns: a session needs it no more."""
-    with tempfile.TemporaryDirectory(prefix="driftgate-") as registry:
-        published = publish_file(model, name="model", registry=Path(registry))
-        return LoadedVersion.load(published.directory, threads=1)
+    return InProcessModel(LoadedVersion(open_on_trial(Path(path))))
 
 
 def _as_rows(rows: Rows) -> list[dict[str, Any]]:

@@ -1,0 +1,116 @@
+"""`driftgate publish`: an ONNX file becomes an immutable version in a registry."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from driftgate.models.data_files import read_rows
+from driftgate.models.publish import publish
+from driftgate.models.publish_onnx import Published
+from driftgate.models.stated import read_columns, read_task
+
+EXIT_CODES = "Exit codes: 0 published, or the same content was already there; 1 refused; 2 wrong usage."
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("publish", epilog=EXIT_CODES)
+def publish_command(  # noqa: PLR0913 - each is one option of the command
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX file to publish.")],
+    name: Annotated[str, typer.Option(help="Name of the model: letters, digits, '.', '_', '-'.")],
+    version: Annotated[int | None, typer.Option(min=1, help="Version number. [the next one]")] = None,
+    registry: Annotated[Path, typer.Option(help="Directory of published versions.")] = Path("registry"),
+    examples: Annotated[
+        Path | None,
+        typer.Option(help="Rows to keep as golden examples: .csv, .json, .parquet, or .npz by input name."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Training rows: show column names, categories and missing values.")
+    ] = None,
+    columns: Annotated[
+        Path | None,
+        typer.Option(help="JSON or TOML list of columns: name, input, index, unit, categories, missing, …"),
+    ] = None,
+    task: Annotated[
+        Path | None,
+        typer.Option(help="JSON or TOML: type, outputs (name, role), classes, threshold, label_name, …"),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Column of the rows that is the label: named, and no input.")
+    ] = None,
+    meta: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A note for people; may be repeated.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Put an ONNX model into a registry as a version that never changes.
+
+    The file is opened and run before anything is published. What a bare file does not say (names and units of
+    columns, what the outputs mean) can be given with --reference, --columns and --task; every option that is
+    left out is answered by a warning that says what monitoring will lack. A running gateway finds the version
+    by itself. Estimators are published from Python: driftgate.publish(estimator, name=…, examples=frame).
+    """
+    published = publish(
+        model,
+        name=name,
+        version=version,
+        registry=registry,
+        examples=read_rows(examples) if examples else None,
+        reference=read_rows(reference) if reference else None,
+        columns=read_columns(columns) if columns else None,
+        task=read_task(task) if task else None,
+        target=target,
+        meta=_pairs(meta or []),
+    )
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(_document(published))).decode())
+    else:
+        _show(published)
+
+
+def _pairs(meta: list[str]) -> dict[str, str]:
+    pairs = {}
+    for pair in meta:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--meta")
+        pairs[key] = value
+    return pairs
+
+
+def _document(published: Published) -> dict[str, object]:
+    return {
+        "name": published.name,
+        "version": published.version,
+        "created": published.created,
+        "directory": str(published.directory),
+        "digest": published.digest,
+        "size_bytes": published.manifest.size_bytes,
+        "warnings": published.warnings,
+    }
+
+
+def _show(published: Published) -> None:
+    console = Console()
+    verb = "Published" if published.created else "Already there, unchanged:"
+    console.print(f"{verb} {published.name} version {published.version}", highlight=False)
+    table = Table.grid(padding=(0, 2))
+    _row(table, "directory", str(published.directory))
+    _row(table, "digest", published.digest)
+    inputs = ", ".join(f"{spec.name} {spec.datatype}" for spec in published.manifest.signature.inputs[:6])
+    _row(table, "inputs", inputs + (" …" if len(published.manifest.signature.inputs) > 6 else ""))
+    roles = ", ".join(f"{output.name} ({output.role})" for output in published.manifest.task.outputs)
+    _row(table, "outputs", roles)
+    console.print(table)
+    for warning in published.warnings:
+        Console(stderr=True).print(f"Note: {warning}", highlight=False, markup=False)
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Add a row as plain text: what a model file says is never markup."""
+    table.add_row(*map(Text, cells))
