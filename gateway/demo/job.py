@@ -59,13 +59,15 @@ def _run(version: int, registry: Path, held_out: Path) -> None:
     for problem in known:
         trained = train(problem, version)
         _done(f"{problem.model} v{version} trained")
-        features = list(problem.features)
         published = driftgate.publish(
             trained.estimator,
             name=problem.model,
             version=version,
             registry=registry,
-            examples=problem.train[features],
+            reference=problem.train[[*problem.features, problem.target]],
+            target=problem.target,
+            columns=[{"name": name, "unit": unit} for name, unit in problem.units.items()],
+            meta={"auc_on_later_rows": f"{trained.auc:.4f}"},
         )
         roles = {output.role: output.name for output in published.manifest.task.outputs}
         save(held_out_of(trained, roles["probabilities"]), held_out)

@@ -1,7 +1,7 @@
 """The demo's two training problems: what is fitted, on which rows, and what is kept to judge it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -36,8 +36,9 @@ class Problem:
     target: str
     train: pd.DataFrame
     held_out: pd.DataFrame
-    matrix: bool
     estimators: Mapping[int, Callable[[], Pipeline]]
+    matrix: bool = False
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def _flight_delay() -> Problem:
     frame = flights.flight_frame(FLIGHT_ROWS, SEED)
     before, later = flights.split_at_month(frame, FIRST_HELD_OUT_MONTH)
     estimators = {1: _linear_flights, 2: _boosted_flights}
-    return Problem("flight_delay", flights.FEATURES, flights.TARGET, before, later, False, estimators)
+    return Problem(
+        "flight_delay", flights.FEATURES, flights.TARGET, before, later, estimators, units=flights.UNITS
+    )
 
 
 def _tumour() -> Problem:
@@ -82,7 +85,7 @@ def _tumour() -> Problem:
     features = tuple(name for name in frame.columns if name != tumours.TARGET)
     some, others = frame[:TRAINING_TUMOURS], frame[TRAINING_TUMOURS:]
     estimators = {1: _linear_tumours, 2: _boosted_tumours}
-    return Problem("tumour", features, tumours.TARGET, some, others, True, estimators)
+    return Problem("tumour", features, tumours.TARGET, some, others, estimators, matrix=True)
 
 
 def _linear_flights() -> Pipeline:
