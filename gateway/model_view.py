@@ -29,10 +29,9 @@ class EncodedAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """What one request may ask for: rows, and bytes of its body once decompressed."""
+    """What one request may ask for, whatever its protocol."""
 
     max_rows: int = 100_000
-    max_body_bytes: int = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

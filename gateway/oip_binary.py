@@ -9,6 +9,7 @@ from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.inference import Array, InferenceRequest
 from driftgate.gateway.model_view import InputView, ModelView, ParseLimits
 from driftgate.gateway.oip_data import rows_and_count
+from driftgate.models.elements import shown
 from driftgate.models.signature import DATATYPES
 
 _LENGTH = struct.Struct("<I")
@@ -30,10 +31,14 @@ def array_from_bytes(spec: InputView, body: bytes, span: Span, shape: tuple[int,
     Numbers are a view of the body, not a copy, where they lie aligned. Raises BadRequest naming the input.
     """
     if span.size < 0:
-        raise BadRequest(f"input {spec.name!r}: binary_data_size must not be negative, got {span.size}")
+        raise BadRequest(
+            f"input {spec.name!r}: binary_data_size must not be negative, got {shown(span.size)}"
+        )
     missing = span.start + span.size - len(body)
     if missing > 0:
-        raise BadRequest(f"unexpected size for input {spec.name!r}, expecting {missing} additional bytes")
+        raise BadRequest(
+            f"unexpected size for input {spec.name!r}, expecting {shown(missing)} additional bytes"
+        )
     if not spec.size_bytes:
         return np.array(_texts(spec, body, span, count), object).reshape(shape)
     wanted = count * spec.size_bytes
@@ -63,6 +68,8 @@ def parse_raw(body: bytes, view: ModelView, limits: ParseLimits) -> InferenceReq
     shape = _deduced_shape(spec, len(body))
     rows, count = rows_and_count(spec, shape, view.name, limits)
     if spec.datatype == "BYTES":
+        if count != 1:
+            raise BadRequest(f"a raw request is one string; input {spec.name!r} takes {count} per row")
         array: Array = np.array([_text(spec, 0, body)], object).reshape(shape)
     else:
         array = array_from_bytes(spec, body, Span(0, len(body)), shape, count)

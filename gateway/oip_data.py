@@ -11,6 +11,8 @@ from driftgate.gateway.model_view import InputView, ParseLimits
 from driftgate.gateway.oip_envelope import UNDECODABLE
 from driftgate.models.elements import shown
 
+_MAX_COUNT = 2**63 - 1
+_MOST_SHOWN = 33
 _PARTS = msgspec.json.Decoder(list[Raw])
 
 
@@ -32,7 +34,9 @@ def rows_and_count(
         count *= have
     rows = shape[0] if spec.batched else 1
     if rows > limits.max_rows:
-        raise TooLarge(f"input {spec.name!r} has {rows} rows; one request may have {limits.max_rows}")
+        raise TooLarge(f"input {spec.name!r} has {shown(rows)} rows; one request may have {limits.max_rows}")
+    if count > _MAX_COUNT:
+        _refuse_shape(spec, shape, model)
     return rows, count
 
 
@@ -124,7 +128,7 @@ def _spelled(part: Raw) -> str:
 
 
 def _refuse_shape(spec: InputView, shape: tuple[int, ...], model: str) -> NoReturn:
-    got = shown(list(shape))
+    got = shown(list(shape[:_MOST_SHOWN]))
     wanted = list(spec.shape)
     why = "; every dimension must be at least 1" if any(size < 1 for size in shape) else ""
     raise BadRequest(

@@ -133,9 +133,9 @@ def gzipped(data: bytes) -> bytes:
 
 @given(data=st.binary(max_size=300))
 def test_round_trip(data: bytes) -> None:
-    """gzip (of one or more members) and zlib bodies come out as they went in."""
+    """gzip and zlib bodies come out as they went in."""
     assert decompress(gzipped(data), "gzip", 300) == data
-    assert decompress(gzipped(data[:9]) + gzipped(data[9:]), "gzip", 300) == data
+    assert decompress(gzipped(data), "gzip", len(data)) == data
     assert decompress(zlib.compress(data), "deflate", 300) == data
 
 
@@ -154,17 +154,12 @@ def test_bomb(encoding: str) -> None:
         tracemalloc.stop()
 
 
-def test_bomb_of_many_members() -> None:
-    """The bound holds for all members of a gzip file together."""
-    with pytest.raises(TooLarge):
-        decompress(gzipped(bytes(600)) * 2, "gzip", 1000)
-
-
 DAMAGED = {
     "text": b'{"inputs":[]}',
     "truncated": gzipped(b"hello world")[:-9],
     "checksum": gzipped(b"hello world")[:-8] + bytes(8),
     "trailing": gzipped(b"hello") + b"junk",
+    "members": gzipped(b"hello") * 2,
     "zlib": zlib.compress(b"hello"),
 }
 

@@ -227,6 +227,7 @@ BAD_RAW: dict[str, tuple[Manifest, bytes, str]] = {
     "two inputs": (manifest_of(MIXED), b"", "Raw request must only have 1 input (found 1)"),
     "not whole": (manifest_of(), bytes(20), "unexpected additional input data"),
     "empty": (manifest_of(), b"", "expecting 16 additional bytes"),
+    "two strings": (manifest_of([("x", "BYTES", (-1, 2))]), b"ab", "input 'x' takes 2 per row"),
     "two vary": (manifest_of([("x", "FP32", (2, -1, -1))]), bytes(8), "more than one dimension varies"),
     "three vary": (manifest_of([("x", "FP32", (-1, -1, -1))]), bytes(8), "more than one dimension varies"),
 }

@@ -170,11 +170,13 @@ def test_rows_over_the_limit() -> None:
             parsed(manifest_of(), body_of(tensor(shape=[rows, 4])))
 
 
-def test_product_past_64_bits() -> None:
-    """A shape whose product passes 2^64 asks for more values than there are; nothing is allocated."""
+@pytest.mark.parametrize("size", [2**31, 2**40, 10**4000])
+def test_product_past_64_bits(size: int) -> None:
+    """A shape whose product passes what memory can hold is refused; nothing is allocated."""
     manifest = manifest_of([("x", "FP32", (-1, -1, -1))])
-    with pytest.raises(BadRequest, match="values and data has 4"):
-        parsed(manifest, body_of(tensor(shape=[2, 2**40, 2**40])))
+    for fields in ({}, {"parameters": {"binary_data_size": 10**4200}, "data": []}):
+        with pytest.raises(BadRequest, match=r"unexpected shape|asks for|both data"):
+            parsed(manifest, body_of(tensor(shape=[2, size, size]) | fields))
 
 
 def test_rows_must_agree() -> None:
