@@ -17,7 +17,7 @@ MAX_NAME_BYTES = 152
 """A model's name (at most 128 bytes), a slash and its version."""
 
 _MAGIC = b"drftbeat"
-_HEADER = struct.Struct("@8sII40s")  # magic, format, pid, boot id
+_HEADER = struct.Struct("@8sII40sq")  # magic, format, pid, boot id, created
 _STATE = struct.Struct("@Q")
 _PULSE = struct.Struct("@qQQQ")  # heartbeat, generation, in flight, connections
 _LANE = struct.Struct(f"@{MAX_NAME_BYTES}sq")  # the name before the time that makes it valid
@@ -60,6 +60,12 @@ class BeatReading:
     in_flight: int
     connections: int
     runs: tuple[Run, ...] = ()
+    created_ns: int = 0
+
+    @property
+    def has_pulsed(self) -> bool:
+        """Whether the loop has turned at all since the file was made."""
+        return self.heartbeat_ns != self.created_ns
 
     def is_fresh(self, now_ns: int, stale_after_s: float) -> bool:
         """Tell whether the last pulse is at most so old; one from the future is from before a reboot."""
@@ -79,7 +85,7 @@ class Beat:
     def create(cls, path: Path, boot: str, pid: int, now_ns: int) -> "Beat":
         """Replace the file at `path` by a new one in state STARTING whose first pulse is `now_ns`."""
         blank = bytearray(SIZE_BYTES)
-        _HEADER.pack_into(blank, 0, _MAGIC, FORMAT, pid, _short(boot, 40))
+        _HEADER.pack_into(blank, 0, _MAGIC, FORMAT, pid, _short(boot, 40), now_ns)
         _PULSE.pack_into(blank, _PULSE_AT, now_ns, 0, 0, 0)
         unfinished = path.with_name(f".{path.name}-{boot}")
         with open(unfinished, "w+b") as file:
@@ -121,7 +127,7 @@ def read_beat(path: Path) -> BeatReading | None:
         return None
     if len(data) != SIZE_BYTES:
         return None
-    magic, format_number, pid, boot = _HEADER.unpack_from(data)
+    magic, format_number, pid, boot, created_ns = _HEADER.unpack_from(data)
     (state,) = _STATE.unpack_from(data, _STATE_AT)
     if magic != _MAGIC or format_number != FORMAT or state not in _STATE_OF:
         return None
@@ -139,6 +145,7 @@ def read_beat(path: Path) -> BeatReading | None:
             for name, started_ns in _LANE.iter_unpack(data[_LANES_AT:])
             if started_ns
         ),
+        created_ns=created_ns,
     )
 
 

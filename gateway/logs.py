@@ -4,15 +4,17 @@ Values are escaped, whatever they hold: control characters, terminal escapes and
 reader takes for the end of a line. No secret and no payload belongs in a value.
 """
 
-import sys
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import BinaryIO, Literal
 
 import msgspec
 
 LogFormat = Literal["json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
+STANDARD_ERROR = 2
+
 Value = str | int | float | bool | None | list[str]
 
 # JSON leaves these: DEL and C1 controls steer terminals, U+2028 and U+2029 end lines, others reorder text
@@ -31,12 +33,13 @@ class Logger:
         self,
         process: str,
         log_format: LogFormat = "json",
-        stream: TextIO | None = None,
+        stream: BinaryIO | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._process = process
         self._render = _json_line if log_format == "json" else _text_line
-        self._stream = stream or sys.stderr
+        # Not buffered: a line is one write, so that the lines of several processes do not mix
+        self._stream = stream or open(STANDARD_ERROR, "wb", buffering=0, closefd=False)  # noqa: SIM115
         self._clock = clock
 
     def info(self, event: str, **values: Value) -> None:
@@ -54,9 +57,9 @@ class Logger:
     def _write(self, level: Level, event: str, values: dict[str, Value]) -> None:
         at = self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         fixed: dict[str, Value] = {"at": at, "level": level, "event": event, "process": self._process}
-        # One write per line, so that the lines of several processes do not mix
-        self._stream.write(self._render({**fixed, **values, **fixed}))
-        self._stream.flush()
+        # A log that nobody can take any more is no reason to stop serving
+        with contextlib.suppress(OSError):
+            self._stream.write(self._render({**fixed, **values, **fixed}).encode())
 
 
 def _json_line(fields: dict[str, Value]) -> str:

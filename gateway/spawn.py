@@ -79,6 +79,8 @@ def spawn(module: str, arguments: ChildArguments) -> subprocess.Popen[bytes]:
 
 def become(module: str, arguments: ChildArguments) -> NoReturn:
     """Run `module` in place of this program, in the same process and with nothing of what was imported."""
+    if arguments.listen_fd is not None:
+        os.set_inheritable(arguments.listen_fd, True)
     os.execv(sys.executable, _command(module, arguments))  # noqa: S606 - a fixed program, no shell
 
 

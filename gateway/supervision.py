@@ -6,7 +6,7 @@ Times are CLOCK_MONOTONIC in seconds. Nothing here starts, signals or waits.
 import enum
 from dataclasses import dataclass
 
-from driftgate.gateway.beat import BeatReading, BeatState
+from driftgate.gateway.beat import BeatReading
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0
@@ -141,9 +141,9 @@ def _of_hung(child: Child, snapshot: Snapshot, patience: Patience, now: float) -
         return now - max(since, snapshot.watching_since)
 
     beat = child.beat
-    if beat is None or beat.state is BeatState.STARTING:
-        heard = beat.heartbeat_ns / 1e9 if beat else child.since
-        return Action(Step.DUMP, child.name, "does not start") if silent_s(heard) > STARTING_S else None
+    if beat is None or not beat.has_pulsed:
+        late = silent_s(child.since) > STARTING_S
+        return Action(Step.DUMP, child.name, "does not start") if late else None
     for run in beat.runs:
         if silent_s(run.started_ns / 1e9) > patience.stuck_inference_s:
             return Action(Step.DUMP, child.name, "stuck inference", run.version)

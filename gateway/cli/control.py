@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listeners import check_admin_address
+from driftgate.gateway.listeners import bind, check_admin_address
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.spawn import ChildArguments, become
 from driftgate.gateway.state_lock import claim_state
@@ -38,6 +38,7 @@ def control(  # noqa: PLR0913 - each is one option of the command
     }
     settings = load_settings(config, os.environ, {"server": server})
     check_admin_address(settings.server)
-    # The lock goes with the process, which stays the same when it becomes the control plane.
+    # The lock is held by the process, which stays the same when it becomes the control plane.
     os.set_inheritable(claim_state(StateLayout(Path(settings.server.state).absolute())), True)
-    become("driftgate.gateway.control", ChildArguments(settings))
+    listener = bind(settings.server.admin_host, settings.server.admin_port, "admin-")
+    become("driftgate.gateway.control", ChildArguments(settings, listen_fd=listener.detach()))

@@ -1,5 +1,6 @@
 """`driftgate serve`: the whole gateway on this machine."""
 
+import contextlib
 import os
 import re
 import sys
@@ -72,7 +73,7 @@ def _with_registry(settings: Settings, model: Path | None, logger: Logger) -> Se
     """Make sure that there is a registry: a private one with `model`, else the one of the settings."""
     if model is not None:
         registry = Path(settings.server.state).absolute() / "registry"
-        _publish(model, registry)
+        _publish(model, registry, logger)
     else:
         registry = Path(settings.server.registry).absolute()
         _make_registry(registry, logger)
@@ -80,11 +81,34 @@ def _with_registry(settings: Settings, model: Path | None, logger: Logger) -> Se
     return msgspec.structs.replace(settings, server=server)
 
 
-def _publish(model: Path, registry: Path) -> None:
-    registry.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.stem).lstrip("._-") or "model"
+def _publish(model: Path, registry: Path, logger: Logger) -> None:
     # Publishing needs packages that a server image may lack, and only this case needs publishing.
-    import_module("driftgate.models.publish_onnx").publish_file(model, name=name, registry=registry)
+    try:
+        publishing = import_module("driftgate.models.publish_onnx")
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"serving a file needs the package {error.name}: pip install 'driftgate[publish]'"
+        ) from error
+    try:
+        registry.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(
+            f"{registry} cannot be made ({error.strerror}): choose another directory with --state"
+        ) from error
+    published = publishing.publish_file(model, name=name_from(model), registry=registry)
+    logger.info(
+        "published",
+        file=str(model),
+        model=published.name,
+        version=published.version,
+        warnings=list(published.warnings),
+    )
+
+
+def name_from(model: Path) -> str:
+    """Return the model name that a file gives: its own, with what no name may hold replaced by dashes."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.stem).strip("._-")
+    return name[:128] or "model"
 
 
 def _make_registry(registry: Path, logger: Logger) -> None:
@@ -110,10 +134,11 @@ def _flat(settings: Settings) -> dict[str, str | int | float | bool | None]:
 
 
 def _announce(ports: Ports) -> None:
-    typer.echo(
-        f"Driftgate {__version__} is ready; Ctrl-C stops it.\n"
-        f"  predictions  {ports.data}/v2\n"
-        f"  admin API    {ports.admin}/api/models\n"
-        f"  metrics      {ports.metrics}/metrics"
-    )
-    sys.stdout.flush()
+    # Whoever started us may read the first line and go; that is no reason to stop.
+    with contextlib.suppress(OSError):
+        typer.echo(
+            f"Driftgate {__version__} is ready; Ctrl-C stops it.\n"
+            f"  predictions  {ports.data}/v2\n"
+            f"  admin API    {ports.admin}/api/models\n"
+            f"  metrics      {ports.metrics}/metrics"
+        )

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.listeners import CannotStart, bind
 from driftgate.gateway.settings import load_settings
+from driftgate.gateway.slots import SlotLease, SlotTaken
 from driftgate.gateway.spawn import ChildArguments, become
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -25,4 +28,10 @@ def worker(
     """Run one worker until SIGTERM; it serves what `driftgate control` decides on the same state."""
     server = {"state": state, "host": host, "port": port}
     settings = load_settings(config, os.environ, {"server": server})
-    become("driftgate.gateway.worker", ChildArguments(settings, slot=slot))
+    try:
+        # Given back at once, since the worker takes it itself; only here can a refusal be told plainly.
+        SlotLease.acquire(StateLayout(Path(settings.server.state).absolute()), slot).release()
+    except SlotTaken as error:
+        raise CannotStart(f"{error} with --slot") from error
+    listener = bind(settings.server.host, settings.server.port, "")
+    become("driftgate.gateway.worker", ChildArguments(settings, slot, listener.detach()))

@@ -59,7 +59,15 @@ def test_a_new_beat_starts_with_a_pulse(tmp_path: Path) -> None:
     Beat.create(tmp_path / "beat", "boot", 1, 99)
     reading = read_beat(tmp_path / "beat")
     assert reading is not None
-    assert (reading.state, reading.heartbeat_ns) == (BeatState.STARTING, 99)
+    assert (reading.state, reading.heartbeat_ns, reading.has_pulsed) == (BeatState.STARTING, 99, False)
+
+
+def test_the_first_turn_of_the_loop_shows(tmp_path: Path) -> None:
+    """From the first pulse on a silent loop is a hung one, not one that has yet to begin."""
+    Beat.create(tmp_path / "beat", "boot", 1, 99).pulse(100, 0, 0, 0)
+    reading = read_beat(tmp_path / "beat")
+    assert reading is not None
+    assert reading.has_pulsed
 
 
 def test_the_longest_names_fit(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -21,10 +22,10 @@ HOSTILE = st.text(
 
 
 def line(log_format: LogFormat, event: str = "tried", **values: str | int | float | bool | None) -> str:
-    stream = io.StringIO()
+    stream = io.BytesIO()
     clock = lambda: datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)  # noqa: E731 - a clock is a callable
     Logger("worker-0", log_format, stream, clock).warning(event, **values)
-    return stream.getvalue()
+    return stream.getvalue().decode()
 
 
 def test_a_json_line_holds_the_fixed_fields_and_the_values() -> None:
@@ -50,7 +51,6 @@ def test_no_value_can_forge_a_line(text: str) -> None:
         assert written.endswith("\n")
         assert len(written.splitlines()) == 1
         assert not any(character in written[:-1] for character in "\r\n\0\x1b\x7f\x85\x9b\u2028\u202e")
-        written.encode()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -67,10 +67,26 @@ def test_a_value_cannot_stand_in_for_a_fixed_field(name: str) -> None:
 
 def test_every_level_is_named() -> None:
     """The method that was called is the level."""
-    stream = io.StringIO()
+    stream = io.BytesIO()
     logger = Logger("control", stream=stream)
     logger.info("a")
     logger.warning("b")
     logger.error("c")
     levels = [json.loads(text)["level"] for text in stream.getvalue().splitlines()]
     assert levels == ["info", "warning", "error"]
+
+
+def test_a_log_that_nobody_reads_stops_nobody() -> None:
+    """A closed pipe or a full disk behind standard error costs lines, not the process."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as broken:
+        Logger("worker-0", stream=broken).info("lost")
+    with open("/dev/full", "wb", buffering=0) as full:
+        Logger("worker-0", stream=full).info("lost")
+
+
+def test_lines_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without a stream of its own a logger writes to standard error at once."""
+    Logger("worker-0").info("seen")
+    assert json.loads(capfd.readouterr().err)["event"] == "seen"

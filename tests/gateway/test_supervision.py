@@ -32,6 +32,12 @@ def beat(age_s: float = 0.1, state: BeatState = BeatState.ACCEPTING, *run_ages_s
     return BeatReading("boot", 7, state, int((NOW - age_s) * 1e9), 1, 0, 0, runs)
 
 
+def unborn() -> BeatReading:
+    """A beat whose process has made the file and not pulsed since."""
+    first = beat(500, BeatState.STARTING)
+    return replace(first, created_ns=first.heartbeat_ns)
+
+
 def worker(of: BeatReading | None = None, **changes: Any) -> Child:
     child = Child("worker-0", Role.WORKER, running=True, since=NOW - 500, beat=of or beat())
     return replace(child, **changes)
@@ -62,8 +68,9 @@ def decided(*children: Child, phase: Phase = Phase.RUNNING, watching_since: floa
         (worker(beat(4.1, BeatState.ACCEPTING, 0.5)), ["dump stacks worker-0 blocked loop model/1"]),
         (worker(beat(0.1, BeatState.ACCEPTING, 2.9)), []),
         (worker(beat(0.1, BeatState.ACCEPTING, 1, 3.1)), ["dump stacks worker-0 stuck inference model/2"]),
-        (worker(beat(STARTING_S - 1, BeatState.STARTING)), []),
-        (worker(beat(STARTING_S + 1, BeatState.STARTING)), ["dump stacks worker-0 does not start"]),
+        (worker(beat(4.1, BeatState.STARTING)), ["dump stacks worker-0 blocked loop"]),
+        (worker(unborn(), since=NOW - STARTING_S + 1), []),
+        (worker(unborn(), since=NOW - STARTING_S - 1), ["dump stacks worker-0 does not start"]),
         (worker(beat=None, since=NOW - STARTING_S + 1), []),
         (worker(beat=None, since=NOW - STARTING_S - 1), ["dump stacks worker-0 does not start"]),
         (worker(dumped_at=NOW - 0.1), []),
