@@ -1,4 +1,4 @@
-"""The data plane as one ASGI application: predictions on their raw path, all else through Starlette."""
+"""The data plane as one ASGI application; most predictions are answered before they get here."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from driftgate import __version__
 from driftgate.gateway import oip_documents as documents
 from driftgate.gateway.answers import CLOSE, error_answer
+from driftgate.gateway.asgi_predict import predict_over_asgi
 from driftgate.gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, NotServable
 from driftgate.gateway.example_rows import example_rows
 from driftgate.gateway.layout import StateLayout
@@ -43,8 +44,8 @@ class DataPlane:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        if self._predict.serves(scope):
-            await self._predict(scope, receive, send)
+        if scope["path"] in self._predict.endpoints and scope["method"] == "POST":
+            await predict_over_asgi(self._predict, scope, receive, send)
         elif self._predict.closing:
             await self._others(scope, receive, _closing(send))
         else:

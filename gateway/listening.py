@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,11 +26,14 @@ class QuietServer(uvicorn.Server):
         self.should_exit = True
 
 
-def server_config(app: ASGIApp, graceful_s: int) -> uvicorn.Config:
-    """Return the configuration of a server for `app` that waits `graceful_s` for what is in flight."""
+def server_config(app: ASGIApp, graceful_s: int, protocol: Any = "httptools") -> uvicorn.Config:
+    """Return the configuration of a server for `app` that waits `graceful_s` for what is in flight.
+
+    `protocol` makes the protocol of a connection from what uvicorn gives it.
+    """
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

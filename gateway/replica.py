@@ -41,7 +41,7 @@ class _Failure:
 class Replica:
     """What one worker holds. All methods run on the event loop; only `LoadedVersion.load` runs in a thread.
 
-    `on_swap(table)` is called after each swap and `on_unload(served)` before a version's session is freed.
+    `on_swap(table)` is called after each swap and `on_unload(served)` once a version's session is freed.
     """
 
     def __init__(
@@ -200,7 +200,6 @@ class Replica:
         served = self._held.pop(digest)
         self._unloading[digest] = served
         loop = asyncio.get_running_loop()
-        self.on_unload(served)
 
         def on_free() -> None:
             loop.call_soon_threadsafe(self._freed, digest)
@@ -209,6 +208,7 @@ class Replica:
 
     def _freed(self, digest: str) -> None:
         served = self._unloading.pop(digest)
+        self.on_unload(served)
         self._logger.info("version_unloaded", model=served.loaded.model, version=served.loaded.version)
 
 

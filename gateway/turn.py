@@ -5,16 +5,15 @@ and gather there while it is busy. No request ever waits for a timer, and a lone
 """
 
 import time
-from asyncio import AbstractEventLoop, Future, TimerHandle
+from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
-from driftgate.gateway.batch import Outputs, Pending, Piece, compute, take, whole
+from driftgate.gateway.batch import Outputs, Piece, compute, take, whole
 from driftgate.gateway.beat import LANES, Beat
 from driftgate.gateway.errors import DeadlineExceeded
-from driftgate.gateway.inference import InferenceRequest
+from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.served import ServedVersion
 
 INLINE_LIMIT_S = 0.0005
@@ -31,25 +30,25 @@ class Turns:
         self._loop = loop
         self._beat = beat
         self._in_flight = in_flight
-        self._gathered: dict[ServedVersion, list[Pending]] = {}
+        self._gathered: dict[ServedVersion, list[Exchange]] = {}
         self._lanes: dict[ServedVersion, Lane] = {}
 
-    async def infer(self, served: ServedVersion, request: InferenceRequest, deadline_ns: int) -> Outputs:
-        """Return the outputs of the request's rows, in signature order.
-
-        Raises RunError if the model refuses them and DeadlineExceeded if `deadline_ns` came first.
-        """
-        pending = Pending(request, served, time.perf_counter_ns(), deadline_ns, self._loop.create_future())
-        if self._in_flight() <= 1 and served.seconds(request.rows) <= INLINE_LIMIT_S:
-            self._run_now(served, [pending])
+    def submit(self, exchange: Exchange) -> None:
+        """Compute the rows of a request; it is settled with outputs, RunError or DeadlineExceeded."""
+        served = exchange.served
+        if self._in_flight() <= 1 and served.seconds(exchange.request.rows) <= INLINE_LIMIT_S:
+            self._run_now(served, [exchange])
+            return
+        if not self._gathered:
+            self._loop.call_soon(self._flush)
+        gathered = self._gathered.get(served)
+        if gathered is None:
+            self._gathered[served] = [exchange]
         else:
-            if not self._gathered:
-                self._loop.call_soon(self._flush)
-            self._gathered.setdefault(served, []).append(pending)
-        return await pending.future
+            gathered.append(exchange)
 
     def close(self, served: ServedVersion) -> None:
-        """End the lane of a version that is no longer held; nothing of it is in flight."""
+        """End the lane of a version that is no longer held; it takes no more requests."""
         lane = self._lanes.pop(served, None)
         if lane is not None:
             lane.close()
@@ -57,16 +56,17 @@ class Turns:
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, {}
         budget_s = INLINE_LIMIT_S
-        for served, pendings in gathered.items():
-            predicted_s = served.seconds(sum(pending.request.rows for pending in pendings))
+        for served, exchanges in gathered.items():
+            predicted_s = served.seconds(sum(exchange.request.rows for exchange in exchanges))
             if predicted_s <= budget_s:
                 budget_s -= predicted_s
-                self._run_now(served, pendings)
+                self._run_now(served, exchanges)
             else:
-                self._lane(served).add(pendings)
+                self._lane(served).add(exchanges)
 
-    def _run_now(self, served: ServedVersion, pendings: list[Pending]) -> None:
-        ready = [whole(pending) for pending in pendings if _still_wanted(pending)]
+    def _run_now(self, served: ServedVersion, exchanges: list[Exchange]) -> None:
+        now_ns = time.perf_counter_ns()
+        ready = [whole(exchange) for exchange in exchanges if _still_wanted(exchange, now_ns)]
         groups = [ready] if served.batchable else [[piece] for piece in ready]
         for pieces in groups:
             if pieces:
@@ -76,12 +76,12 @@ class Turns:
         started_ns = time.perf_counter_ns()
         self._beat.start_run(0, served.beat_name, time.monotonic_ns())
         try:
-            settle(served, pieces, compute(served, pieces), started_ns)
+            results = compute(served, pieces)
         except Exception as error:  # the loop's edge: nobody else would tell the waiting requests
-            for piece in pieces:
-                piece.pending.fail(error)
+            results = [error] * len(pieces)
         finally:
             self._beat.end_run(0)
+        settle(served, pieces, results, started_ns)
 
     def _lane(self, served: ServedVersion) -> "Lane":
         if served not in self._lanes:
@@ -98,23 +98,25 @@ class Lane:
         self._beat = beat
         self._number = number
         self._served = served
-        self._queue: deque[Pending] = deque()
+        self._queue: deque[Exchange] = deque()
         self._busy = False
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{served.beat_name.decode()}")
 
-    def add(self, pendings: list[Pending]) -> None:
+    def add(self, exchanges: list[Exchange]) -> None:
         """Queue requests; each is told when its deadline passes, running or not."""
-        for pending in pendings:
-            wait_s = max(0.0, (pending.deadline_ns - time.perf_counter_ns()) / 1e9)
-            timer = self._loop.call_later(wait_s, pending.fail, DeadlineExceeded(_EXPIRED))
-            pending.future.add_done_callback(partial(_cancel, timer))
-        self._queue.extend(pendings)
+        for exchange in exchanges:
+            wait_s = max(0.0, (exchange.deadline_ns - time.perf_counter_ns()) / 1e9)
+            exchange.timer = self._loop.call_later(wait_s, exchange.fail, DeadlineExceeded(_EXPIRED))
+        self._queue.extend(exchanges)
         if not self._busy:
             self._next()
 
     def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=False)
+        """Let the thread end once the queue is empty."""
+        self._closed = True
+        if not self._busy:
+            self._thread.shutdown(wait=False)
 
     def _next(self) -> None:
         pieces = take(self._queue, self._served.rows_per_call)
@@ -123,6 +125,8 @@ class Lane:
             started_ns = time.perf_counter_ns()
             call = self._loop.run_in_executor(self._thread, self._call, pieces)
             call.add_done_callback(lambda done: self._finish(pieces, done, started_ns))
+        elif self._closed:
+            self._thread.shutdown(wait=False)
 
     def _call(self, pieces: list[Piece]) -> list[Outputs | Exception]:
         self._beat.start_run(self._number, self._served.beat_name, time.monotonic_ns())
@@ -135,36 +139,35 @@ class Lane:
         self, pieces: list[Piece], done: "Future[list[Outputs | Exception]]", started_ns: int
     ) -> None:
         error = done.exception()
-        results: list[Outputs | Exception] = (
-            done.result() if error is None else [RuntimeError(str(error))] * len(pieces)
-        )
-        settle(self._served, pieces, results, started_ns)
+        if error is None:
+            settle(self._served, pieces, done.result(), started_ns)
+        else:
+            settle(self._served, pieces, [RuntimeError(str(error))] * len(pieces), started_ns)
         self._next()
 
 
 def settle(
-    served: ServedVersion, pieces: list[Piece], results: list[Outputs | Exception], started_ns: int
+    served: ServedVersion, pieces: list[Piece], results: "list[Outputs | Exception]", started_ns: int
 ) -> None:
     """Give each request its outputs or its error, and count the call."""
-    ended_ns = time.perf_counter_ns()
-    rows = sum(piece.stop - piece.start for piece in pieces)
-    queue_ns = sum(started_ns - piece.pending.arrived_ns for piece in pieces)
-    served.counters.executed(rows, ended_ns - started_ns, queue_ns, time.time_ns() // 1_000_000)
+    infer_ns = time.perf_counter_ns() - started_ns
+    rows = queue_ns = 0
+    for exchange, start, stop in pieces:
+        rows += stop - start
+        queue_ns += started_ns - exchange.arrived_ns
+        exchange.infer_ns += infer_ns
+    served.counters.executed(rows, infer_ns, queue_ns, time.time_ns() // 1_000_000)
     for piece, result in zip(pieces, results, strict=True):
         if isinstance(result, Exception):
-            piece.pending.fail(result)
+            piece.exchange.fail(result)
         else:
-            piece.pending.complete(result)
+            piece.exchange.complete(result)
 
 
-def _cancel(timer: TimerHandle, done: "Future[Outputs]") -> None:
-    timer.cancel()
-
-
-def _still_wanted(pending: Pending) -> bool:
-    if pending.future.done():
+def _still_wanted(exchange: Exchange, now_ns: int) -> bool:
+    if exchange.settled:
         return False
-    if time.perf_counter_ns() < pending.deadline_ns:
+    if now_ns < exchange.deadline_ns:
         return True
-    pending.fail(DeadlineExceeded(_EXPIRED))
+    exchange.fail(DeadlineExceeded(_EXPIRED))
     return False

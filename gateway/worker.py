@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -13,6 +14,7 @@ from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.counters import CounterFile
 from driftgate.gateway.data_plane import DataPlane
 from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.http_protocol import GatewayProtocol
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listening import QuietServer, listener, server_config
 from driftgate.gateway.logs import Logger
@@ -72,11 +74,13 @@ class Worker:
         predict = PredictPath(self._replica, turns, self._counters, self._settings, self._logger)
         plane = DataPlane(predict, self._replica, self._layout, self._settings)
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
-        self._server = QuietServer(server_config(plane, grace_s))
+        protocol = partial(GatewayProtocol, predict)
+        self._server = QuietServer(server_config(plane, grace_s, protocol))
+        self._predict = predict
         return plane
 
     def _in_flight(self) -> int:
-        return len(self._server.server_state.tasks)
+        return self._predict.in_flight
 
     async def _until_ready(self) -> bool:
         """Wait until the newest generation is in force; return False if told to stop before."""

@@ -12,6 +12,7 @@ import pytest
 from driftgate.gateway.beat import Beat, read_beat
 from driftgate.gateway.counters import BATCH_CELLS, EXECUTIONS, ROWS, CounterFile
 from driftgate.gateway.errors import DeadlineExceeded
+from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.inference import Array, InferenceRequest
 from driftgate.gateway.served import ServedVersion
 from driftgate.gateway.turn import Turns
@@ -67,6 +68,32 @@ def request(*values: float) -> InferenceRequest:
     return InferenceRequest({"x": np.array([[value, value] for value in values], "<f4")}, len(values))
 
 
+class Asked(Exchange):
+    """An exchange that a test awaits."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, served: ServedVersion, item: InferenceRequest, deadline_ns: int) -> None:
+        super().__init__("/")
+        self.request, self.served, self.deadline_ns = item, served, deadline_ns
+        self.arrived_ns = time.perf_counter_ns()
+        self.on_settled = lambda _: self._tell()
+        self.future: asyncio.Future[list[Array]] = asyncio.get_running_loop().create_future()
+
+    def _tell(self) -> None:
+        if self.error is None:
+            self.future.set_result(self.outputs)
+        else:
+            self.future.set_exception(self.error)
+
+
+async def infer(turns: Turns, served: ServedVersion, item: InferenceRequest, deadline_ns: int) -> list[Array]:
+    """Submit a request and wait for its outputs."""
+    asked = Asked(served, item, deadline_ns)
+    turns.submit(asked)
+    return await asked.future
+
+
 def in_loop(path: Path, in_flight: int, work: Callable[[Turns], Awaitable[list[object]]]) -> list[object]:
     """Run `work` on a loop of its own, with so many requests in flight."""
 
@@ -89,7 +116,7 @@ def together(
     """Work that infers all requests at once and gives outputs or errors."""
 
     async def work(turns: Turns) -> list[object]:
-        waits = [turns.infer(served, item, soon_ns()) for item in requests]
+        waits = [infer(turns, served, item, soon_ns()) for item in requests]
         return list(await asyncio.gather(*waits, return_exceptions=True))
 
     return work
@@ -135,10 +162,10 @@ def test_a_lone_request_runs_before_the_turn_ends(tmp_path: Path) -> None:
     served = serve(tmp_path, session)
 
     async def work(turns: Turns) -> list[object]:
-        waiting = turns.infer(served, request(1), soon_ns())
-        with pytest.raises(StopIteration):
-            waiting.send(None)
-        return []
+        asked = Asked(served, request(1), soon_ns())
+        turns.submit(asked)
+        assert asked.settled
+        return list(await asked.future)
 
     in_loop(tmp_path, 1, work)
     assert session.calls == [1]
@@ -152,7 +179,7 @@ def test_a_large_request_lets_small_ones_through(tmp_path: Path) -> None:
 
     async def work(turns: Turns) -> list[object]:
         async def one(name: str, item: InferenceRequest) -> None:
-            outputs = await turns.infer(served, item, soon_ns())
+            outputs = await infer(turns, served, item, soon_ns())
             assert len(outputs[0]) == item.rows
             finished.append(name)
 
@@ -173,9 +200,9 @@ def test_expired_requests_are_not_computed(tmp_path: Path) -> None:
     served = serve(tmp_path, session)
 
     async def work(turns: Turns) -> list[object]:
-        late = turns.infer(served, request(1, 1), time.perf_counter_ns() - 1)
+        late = infer(turns, served, request(1, 1), time.perf_counter_ns() - 1)
         return list(
-            await asyncio.gather(late, turns.infer(served, request(2), soon_ns()), return_exceptions=True)
+            await asyncio.gather(late, infer(turns, served, request(2), soon_ns()), return_exceptions=True)
         )
 
     late, good = in_loop(tmp_path, 2, work)
@@ -190,11 +217,11 @@ def test_waiting_behind_a_slow_call_ends_at_the_deadline(tmp_path: Path) -> None
     served = serve(tmp_path, session, seconds_per_row=0.1)
 
     async def work(turns: Turns) -> list[object]:
-        slow = asyncio.create_task(turns.infer(served, request(1), soon_ns()))
+        slow = asyncio.create_task(infer(turns, served, request(1), soon_ns()))
         await asyncio.sleep(0.02)
         began = time.perf_counter()
         with pytest.raises(DeadlineExceeded):
-            await turns.infer(served, request(2), soon_ns(0.02))
+            await infer(turns, served, request(2), soon_ns(0.02))
         assert time.perf_counter() - began < 0.15
         return [await slow]
 
@@ -208,7 +235,7 @@ def test_the_beat_names_what_runs(tmp_path: Path) -> None:
     served = serve(tmp_path, Doubler(takes_s=0.1), seconds_per_row=0.1)
 
     async def work(turns: Turns) -> list[object]:
-        call = asyncio.create_task(turns.infer(served, request(1), soon_ns()))
+        call = asyncio.create_task(infer(turns, served, request(1), soon_ns()))
         await asyncio.sleep(0.03)
         during = read_beat(tmp_path / "beat")
         await call
