@@ -119,7 +119,9 @@ def _routing_key(headers: RequestHeaders, value: bytes) -> None:
 
 
 def _idempotency_key(headers: RequestHeaders, value: bytes) -> None:
-    headers.idempotency_key = _key("x-idempotency-key", value).decode("latin-1")
+    if not value.isascii():
+        raise BadRequest("x-idempotency-key may hold ASCII characters only")
+    headers.idempotency_key = _key("x-idempotency-key", value).decode()
 
 
 def _key(name: str, value: bytes) -> bytes:

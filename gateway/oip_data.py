@@ -75,10 +75,10 @@ class _Unfolding:
         return self._values
 
     def _nested(self, parts: list[Raw], depth: int, place: str) -> None:
-        if len(parts) != self._shape[depth]:
-            self._refuse(f"{place} has {len(parts)} elements where the shape asks for {self._shape[depth]}")
         if depth + 2 > len(self._shape):
             self._refuse(f"{place} is nested deeper than the shape")
+        if len(parts) != self._shape[depth]:
+            self._refuse(f"{place} has {len(parts)} elements where the shape asks for {self._shape[depth]}")
         last = depth + 2 == len(self._shape)
         for index, part in enumerate(parts):
             if last:

@@ -80,6 +80,7 @@ BAD = [
     (b"x-routing-key", b"a" * 1025, BadRequest),
     (b"x-routing-key", b"a\rb", BadRequest),
     (b"x-idempotency-key", b"a\x00b", BadRequest),
+    (b"x-idempotency-key", "é".encode(), BadRequest),
     (b"x-purpose", b"fun", BadRequest),
     (b"x-purpose", b"", BadRequest),
     (b"content-encoding", b"br", UnsupportedContent),

@@ -170,6 +170,15 @@ def test_rows_over_the_limit() -> None:
             parsed(manifest_of(), body_of(tensor(shape=[rows, 4])))
 
 
+@pytest.mark.parametrize("data", [5, [[5]], [], [1, 2]])
+def test_scalar_inputs(data: Any) -> None:
+    """An input without dimensions has one value in a flat list, nothing else."""
+    manifest = manifest_of([("x", "INT64", ())])
+    assert parsed(manifest, body_of(tensor(shape=[], datatype="INT64", data=[5]))).inputs["x"] == 5
+    with pytest.raises(BadRequest, match="input 'x'"):
+        parsed(manifest, body_of(tensor(shape=[], datatype="INT64", data=data)))
+
+
 @pytest.mark.parametrize("size", [2**31, 2**40, 10**4000])
 def test_product_past_64_bits(size: int) -> None:
     """A shape whose product passes what memory can hold is refused; nothing is allocated."""
