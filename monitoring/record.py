@@ -1,0 +1,121 @@
+"""What the turn hands to the log: the records of one call of a model, and the sink that takes them.
+
+Everything here is made on the event loop, so it copies and converts nothing; that is the writer's work.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from driftgate.monitoring.log_policy import ModelLogPolicy
+
+Array = np.ndarray[Any, np.dtype[Any]]
+OnDurable = Callable[[bool], None]
+"""Told from any thread, once: True when the records are as safe as the mode promises (or were dropped under
+`when_full = "drop"`), False when the request must be refused because they could not be recorded."""
+
+
+class TensorColumns(msgspec.Struct, frozen=True):
+    """One input or output as the log shows it.
+
+    `columns` name the elements of its rows, in order; without them a tensor of one element per row is a
+    column of its own name, a wider one a list. `role` is the output's role in the model's task.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    role: str = ""
+
+
+class RecordedVersion(msgspec.Struct, frozen=True, eq=False):
+    """A model version as the log knows it, made once when it is loaded and whenever its settings change.
+
+    Turns that share this very object share blocks. Version 0 is for requests that reached no version.
+    """
+
+    model: str
+    version: int
+    inputs: tuple[TensorColumns, ...] = ()
+    outputs: tuple[TensorColumns, ...] = ()
+    policy: ModelLogPolicy = ModelLogPolicy()
+
+
+class RequestRecord(msgspec.Struct, gc=False):
+    """One request's part in one call. Filled in until it is appended, then left alone.
+
+    `prediction_id` is a UUID as text. `first_row` is the place of the part's first row in its request.
+    `arrived_us` is in Unix microseconds. `propensity` is None where nothing was randomised. The keys are
+    stored as keyed hashes only. `code` is the status the client got; 0 says that it was not known yet, as
+    in all but the last part of a request that was cut into several calls.
+    """
+
+    prediction_id: str
+    rows: int
+    arrived_us: int
+    client_id: str = ""
+    first_row: int = 0
+    arm: str = ""
+    propensity: float | None = None
+    purpose: str = "live"
+    routing_key: bytes = b""
+    entity_key: bytes = b""
+    idempotency_key: str = ""
+    traceparent: str = ""
+    parse_ns: int = 0
+    queue_ns: int = 0
+    infer_ns: int = 0
+    encode_ns: int = 0
+    code: int = 0
+
+
+class TurnRecord(msgspec.Struct):
+    """One call of a model: arrays over the rows of all its requests, in the order of `requests`.
+
+    The arrays belong to the log from `append` on: nobody writes to them any more. `outputs` is empty when
+    the call failed; `inputs` too for requests that were never computed, such as malformed ones. Arrays of
+    text hold `str` or `bytes`. `feature_status` is rows x features of small codes, or None.
+    `recorded_us` (Unix microseconds) is set by the sink: windows and watermarks speak of this time.
+    """
+
+    version: RecordedVersion
+    generation: int
+    requests: list[RequestRecord]
+    inputs: Mapping[str, Array] = {}
+    outputs: Mapping[str, Array] = {}
+    feature_status: Array | None = None
+    recorded_us: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows in the log: a request without rows has one, which says that it failed."""
+        return sum(request.rows or 1 for request in self.requests)
+
+
+class RecordSink(Protocol):
+    """Where turns are recorded. All calls come from one thread, the event loop's."""
+
+    @property
+    def refusing(self) -> bool:
+        """Whether requests are to be refused before they are computed, because they cannot be recorded."""
+
+    def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
+        """Take the records of one call; return False if its requests must be refused (`on_durable` unused)."""
+
+
+class MemorySink:
+    """Keeps turns in a list; refuses them while `refusing` is set."""
+
+    def __init__(self) -> None:
+        self.turns: list[TurnRecord] = []
+        self.refusing = False
+
+    def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
+        """Keep the turn; it is durable at once."""
+        if self.refusing:
+            return False
+        self.turns.append(turn)
+        if on_durable is not None:
+            on_durable(True)
+        return True
