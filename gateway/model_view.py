@@ -1,5 +1,6 @@
 """What the codecs need to know about one model version, worked out once when it is loaded."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -100,12 +101,14 @@ class ModelView:
     """One model version as the codecs see it. `head` is the part of a JSON answer that names it.
 
     `batched` says that every input and output counts rows in its first dimension; `independent_rows` that
-    rows of several requests may be computed together.
+    rows of several requests may be computed together. Versions with the same `contract` (a hash of signature
+    and columns) read every request alike; the signature alone does not tell, since columns may trade places.
     """
 
     name: str
     version: int
     signature: Signature
+    contract: bytes
     batched: bool
     independent_rows: bool
     input_names: tuple[str, ...]
@@ -126,6 +129,7 @@ class ModelView:
             name=manifest.name,
             version=manifest.version,
             signature=signature,
+            contract=hashlib.sha256(msgspec.json.encode((signature, manifest.columns))).digest(),
             batched=signature.batched,
             independent_rows=manifest.independent_rows,
             input_names=tuple(spec.name for spec in signature.inputs),
