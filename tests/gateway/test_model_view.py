@@ -22,6 +22,6 @@ INPUTS = [("x", "FP32", (-1, 2))]
     ],
 )
 def test_contract(other: Manifest, alike: bool) -> None:
-    """Two versions have the same contract only if they read every request alike, order of columns included."""
+    """Versions share a contract only if they read every request alike, order of columns included."""
     one = ModelView.of(manifest_of(INPUTS, columns=A_THEN_B))
     assert (one.contract == ModelView.of(other).contract) == alike
