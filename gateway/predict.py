@@ -165,7 +165,7 @@ class PredictPath:
             raise NotServable(f"model '{route.name}' has no version with traffic yet")
         request = self._parse(exchange, endpoint, body, route.entry)
         target = route.choose((request.sequence_id or exchange.prediction_id).encode())
-        if target.version.view.signature != route.entry.version.view.signature:
+        if target.version.view.contract != route.entry.version.view.contract:
             return self._parse(exchange, endpoint, body, target)
         exchange.target, exchange.served = target, target.version
         return request
