@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from driftgate.gateway.beat import BeatReading, mark_dead, read_beat
+from driftgate.gateway.beat import BeatReading, BeatState, mark_dead, read_beat
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.spawn import STACK_SIGNAL, ChildArguments, spawn
 from driftgate.gateway.supervision import (
@@ -118,7 +118,8 @@ class Place:
         beat, asked, lived_s = self._read_beat(), self._child.asked_at is not None, now - self._child.since
         pid, self._process = self.pid, None
         self._failures = failures_after_exit(self._failures, lived_s, asked)
-        delay_s = 0.0 if asked else restart_delay_s(self._failures)
+        served = beat is not None and beat.state in (BeatState.ACCEPTING, BeatState.DRAINING)
+        delay_s = 0.0 if asked else restart_delay_s(self._failures, served)
         self._child = Child(self.name, self._child.role, running=False, since=now + delay_s)
         if beat is not None and self._vitals is not None:
             mark_dead(self._vitals.beat, beat.boot)

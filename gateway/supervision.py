@@ -10,6 +10,8 @@ from driftgate.gateway.beat import BeatReading
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0
+LONGEST_DELAY_AFTER_SERVING_S = 1.0
+"""For a process that did serve: capacity is to be back within two seconds, however often one is killed."""
 HEALTHY_AFTER_S = 30.0
 STARTING_S = 60.0
 """Patience with a worker whose loop has not begun to turn: a cold disk may take long to import a runtime."""
@@ -104,9 +106,13 @@ def next_actions(snapshot: Snapshot, patience: Patience, now: float) -> tuple[Ac
     return tuple(action for action in actions if action is not None)
 
 
-def restart_delay_s(failures: int) -> float:
-    """Return the pause before the next start after so many failures in a row: doubling, bounded."""
-    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(max(failures - 1, 0), 20))
+def restart_delay_s(failures: int, served: bool = False) -> float:
+    """Return the pause before the next start after so many failures in a row: doubling, bounded.
+
+    `served` says that the process which ended had accepted requests.
+    """
+    longest_s = LONGEST_DELAY_AFTER_SERVING_S if served else LONGEST_DELAY_S
+    return min(longest_s, FIRST_DELAY_S * 2.0 ** min(max(failures - 1, 0), 20))
 
 
 def failures_after_exit(failures: int, lived_s: float, asked: bool) -> int:

@@ -15,6 +15,8 @@ from driftgate.models.errors import ModelError
 
 FAILED = 1
 
+EXIT_CODES = "Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
+
 # verb, what --help says of it, the extra that brings its packages
 VERBS = (
     ("serve", "Serve the models of a registry, or one ONNX file.", "server"),
@@ -56,7 +58,7 @@ def load_verb(verb: str) -> Any:
     return command
 
 
-app = typer.Typer(cls=VerbGroup, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=VerbGroup, no_args_is_help=True, rich_markup_mode=None, epilog=EXIT_CODES)
 
 
 def _show_version(wanted: bool) -> None:

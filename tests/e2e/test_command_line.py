@@ -88,6 +88,8 @@ def test_one_file_is_served(driftgate: Run, tmp_path: Path, capsys: pytest.Captu
     with capsys.disabled():
         print(f"\nready after {ready_s:.2f} s, worker {resident_mb:.0f} MB")
     assert resident_mb <= 120
+    # Two seconds on a machine of its own; tests share theirs.
+    assert ready_s <= 4
     gateway.send_signal(signal.SIGINT)
     assert gateway.wait(10) == 0
 

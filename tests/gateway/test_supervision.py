@@ -125,9 +125,11 @@ def test_a_pause_of_the_supervisor_is_nobody_elses_fault(child: Child) -> None:
 
 
 def test_restarts_back_off_and_are_bounded() -> None:
-    """The pause doubles from 0.1 s to 10 s, so a first crash costs almost nothing."""
+    """The pause doubles from 0.1 s to 10 s, or to 1 s where the process had served before."""
     pauses = [restart_delay_s(failures) for failures in (1, 2, 3, 7, 8, 10_000)]
     assert pauses == [0.1, 0.2, 0.4, 6.4, LONGEST_DELAY_S, LONGEST_DELAY_S]
+    after_serving = [restart_delay_s(failures, served=True) for failures in (1, 2, 4, 5, 10_000)]
+    assert after_serving == [0.1, 0.2, 0.8, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
