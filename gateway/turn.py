@@ -1,19 +1,18 @@
 """The turn: requests that became ready in one turn of the event loop are computed together.
 
 Turns that are predicted to be short run on the loop; the others go to the lane of their version, a thread,
-and gather there while it is busy. No request ever waits for a timer, and a lone one runs at once.
+and gather there while it is busy. No request ever waits for a timer, and a lone one runs in its own turn.
 """
 
 import time
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from driftgate.gateway.batch import Outputs, Piece, compute, take, whole
+from driftgate.gateway.batch import Piece, compute, take, whole
 from driftgate.gateway.beat import LANES, Beat
 from driftgate.gateway.errors import DeadlineExceeded
-from driftgate.gateway.exchange import Exchange
+from driftgate.gateway.exchange import Exchange, Outputs
 from driftgate.gateway.served import ServedVersion
 
 INLINE_LIMIT_S = 0.0005
@@ -21,29 +20,22 @@ _EXPIRED = "the deadline passed before the model could run"
 
 
 class Turns:
-    """Computes the requests of one worker. Everything here runs on the event loop, but for the lanes' calls.
+    """Computes the requests of one worker, on the event loop but for the calls of lanes."""
 
-    `in_flight` counts the requests that the protocol has begun and not yet answered.
-    """
-
-    def __init__(self, loop: AbstractEventLoop, beat: Beat, in_flight: Callable[[], int]) -> None:
+    def __init__(self, loop: AbstractEventLoop, beat: Beat) -> None:
         self._loop = loop
         self._beat = beat
-        self._in_flight = in_flight
         self._gathered: dict[ServedVersion, list[Exchange]] = {}
         self._lanes: dict[ServedVersion, Lane] = {}
 
     def submit(self, exchange: Exchange) -> None:
         """Compute the rows of a request; it is settled with outputs, RunError or DeadlineExceeded."""
-        served = exchange.served
-        if self._in_flight() <= 1 and served.seconds(exchange.request.rows) <= INLINE_LIMIT_S:
-            self._run_now(served, [exchange])
-            return
         if not self._gathered:
+            # Runs when the loop has read every connection that was ready, and before it waits again.
             self._loop.call_soon(self._flush)
-        gathered = self._gathered.get(served)
+        gathered = self._gathered.get(exchange.served)
         if gathered is None:
-            self._gathered[served] = [exchange]
+            self._gathered[exchange.served] = [exchange]
         else:
             gathered.append(exchange)
 

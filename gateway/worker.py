@@ -69,7 +69,7 @@ class Worker:
         self._beat.state = BeatState.DEAD
 
     def _plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
-        turns = Turns(loop, self._beat, self._in_flight)
+        turns = Turns(loop, self._beat)
         self._replica.on_unload = turns.close
         predict = PredictPath(self._replica, turns, self._counters, self._settings, self._logger)
         plane = DataPlane(predict, self._replica, self._layout, self._settings)

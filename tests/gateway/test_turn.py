@@ -94,12 +94,12 @@ async def infer(turns: Turns, served: ServedVersion, item: InferenceRequest, dea
     return await asked.future
 
 
-def in_loop(path: Path, in_flight: int, work: Callable[[Turns], Awaitable[list[object]]]) -> list[object]:
-    """Run `work` on a loop of its own, with so many requests in flight."""
+def in_loop(path: Path, work: Callable[[Turns], Awaitable[list[object]]]) -> list[object]:
+    """Run `work` on a loop of its own."""
 
     async def main() -> list[object]:
         beat = Beat.create(path / "beat", "boot", 1, 1)
-        turns = Turns(asyncio.get_running_loop(), beat, lambda: in_flight)
+        turns = Turns(asyncio.get_running_loop(), beat)
         return await work(turns)
 
     return asyncio.run(main())
@@ -133,7 +133,7 @@ def test_requests_of_one_turn_share_a_call(tmp_path: Path) -> None:
     """Requests that are ready together are computed in one call, each getting its own rows."""
     session = Doubler()
     served = serve(tmp_path, session)
-    results = in_loop(tmp_path, 3, together(served, request(1), request(2, 3), request(4)))
+    results = in_loop(tmp_path, together(served, request(1), request(2, 3), request(4)))
     assert [first(result) for result in results] == [[[2, 2]], [[4, 4], [6, 6]], [[8, 8]]]
     assert session.calls == [4]
     assert served.counters.cells[EXECUTIONS] == 1
@@ -144,7 +144,7 @@ def test_requests_of_one_turn_share_a_call(tmp_path: Path) -> None:
 def test_a_bad_request_fails_alone(tmp_path: Path) -> None:
     """A request that the model refuses gets the error; its neighbours get their answers."""
     served = serve(tmp_path, Doubler())
-    good, bad, other = in_loop(tmp_path, 3, together(served, request(1), request(-1), request(2)))
+    good, bad, other = in_loop(tmp_path, together(served, request(1), request(-1), request(2)))
     assert isinstance(bad, RunError)
     assert (first(good), first(other)) == ([[2, 2]], [[4, 4]])
 
@@ -152,22 +152,23 @@ def test_a_bad_request_fails_alone(tmp_path: Path) -> None:
 def test_dependent_rows_are_never_mixed(tmp_path: Path) -> None:
     """A model whose rows depend on each other gets each request in a call of its own."""
     session = Doubler()
-    in_loop(tmp_path, 2, together(serve(tmp_path, session, independent=False), request(1), request(2, 3)))
+    in_loop(tmp_path, together(serve(tmp_path, session, independent=False), request(1), request(2, 3)))
     assert session.calls == [1, 2]
 
 
-def test_a_lone_request_runs_before_the_turn_ends(tmp_path: Path) -> None:
-    """With nobody else in flight the model has run by the time the request first waits."""
+def test_a_lone_request_runs_in_its_own_turn(tmp_path: Path) -> None:
+    """With nobody else ready the model has run by the next turn of the loop."""
     session = Doubler()
     served = serve(tmp_path, session)
 
     async def work(turns: Turns) -> list[object]:
         asked = Asked(served, request(1), soon_ns())
         turns.submit(asked)
+        await asyncio.sleep(0)
         assert asked.settled
         return list(await asked.future)
 
-    in_loop(tmp_path, 1, work)
+    in_loop(tmp_path, work)
     assert session.calls == [1]
 
 
@@ -189,7 +190,7 @@ def test_a_large_request_lets_small_ones_through(tmp_path: Path) -> None:
         await asyncio.gather(large, one("small", request(7)))
         return []
 
-    in_loop(tmp_path, 2, work)
+    in_loop(tmp_path, work)
     assert finished == ["small", "large"]
     assert max(session.calls) <= served.rows_per_call < 200
 
@@ -205,7 +206,7 @@ def test_expired_requests_are_not_computed(tmp_path: Path) -> None:
             await asyncio.gather(late, infer(turns, served, request(2), soon_ns()), return_exceptions=True)
         )
 
-    late, good = in_loop(tmp_path, 2, work)
+    late, good = in_loop(tmp_path, work)
     assert isinstance(late, DeadlineExceeded)
     assert first(good) == [[4, 4]]
     assert session.calls == [1]
@@ -225,7 +226,7 @@ def test_waiting_behind_a_slow_call_ends_at_the_deadline(tmp_path: Path) -> None
         assert time.perf_counter() - began < 0.15
         return [await slow]
 
-    (result,) = in_loop(tmp_path, 2, work)
+    (result,) = in_loop(tmp_path, work)
     assert first(result) == [[2, 2]]
     assert session.calls == [1]
 
@@ -242,6 +243,6 @@ def test_the_beat_names_what_runs(tmp_path: Path) -> None:
         after = read_beat(tmp_path / "beat")
         return [during, after]
 
-    during, after = in_loop(tmp_path, 2, work)
+    during, after = in_loop(tmp_path, work)
     assert [run.version for run in during.runs] == ["m/1"]  # type: ignore[attr-defined]
     assert after.runs == ()  # type: ignore[attr-defined]
