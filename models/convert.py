@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from driftgate.models.agreement import agrees, figures, measure
 from driftgate.models.convert_missing import refuse_other_missing
 from driftgate.models.convert_sklearn import fitted_core, sklearn_to_onnx
-from driftgate.models.convert_steps import ALTERNATIVES, steps_of
+from driftgate.models.convert_steps import steps_of, suspects
 from driftgate.models.errors import ConversionError, LoadError, RunError
 from driftgate.models.frames import frame_columns, frame_feeds, matrix_columns, missing_kinds, with_token
 from driftgate.models.graph import prepare_graph
@@ -77,10 +77,12 @@ def convert(request: Request) -> Converted:
     try:
         double = _attempt(request, answers, "double")
     except (ConversionError, LoadError, RunError) as error:
-        raise _disagreement(single.agreement, f"In double precision it cannot be had: {error}.") from error
+        raise _disagreement(
+            request, single.agreement, f"In double precision it cannot be had: {error}."
+        ) from error
     if agrees(double.agreement):
         return double
-    raise _disagreement(single.agreement, f"In {figures(double.agreement)}.")
+    raise _disagreement(request, single.agreement, f"In {figures(double.agreement)}.")
 
 
 def task_of(estimator: Any, signature: Signature, label_name: str | None) -> Task:
@@ -160,19 +162,11 @@ def _register_boosters(estimator: Any) -> None:
 
 
 def _unrunnable(estimator: Any, error: Exception) -> ConversionError:
-    suspects = [
-        f"step {path!r} ({type(step).__name__}): use {ALTERNATIVES[type(step).__name__]}"
-        for path, step in steps_of(estimator)
-        if type(step).__name__ in ALTERNATIVES
-    ]
-    return ConversionError(
-        f"the ONNX form does not run: {error}. Steps that may be the reason: "
-        + ("; ".join(suspects) or "none known; publish with fewer steps to find it")
-    )
+    return ConversionError(f"the ONNX form does not run: {error}.{suspects(estimator)}")
 
 
-def _disagreement(single: Agreement, double: str) -> ConversionError:
+def _disagreement(request: Request, single: Agreement, double: str) -> ConversionError:
     return ConversionError(
-        f"the ONNX form does not agree with the original within {single.tolerance:g}. "
-        f"In {figures(single)}. {double} {REMEDIES}"
+        f"the ONNX form does not agree with the original within {request.tolerance:g}. "
+        f"In {figures(single)}. {double}{suspects(request.estimator)} {REMEDIES}"
     )

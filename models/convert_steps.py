@@ -18,14 +18,18 @@ ALTERNATIVES: Mapping[str, str] = {
     "RadiusNeighborsClassifier": "KNeighborsClassifier",
     "RadiusNeighborsRegressor": "KNeighborsRegressor",
     "CategoricalNB": "OneHotEncoder with BernoulliNB",
-    "OneHotEncoder": "OneHotEncoder without min_frequency and max_categories, on text or whole numbers",
-    "OrdinalEncoder": "OrdinalEncoder without min_frequency and max_categories, on text or numbers",
+    "LabelBinarizer": "OneHotEncoder",
+}
+"""What to use in place of a step that has no ONNX form, or none that is faithful."""
+
+CONDITIONS: Mapping[str, str] = {
+    "OneHotEncoder": "it without min_frequency and max_categories, on text or whole numbers",
+    "OrdinalEncoder": "it without min_frequency and max_categories, on text or numbers",
     "HistGradientBoostingClassifier": "it without categorical_features, after an OrdinalEncoder",
     "HistGradientBoostingRegressor": "it without categorical_features, after an OrdinalEncoder",
-    "LabelBinarizer": "OneHotEncoder",
-    "Isomap": "PCA",
-    "TSNE": "PCA",
 }
+"""How to use a step whose usual form converts."""
+
 OTHERWISE = "a transformer of scikit-learn with an ONNX form (https://onnx.ai/sklearn-onnx/supported.html)"
 
 
@@ -44,8 +48,18 @@ def unconvertible(step: Any, path: str, reason: str) -> ConversionError:
     """Return the error for a step that has no ONNX form, with what to use in its place."""
     kind = type(step).__name__
     where = f"step {path!r} ({kind})" if path else kind
-    instead = ALTERNATIVES.get(kind, OTHERWISE)
+    instead = ALTERNATIVES.get(kind) or CONDITIONS.get(kind, OTHERWISE)
     return ConversionError(f"{where} has no ONNX form: {reason}. Use instead: {instead}.")
+
+
+def suspects(estimator: Any) -> str:
+    """Return a sentence that names the steps whose ONNX form is known to be lacking, or nothing."""
+    found = [
+        f"step {path!r} ({type(step).__name__}): use {ALTERNATIVES[type(step).__name__]}"
+        for path, step in steps_of(estimator)
+        if type(step).__name__ in ALTERNATIVES
+    ]
+    return f" The likely reason: {'; '.join(dict.fromkeys(found))}." if found else ""
 
 
 def step_at_fault(estimator: Any, traceback: TracebackType | None) -> tuple[str, Any]:

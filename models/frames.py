@@ -63,6 +63,11 @@ def signature_feeds(signature: Signature, columns: Sequence[Column], frame: pd.D
     feeds = {}
     for spec in signature.inputs:
         own = sorted((c for c in columns if c.input == spec.name), key=lambda column: column.index or 0)
+        if not own:
+            raise InvalidInput(
+                f"input {spec.name!r} of shape {list(spec.shape)} has no columns: give examples as arrays by "
+                "input name (.npz)"
+            )
         tensor = np.stack([_tensor(frame[column.name], column) for column in own], axis=1)
         feeds[spec.name] = tensor if len(spec.shape) > 1 else tensor[:, 0]
     return feeds
@@ -167,8 +172,16 @@ def _tensor(series: "pd.Series[Any]", column: Column) -> Array:
         )
     if column.datatype == "BYTES":
         return _texts(series, missing, column)
-    values = series.astype("float64") if missing.any() else series
-    converted: Array = values.to_numpy(dtype=dtype)
+    try:
+        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan) if missing.any() else series.to_numpy()
+        converted: Array = numbers.astype(dtype)
+        faithful = dtype.kind == "f" or np.array_equal(converted, numbers)
+    except (TypeError, ValueError):
+        faithful = False
+    if not faithful:
+        raise InvalidInput(
+            f"column {column.name!r} holds {series.dtype} values that are no {column.datatype}"
+        )
     return converted
 
 

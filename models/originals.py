@@ -66,17 +66,16 @@ def rows_for(estimator: Any, data: Any, target: str | None = None) -> EstimatorR
 def answers_of(estimator: Any, rows: EstimatorRows) -> list[Array]:
     """Return the estimator's answers in its graph's order: labels or values, then scores.
 
-    Raises ConversionError for an estimator that has none of scikit-learn's methods.
+    Raises ConversionError for what has none of scikit-learn's methods.
     """
+    if not hasattr(estimator, "get_params") or not {"predict", "transform"} & set(dir(estimator)):
+        raise ConversionError(
+            f"{type(estimator).__name__} cannot be published: give a fitted estimator or pipeline of "
+            "scikit-learn (LGBMClassifier and XGBClassifier are such), a torch.nn.Module, or the path of an ONNX file"
+        )
     methods = ["predict"] if hasattr(estimator, "predict") else []
     methods += [method for method in _score_methods(estimator) if hasattr(estimator, method)][:1]
-    answers = [np.asarray(getattr(estimator, method)(rows.taken)) for method in methods]
-    if not answers:
-        raise ConversionError(
-            f"{type(estimator).__name__} has neither predict nor transform: publish a fitted scikit-learn "
-            "estimator or pipeline, a torch.nn.Module, or the path of an ONNX file"
-        )
-    return answers
+    return [np.asarray(getattr(estimator, method)(rows.taken)) for method in methods]
 
 
 def classes_of(estimator: Any) -> tuple[Any, ...] | None:

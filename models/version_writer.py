@@ -69,6 +69,7 @@ def place_version(
         _sync(temporary)
         if _renamed(temporary, model_directory / str(number)):
             _sync(model_directory)
+            _sync(model_directory.parent)
             return manifest, True
 
 
