@@ -59,7 +59,8 @@ def signature_columns(inferred: Sequence[Column], frame: pd.DataFrame) -> tuple[
 
 
 def signature_feeds(signature: Signature, columns: Sequence[Column], frame: pd.DataFrame) -> dict[str, Array]:
-    """Return the input tensors of the frame for the columns of a graph."""
+    """Return the input tensors of the frame for the columns of a graph; raises as `frame_feeds` does."""
+    _check_present(columns, frame)
     feeds = {}
     for spec in signature.inputs:
         own = sorted((c for c in columns if c.input == spec.name), key=lambda column: column.index or 0)
@@ -71,11 +72,6 @@ def signature_feeds(signature: Signature, columns: Sequence[Column], frame: pd.D
         tensor = np.stack([_tensor(frame[column.name], column) for column in own], axis=1)
         feeds[spec.name] = tensor if len(spec.shape) > 1 else tensor[:, 0]
     return feeds
-
-
-def _as_graph(column: Column, series: "pd.Series[Any]", name: str) -> Column:
-    seen = _column(name, series, double=False)
-    return msgspec.structs.replace(seen, input=column.input, index=column.index, datatype=column.datatype)
 
 
 def matrix_columns(names: Sequence[str], matrix: Array, input_name: str, double: bool) -> tuple[Column, ...]:
@@ -95,9 +91,7 @@ def frame_feeds(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Arr
 
     Raises InvalidInput naming the column that is absent or that holds a missing value it may not hold.
     """
-    absent = [column.name for column in columns if column.name not in frame.columns]
-    if absent:
-        raise InvalidInput(f"the data frame lacks column {absent[0]!r}")
+    _check_present(columns, frame)
     return {column.input: _tensor(frame[column.name], column).reshape(-1, 1) for column in columns}
 
 
@@ -120,6 +114,17 @@ def frame_sha256(frame: pd.DataFrame) -> str:
         digest.update(f"{name}\0{frame[name].dtype}\0".encode())
         digest.update(pd.util.hash_pandas_object(frame[name], index=False).to_numpy().astype("<u8").tobytes())
     return digest.hexdigest()
+
+
+def _check_present(columns: Sequence[Column], frame: pd.DataFrame) -> None:
+    for column in columns:
+        if column.name not in frame.columns:
+            raise InvalidInput(f"the rows lack column {column.name!r}; they have {list(frame.columns)[:10]}")
+
+
+def _as_graph(column: Column, series: "pd.Series[Any]", name: str) -> Column:
+    seen = _column(name, series, double=False)
+    return msgspec.structs.replace(seen, input=column.input, index=column.index, datatype=column.datatype)
 
 
 def _column(name: str, series: "pd.Series[Any]", double: bool) -> Column:

@@ -70,8 +70,9 @@ def answers_of(estimator: Any, rows: EstimatorRows) -> list[Array]:
     """
     if not hasattr(estimator, "get_params") or not {"predict", "transform"} & set(dir(estimator)):
         raise ConversionError(
-            f"{type(estimator).__name__} cannot be published: give a fitted estimator or pipeline of "
-            "scikit-learn (LGBMClassifier and XGBClassifier are such), a torch.nn.Module, or the path of an ONNX file"
+            f"{type(estimator).__name__} cannot be published: give a fitted estimator or "
+            "pipeline of scikit-learn (LGBMClassifier and XGBClassifier are such), a torch.nn.Module, or the "
+            "path of an ONNX file"
         )
     methods = ["predict"] if hasattr(estimator, "predict") else []
     methods += [method for method in _score_methods(estimator) if hasattr(estimator, method)][:1]

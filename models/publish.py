@@ -190,4 +190,7 @@ def _feeds(
 def _data_sha256(reference: Any) -> str | None:
     if reference is None or is_arrays(reference):
         return None
-    return frame_sha256(as_frame(reference, None))
+    try:
+        return frame_sha256(as_frame(reference, None))
+    except TypeError:  # a column of lists or the like, which no model takes
+        return None

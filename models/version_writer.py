@@ -74,10 +74,13 @@ def place_version(
 
 
 def write_new(path: Path, data: bytes, temporary: Path) -> None:
-    """Create `path` with `data` whole, unless it exists; `temporary` is on the same file system."""
+    """Create `path` with `data` whole, unless it exists or the file system knows no hard links.
+
+    `temporary` is a directory on the same file system.
+    """
     draft = temporary / path.name
     _write_synced(draft, data)
-    with suppress(FileExistsError):
+    with suppress(OSError):
         os.link(draft, path)
     draft.unlink()
 

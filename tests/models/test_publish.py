@@ -373,6 +373,22 @@ def test_a_file_gets_names_from_a_reference(tmp_path: Path, registry_root: Path)
     np.testing.assert_allclose(inputs["x"], frame[["a", "b", "c", "d"]].to_numpy()[:64], rtol=1e-6)
 
 
+def test_rows_that_lack_a_renamed_column_are_refused(tmp_path: Path, registry_root: Path) -> None:
+    """A column that is stated under a name which the rows do not have is named."""
+    (tmp_path / "m.onnx").write_bytes(linear_model(1.0).SerializeToString())
+    _, frame = _estimator()
+    age = {"name": "age", "input": "x", "index": 0}
+    with pytest.raises(InvalidInput, match="the rows lack column 'age'"):
+        publish(
+            tmp_path / "m.onnx",
+            name="m",
+            registry=registry_root,
+            examples=frame,
+            target="bought",
+            columns=[age],
+        )
+
+
 @pytest.mark.parametrize(
     ("thing", "match"),
     [(object(), "object cannot be published: give"), (LogisticRegression(), "not fitted")],
