@@ -1,7 +1,6 @@
 """The control process: the control loop and, beside it, the admin API. One per gateway."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
@@ -112,10 +111,8 @@ class ControlProcess:
         deciding = loop.create_task(self._reconciler.run(self._pulse))
         self._beat.state = BeatState.ACCEPTING
         await self._server.serve(sockets=[sock])
-        deciding.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await deciding
         await self._reconciler.stop()
+        await deciding
         self._beat.state = BeatState.DEAD
 
     def _pulse(self, generation: int) -> None:

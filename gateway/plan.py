@@ -44,18 +44,24 @@ def plan_held(name: str, model: DesiredModel, desired: DesiredState, facts: Fact
         available = tuple(version for version in available if version != added.version)
 
 
-def versions_to_verify(desired: DesiredState, facts: Facts) -> tuple[PublishedVersion, ...]:
-    """Return the published versions that are to be in the cache and proven, but are not, newest first.
+def versions_wanted(desired: DesiredState, facts: Facts) -> tuple[PublishedVersion, ...]:
+    """Return the published versions that ought to be held, newest first, whether they are verified or not.
 
-    While a version fails its checks the next older one that the policy would take is a candidate too.
+    While a version fails its checks the next older one that the policy would take is wanted too. A number
+    that is held is not wanted with other content.
     """
     shown = facts.registry.models if facts.registry else {}
     found = [
         version
         for name, published in shown.items()
-        for version in _unverified(published, desired.models.get(name), facts)
+        for version in _wanted_of(published, desired.models.get(name), facts)
     ]
     return tuple(sorted(found, key=lambda version: (-version.version, version.model)))
+
+
+def versions_to_verify(desired: DesiredState, facts: Facts) -> tuple[PublishedVersion, ...]:
+    """Return the wanted versions that are not verified, newest first."""
+    return tuple(version for version in versions_wanted(desired, facts) if not _is_verified(version, facts))
 
 
 def _available(name: str, loadable: dict[int, HeldVersion], facts: Facts) -> tuple[int, ...]:
@@ -77,19 +83,20 @@ def _least_wanted_addition(model: DesiredModel, held: tuple[HeldVersion, ...]) -
     return min(added, key=lambda version: (version.version in needed, version.version), default=None)
 
 
-def _unverified(published: RegistryModel, model: DesiredModel | None, facts: Facts) -> list[PublishedVersion]:
+def _wanted_of(published: RegistryModel, model: DesiredModel | None, facts: Facts) -> list[PublishedVersion]:
     known = model or DesiredModel(TrafficSplit(salt=""), published.settings or ModelSettings())
     numbers = tuple(published.versions)
     sound = tuple(v for v in numbers if VersionKey(published.name, v) not in facts.failed)
     wanted = versions_to_hold(known, numbers) | versions_to_hold(known, sound)
-    return [
-        published.versions[v] for v in wanted & set(numbers) if _is_open(published.versions[v], known, facts)
-    ]
+    found = [published.versions[number] for number in wanted & set(numbers)]
+    return [version for version in found if _may_be_held(version, known)]
 
 
-def _is_open(version: PublishedVersion, model: DesiredModel, facts: Facts) -> bool:
+def _may_be_held(version: PublishedVersion, model: DesiredModel) -> bool:
     held = model.held_version(version.version)
+    return held is None or held.digest == version.digest
+
+
+def _is_verified(version: PublishedVersion, facts: Facts) -> bool:
     verified = facts.verified.get(VersionKey(version.model, version.version))
-    if held and held.digest != version.digest:
-        return False
-    return verified is None or verified.digest != version.digest
+    return verified is not None and verified.digest == version.digest

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 
 from driftgate.gateway.changes import Subject, find_subject
 from driftgate.gateway.decide import CONTROL, Proposal, decide, propose, settle
-from driftgate.gateway.desired import DesiredModel, DesiredState, state_digest
+from driftgate.gateway.desired import DesiredModel, DesiredState, UnreadableState, state_digest
 from driftgate.gateway.errors import Conflict
 from driftgate.gateway.facts import Facts, Limits, VersionKey
 from driftgate.gateway.generations import NO_PREDECESSOR, GenerationStore, StaleGeneration
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.plan import versions_to_verify
+from driftgate.gateway.plan import versions_to_verify, versions_wanted
 from driftgate.gateway.status import SlotStatus
 from driftgate.gateway.verifier import Verifier
 from driftgate.models.cache import VersionCache
@@ -75,8 +75,9 @@ class Reconciler:
         self._scan: asyncio.Task[None] | None = None
         self._scanned_at: float | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        self._swept = 0
+        self._swept: frozenset[str] | None = None
         self._wake = asyncio.Event()
+        self._stopping = False
         self._digest = NO_PREDECESSOR
         self._desired = DesiredState(generation=0, previous=NO_PREDECESSOR, who="", why="", at="")
         self.health = Health(started_at=clocks.monotonic())
@@ -101,15 +102,13 @@ class Reconciler:
         )
 
     async def run(self, pulse: Callable[[int], None]) -> None:
-        """Step for ever, calling `pulse(generation)` before each step; no exception ends it."""
-        while True:
+        """Step until `stop`, calling `pulse(generation)` before each step; no exception ends it."""
+        while not self._stopping:
             try:
                 pulse(self._desired.generation)
                 self.step()
             except Exception as error:  # the loop's edge: the next step looks at everything anew
-                self.health.failures += 1
-                self.health.last_failure = type(error).__name__
-                self._world.logger.error("control_step_failed", error=repr(error))
+                self._note_failure(error)
             await self._pause(QUICK_S if self._is_busy() else CALM_S)
 
     def step(self) -> None:
@@ -125,9 +124,8 @@ class Reconciler:
             return
         for _ in range(MOST_STEPS):
             proposal = decide(self._desired, facts)
-            if proposal is None:
+            if proposal is None or not self._commit(proposal):
                 break
-            self._commit(proposal)
             facts = self.facts()
         self._sweep_when_changed()
 
@@ -151,7 +149,9 @@ class Reconciler:
         raise Conflict("others change the state all the time; try again")
 
     async def stop(self) -> None:
-        """Cancel what is under way."""
+        """Let `run` return and cancel what is under way."""
+        self._stopping = True
+        self._wake.set()
         for task in (self._scan, self._sweeping):
             if task:
                 task.cancel()
@@ -213,6 +213,8 @@ class Reconciler:
         if found:
             self._desired, data = found
             self._digest = state_digest(data)
+        elif self._desired.generation:
+            raise UnreadableState("the generations are gone from the state directory")
 
     def _scan_when_due(self) -> None:
         now = self._clocks.monotonic()
@@ -223,7 +225,7 @@ class Reconciler:
         try:
             self._registry = await asyncio.to_thread(self._world.registry.scan)
             self.health.registry_problem = ""
-            self._world.verifier.forget(self._desired, self._registry)
+            self._world.verifier.forget(self._digests_held() | self._digests_wanted(), self._registry)
         except RegistryUnavailable as error:
             self._note_registry(str(error))
         except Exception as error:  # a task's edge: an unreadable registry unloads nothing
@@ -232,6 +234,13 @@ class Reconciler:
             self._scanned_at, self._scan = now, None
             self._wake.set()
 
+    def _note_failure(self, error: Exception) -> None:
+        """Count a failed step; ten of them a second with the same text are logged once."""
+        self.health.failures += 1
+        if repr(error) != self.health.last_failure:
+            self._world.logger.error("control_step_failed", error=repr(error))
+        self.health.last_failure = repr(error)
+
     def _note_registry(self, problem: str) -> None:
         self._registry = None
         if problem != self.health.registry_problem:
@@ -239,11 +248,12 @@ class Reconciler:
         self.health.registry_problem = problem
 
     def _sweep_when_changed(self) -> None:
-        """Delete cached versions that nobody needs, after a generation that may have dropped some."""
-        if self._sweeping is None and self._swept != self._desired.generation:
-            self._sweeping = asyncio.create_task(self._sweep(self._desired.generation))
+        """Delete cached versions that nobody needs, after what is needed has changed."""
+        needed = self._digests_needed()
+        if self._sweeping is None and self._swept != needed:
+            self._sweeping = asyncio.create_task(self._sweep(needed))
 
-    async def _sweep(self, generation: int) -> None:
+    async def _sweep(self, needed: frozenset[str]) -> None:
         try:
             spared = False
             for digest in await asyncio.to_thread(self._world.cache.digests):
@@ -253,15 +263,20 @@ class Reconciler:
                     spared = True
                 else:
                     await asyncio.to_thread(self._world.cache.remove, digest)
-            self._swept = self._swept if spared else generation
+            self._swept = None if spared else needed
         except OSError as error:
             self._world.logger.warning("cache_not_swept", error=repr(error))
         finally:
             self._sweeping = None
 
+    def _digests_held(self) -> frozenset[str]:
+        return frozenset(held.digest for model in self._desired.models.values() for held in model.held)
+
+    def _digests_wanted(self) -> frozenset[str]:
+        return frozenset(version.digest for version in versions_wanted(self._desired, self.facts()))
+
     def _digests_needed(self) -> frozenset[str]:
-        held = {held.digest for model in self._desired.models.values() for held in model.held}
-        return self._world.verifier.digests | held
+        return self._world.verifier.digests | self._digests_held()
 
     def _digests_in_use(self) -> frozenset[str]:
         return frozenset(version.digest for slot in self._world.slots() for version in slot.versions)
@@ -271,11 +286,12 @@ class Reconciler:
         return changing or self._desired.generation == 0 or bool(self._world.verifier.running)
 
     async def _pause(self, seconds: float) -> None:
-        self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         except TimeoutError:
             return
+        self._wake.clear()
 
 
 def _asked_by(who: str, proposal: Proposal) -> Proposal:

@@ -91,12 +91,17 @@ class Verifier:
         keys = (VersionKey(version.model, version.version) for version in wanted)
         return any(key not in self._failures and key not in self.verified for key in keys)
 
-    def forget(self, desired: DesiredState, registry: RegistrySnapshot) -> None:
-        """Drop what is neither held nor published now, and the verdict on a number with new content."""
-        for key in self._stale(self.verified, desired, registry):
-            del self.verified[key]
-        for key in self._stale(self._failures, desired, registry):
-            del self._failures[key]
+    def forget(self, needed: frozenset[str], registry: RegistrySnapshot) -> None:
+        """Drop what is verified and not `needed` (digests) any more, and failures of what is gone.
+
+        Nothing is dropped of what the registry cannot read at this moment.
+        """
+        for key, verified in list(self.verified.items()):
+            if verified.digest not in needed and not _is_unreadable(key, registry):
+                del self.verified[key]
+        for key, failure in list(self._failures.items()):
+            if failure.digest != _shown_digest(key, registry) and not _is_unreadable(key, registry):
+                del self._failures[key]
 
     def retry_now(self, model: str) -> None:
         """Let every failed version of `model` be tried again at once."""
@@ -108,24 +113,6 @@ class Verifier:
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
-
-    def _stale(
-        self,
-        entries: dict[VersionKey, Verified] | dict[VersionKey, Failure],
-        desired: DesiredState,
-        registry: RegistrySnapshot,
-    ) -> list[VersionKey]:
-        stale = []
-        for key, entry in entries.items():
-            model, published = desired.models.get(key.model), registry.models.get(key.model)
-            held = model.held_version(key.version) if model else None
-            shown = published.versions.get(key.version) if published else None
-            unreadable = published is not None and (
-                not published.readable or key.version in published.problems
-            )
-            if entry.digest not in (held and held.digest, shown and shown.digest) and not unreadable:
-                stale.append(key)
-        return stale
 
     def _is_due(self, key: VersionKey, digest: str, now: float) -> bool:
         failure = self._failures.get(key)
@@ -173,3 +160,14 @@ class Verifier:
 def _size_of(version: PublishedVersion, report: ProbationReport) -> int:
     """Memory of one worker: what was measured, or the files where so little was that it says nothing."""
     return max(report.rss_bytes, version.manifest.size_bytes)
+
+
+def _shown_digest(key: VersionKey, registry: RegistrySnapshot) -> str | None:
+    model = registry.models.get(key.model)
+    published = model.versions.get(key.version) if model else None
+    return published.digest if published else None
+
+
+def _is_unreadable(key: VersionKey, registry: RegistrySnapshot) -> bool:
+    model = registry.models.get(key.model)
+    return model is not None and (not model.readable or key.version in model.problems)

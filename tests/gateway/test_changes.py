@@ -11,30 +11,17 @@ from driftgate.gateway.changes import Subject, find_subject
 from driftgate.gateway.desired import TOTAL_PPM, Arm, DesiredModel, DesiredState, HeldVersion, TrafficSplit
 from driftgate.gateway.errors import BadRequest, Conflict, NotFound
 from driftgate.gateway.facts import Facts, Verified, VersionKey
-from driftgate.models.manifest import FileEntry, Manifest, Provenance
-from driftgate.models.signature import Signature, TensorSpec
 from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+
+from harness.manifests import paper_manifest
 
 NOW = 1000.0
 ALL = TOTAL_PPM
 
 
-def manifest(version: int, width: int = 2) -> Manifest:
-    """A manifest whose input has `width` columns."""
-    return Manifest(
-        format=1,
-        name="m",
-        version=version,
-        signature=Signature((TensorSpec("x", "FP32", (-1, width)),), ()),
-        files=(FileEntry("model.onnx", 1, "0" * 64),),
-        columns=(),
-        provenance=Provenance("", ""),
-    )
-
-
 def published(version: int, width: int = 2) -> PublishedVersion:
     """A version in the registry."""
-    return PublishedVersion("m", version, f"d{version}", manifest(version, width))
+    return PublishedVersion("m", version, f"d{version}", paper_manifest(version, width))
 
 
 VERSIONS = {5: published(5), 7: published(7), 8: published(8), 9: published(9, width=3), 10: published(10)}

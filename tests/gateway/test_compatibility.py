@@ -3,8 +3,10 @@
 import pytest
 
 from driftgate.gateway.compatibility import MAX_NAMED, incompatibilities
-from driftgate.models.manifest import Column, FileEntry, Manifest, Provenance
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.manifest import Column
+from driftgate.models.signature import TensorSpec
+
+from harness.manifests import paper_manifest
 
 Specs = tuple[TensorSpec, ...]
 
@@ -12,20 +14,7 @@ X = TensorSpec("x", "FP32", (-1, 2))
 AGE, CITY = Column("age", "x", "FP32", 0), Column("city", "x", "FP32", 1)
 
 
-def manifest(inputs: Specs, columns: tuple[Column, ...]) -> Manifest:
-    """A manifest with these inputs."""
-    return Manifest(
-        format=1,
-        name="m",
-        version=1,
-        signature=Signature(inputs, (TensorSpec("y", "FP32", (-1, 1)),)),
-        files=(FileEntry("model.onnx", 1, "0" * 64),),
-        columns=columns,
-        provenance=Provenance("", ""),
-    )
-
-
-STABLE = manifest((X,), (AGE, CITY))
+STABLE = paper_manifest(inputs=(X,), columns=(AGE, CITY))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +28,7 @@ STABLE = manifest((X,), (AGE, CITY))
 )
 def test_same_inputs_and_optional_additions_fit(inputs: Specs, columns: tuple[Column, ...]) -> None:
     """The same inputs fit, and so do additions that clients need not send."""
-    assert incompatibilities(STABLE, manifest(inputs, columns)) == ()
+    assert incompatibilities(STABLE, paper_manifest(inputs=inputs, columns=columns)) == ()
 
 
 @pytest.mark.parametrize(
@@ -63,18 +52,18 @@ def test_what_does_not_fit_is_named(
     inputs: Specs, columns: tuple[Column, ...], named: tuple[str, ...]
 ) -> None:
     """Every input and column that differs is named, with what it was and what it is."""
-    found = "; ".join(incompatibilities(STABLE, manifest(inputs, columns)))
+    found = "; ".join(incompatibilities(STABLE, paper_manifest(inputs=inputs, columns=columns)))
     for text in named:
         assert text in found
 
 
 def test_a_column_that_may_no_longer_be_missing_does_not_fit() -> None:
     """Clients that send null today would be refused."""
-    before = manifest((X,), (Column("age", "x", "FP32", 0, missing=True), CITY))
+    before = paper_manifest(inputs=(X,), columns=(Column("age", "x", "FP32", 0, missing=True), CITY))
     assert incompatibilities(before, STABLE) == ("column 'age' may no longer be missing",)
 
 
 def test_the_text_stays_short() -> None:
     """A thousand columns that are gone do not make an answer of a thousand lines."""
-    before = manifest((X,), tuple(Column(f"c{n}", "x", "FP32", n) for n in range(1000)))
+    before = paper_manifest(inputs=(X,), columns=tuple(Column(f"c{n}", "x", "FP32", n) for n in range(1000)))
     assert len(incompatibilities(before, STABLE)) == MAX_NAMED + 1

@@ -18,32 +18,19 @@ from driftgate.gateway.desired import (
 )
 from driftgate.gateway.facts import Facts, Limits, Verified, VersionKey
 from driftgate.gateway.status import SlotStatus, VersionState, VersionStatus
-from driftgate.models.manifest import FileEntry, Manifest, Provenance
 from driftgate.models.settings import ModelSettings, VersionPolicy
-from driftgate.models.signature import Signature, TensorSpec
 from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+
+from harness.manifests import paper_manifest
 
 NOW, TIMEOUT = 1000.0, 60.0
 MIB = 2**20
 AUTO = ModelSettings(promote="auto")
 
 
-def manifest(version: int, width: int = 2) -> Manifest:
-    """A manifest whose input has `width` columns."""
-    return Manifest(
-        format=1,
-        name="m",
-        version=version,
-        signature=Signature((TensorSpec("x", "FP32", (-1, width)),), ()),
-        files=(FileEntry("model.onnx", 1, "0" * 64),),
-        columns=(),
-        provenance=Provenance("", ""),
-    )
-
-
 def registry(*versions: int, settings: ModelSettings | None = None, **more: Any) -> RegistrySnapshot:
     """A registry that shows these versions of `m`; version 99 takes other inputs."""
-    shown = {v: PublishedVersion("m", v, f"d{v}", manifest(v, 3 if v == 99 else 2)) for v in versions}
+    shown = {v: PublishedVersion("m", v, f"d{v}", paper_manifest(v, 3 if v == 99 else 2)) for v in versions}
     return RegistrySnapshot({"m": RegistryModel("m", shown, settings or ModelSettings(), **more)})
 
 
@@ -198,7 +185,7 @@ def test_a_smaller_budget_unloads_nothing() -> None:
 def test_a_number_keeps_its_content() -> None:
     """Other content under a number that is held is not loaded."""
     look = facts(registry(1), slot(1))
-    other = {VersionKey("m", 1): Verified("other", MIB, manifest(1))}
+    other = {VersionKey("m", 1): Verified("other", MIB, paper_manifest(1))}
     assert decide(state(model(1)), replace(look, verified=other)) is None
 
 
@@ -348,10 +335,10 @@ def test_a_model_without_anything_left_is_forgotten() -> None:
 def test_the_first_generation_holds_all_models() -> None:
     """A start with several models takes one generation, not one for each."""
     one = registry(1).models["m"]
-    other = {2: PublishedVersion("n", 2, "n2", manifest(2))}
+    other = {2: PublishedVersion("n", 2, "n2", paper_manifest(2))}
     shown = RegistrySnapshot({"m": one, "n": RegistryModel("n", other)})
     look = facts(shown)
-    both = {**look.verified, VersionKey("n", 2): Verified("n2", MIB, manifest(2))}
+    both = {**look.verified, VersionKey("n", 2): Verified("n2", MIB, paper_manifest(2))}
     proposal = settle(state(None, generation=0), replace(look, verified=both))
     assert proposal is not None
     assert {name: wanted.split.stable for name, wanted in proposal.models.items()} == {"m": 1, "n": 2}

@@ -17,10 +17,10 @@ from driftgate.gateway.facts import Facts, Limits, Verified, VersionKey
 from driftgate.gateway.holding import versions_needed
 from driftgate.gateway.plan import versions_to_verify
 from driftgate.gateway.status import SlotStatus, VersionStatus
-from driftgate.models.manifest import FileEntry, Manifest, Provenance
 from driftgate.models.settings import ModelSettings
-from driftgate.models.signature import Signature
 from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+
+from harness.manifests import paper_manifest
 
 TIMEOUT = 10.0
 WORKERS = 2
@@ -29,20 +29,6 @@ ENOUGH_STEPS = 200
 
 numbers = st.integers(1, 6)
 workers = st.integers(0, WORKERS - 1)
-
-
-def manifest(version: int) -> Manifest:
-    """The manifest of a version of `m`."""
-    files = (FileEntry("model.onnx", 1, "0" * 64),)
-    return Manifest(
-        format=1,
-        name="m",
-        version=version,
-        signature=Signature((), ()),
-        files=files,
-        columns=(),
-        provenance=Provenance("", ""),
-    )
 
 
 @dataclass
@@ -85,7 +71,9 @@ class Gateway(RuleBasedStateMachine):
 
     def facts(self) -> Facts:
         """One look at all of it."""
-        shown = {v: PublishedVersion("m", v, digest, manifest(v)) for v, digest in self.registry.items()}
+        shown = {
+            v: PublishedVersion("m", v, digest, paper_manifest(v)) for v, digest in self.registry.items()
+        }
         models = {"m": RegistryModel("m", shown, self.settings)} if shown else {}
         return Facts(
             now=self.now,
@@ -172,7 +160,8 @@ class Gateway(RuleBasedStateMachine):
         """Control is killed between two steps: it knows again what is held, and nothing else."""
         held = self.model.held if self.model else ()
         self.verified = {
-            VersionKey("m", v.version): Verified(v.digest, v.size_bytes, manifest(v.version)) for v in held
+            VersionKey("m", v.version): Verified(v.digest, v.size_bytes, paper_manifest(v.version))
+            for v in held
         }
         self.failed = {}
 

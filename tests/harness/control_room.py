@@ -1,0 +1,150 @@
+"""A control loop on real files, with workers that only say what a worker would say."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+
+from driftgate.gateway.admin import admin_app
+from driftgate.gateway.beat import Beat, BeatState
+from driftgate.gateway.control import present_slots
+from driftgate.gateway.desired import DesiredModel
+from driftgate.gateway.facts import Limits
+from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
+from driftgate.gateway.slots import beat_path, write_status
+from driftgate.gateway.status import SlotStatus, VersionStatus
+from driftgate.gateway.verifier import Verifier
+from driftgate.models.cache import VersionCache
+from driftgate.models.probation import ProbationReport
+from driftgate.models.registry import DirectoryRegistry
+
+POLL_S = 0.05
+WITHIN_S = 10.0
+STALE_AFTER_S = 5.0
+ADMIN_URL = "http://127.0.0.1:8090"
+
+Prove = Callable[[Path], ProbationReport]
+
+
+@dataclass
+class PaperWorker:
+    """A slot whose files are real and whose models are not: it says READY for all that is held."""
+
+    layout: StateLayout
+    number: int
+    cannot_load: set[int] = field(default_factory=set)
+    boots: int = 0
+
+    def __post_init__(self) -> None:
+        self.layout.slot(self.number).mkdir(parents=True, exist_ok=True)
+        path = beat_path(self.layout, self.number)
+        self.beat = Beat.create(path, self.boot, 1, time.monotonic_ns())
+        self.beat.state = BeatState.ACCEPTING
+
+    @property
+    def boot(self) -> str:
+        """New for every incarnation."""
+        return f"{self.number}.{self.boots}"
+
+    def follow(self) -> None:
+        """Put the newest generation into force and say so."""
+        newest = GenerationStore(self.layout.desired).newest()
+        if newest is None:
+            return
+        state, _ = newest
+        if self.boot in state.retired_boots:
+            self.boots += 1
+            self.__post_init__()
+        versions = tuple(
+            VersionStatus(
+                name, held.version, held.digest, "LOADING" if held.version in self.cannot_load else "READY"
+            )
+            for name, model in state.models.items()
+            for held in model.held
+        )
+        status = SlotStatus(self.number, self.boot, 1, state.generation, True, versions)
+        self.beat.pulse(time.monotonic_ns(), state.generation, 0, 0)
+        write_status(self.layout, status)
+
+
+@dataclass
+class ControlRoom:
+    """One running control loop, its paper workers, and its admin API."""
+
+    root: Path
+    layout: StateLayout
+    loop: Reconciler
+    client: httpx.AsyncClient
+    workers: list[PaperWorker]
+
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        """Let the workers follow until `condition` holds; fail with `what` if it does not in time."""
+        deadline = time.monotonic() + WITHIN_S
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {WITHIN_S} s: {what}; {self.loop.desired}")
+            for worker in self.workers:
+                worker.follow()
+            await asyncio.sleep(0.005)
+
+    def model(self, name: str = "m") -> DesiredModel:
+        """What the newest generation says of a model; empty before it is known."""
+        return self.loop.desired.models[name]
+
+    def held(self, name: str = "m") -> list[int]:
+        """The versions that are held."""
+        model = self.loop.desired.models.get(name)
+        return [held.version for held in model.held] if model else []
+
+    async def ask(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """Call the admin API while the workers follow."""
+        request = self.client.request(method, path, json=body, headers=headers)
+        task = asyncio.create_task(request)
+        await self.until(task.done, f"an answer to {method} {path}")
+        return task.result()
+
+
+def passes(directory: Path) -> ProbationReport:
+    """Prove nothing: for tests that are not about probation."""
+    return ProbationReport(ok=True, rss_bytes=2**20)
+
+
+@asynccontextmanager
+async def control_room(
+    root: Path, workers: int = 0, prove: Prove = passes, prepare_timeout_s: float = 60.0
+) -> AsyncIterator[ControlRoom]:
+    """Run a control loop on `root`/registry and `root`/state until the block ends."""
+    layout = StateLayout(root / "state")
+    layout.desired.mkdir(parents=True, exist_ok=True)
+    logger = Logger("control", stream=BytesIO())
+    cache, registry = VersionCache(layout.cache), root / "registry"
+    world = Surroundings(
+        store=GenerationStore(layout.desired),
+        registry=DirectoryRegistry(registry),
+        cache=cache,
+        verifier=Verifier(DirectoryRegistry(registry), cache, prove, logger),
+        slots=partial(present_slots, layout, STALE_AFTER_S),
+        logger=logger,
+    )
+    limits = Limits(workers=max(1, workers), prepare_timeout_s=prepare_timeout_s)
+    loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
+    app = admin_app(loop, cache, logger, "http://127.0.0.1:8000")
+    transport = httpx.ASGITransport(app=app)
+    running = asyncio.create_task(loop.run(lambda generation: None))
+    async with httpx.AsyncClient(transport=transport, base_url=ADMIN_URL, timeout=WITHIN_S) as client:
+        paper = [PaperWorker(layout, number) for number in range(workers)]
+        try:
+            yield ControlRoom(root, layout, loop, client, paper)
+        finally:
+            await loop.stop()
+            await running

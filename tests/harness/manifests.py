@@ -1,0 +1,19 @@
+"""Manifests of versions that exist only on paper, for tests of decisions."""
+
+from driftgate.models.manifest import Column, FileEntry, Manifest, Provenance
+from driftgate.models.signature import Signature, TensorSpec
+
+
+def paper_manifest(
+    version: int = 1, width: int = 2, inputs: tuple[TensorSpec, ...] = (), columns: tuple[Column, ...] = ()
+) -> Manifest:
+    """Return the manifest of a version of `m`; without `inputs` it takes one matrix of `width` columns."""
+    return Manifest(
+        format=1,
+        name="m",
+        version=version,
+        signature=Signature(inputs or (TensorSpec("x", "FP32", (-1, width)),), ()),
+        files=(FileEntry("model.onnx", 1, "0" * 64),),
+        columns=columns,
+        provenance=Provenance("", ""),
+    )
