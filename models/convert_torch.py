@@ -55,7 +55,7 @@ def _export(
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={name: {0: "rows"} for name in (*inputs, *outputs)},
-            dynamo=False,
+            dynamo=False,  # the newer exporter takes one more package, onnxscript
         )
     except Exception as error:  # torch raises what its tracer happens to raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

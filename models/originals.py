@@ -48,14 +48,14 @@ def rows_for(estimator: Any, data: Any, target: str | None = None) -> EstimatorR
     """
     frame = as_frame(data, target)
     names = _fitted_names(estimator)
-    if names is None:
+    if names is None or not _is_named(data):
         width = getattr(estimator, "n_features_in_", len(frame.columns))
         if width != len(frame.columns):
             raise ConversionError(
                 f"the estimator was fitted on {width} columns, and the examples have {len(frame.columns)}"
             )
-        return EstimatorRows(frame, named=False)
-    if _same_but_spelling(names, frame) or not isinstance(data, pd.DataFrame | list | tuple):
+        return EstimatorRows(frame if names is None else frame.set_axis(names, axis=1), names is not None)
+    if _same_but_spelling(names, frame):
         return EstimatorRows(frame, named=True)
     absent = [name for name in names if name not in frame.columns]
     if absent:
@@ -105,7 +105,7 @@ def as_frame(data: Any, target: str | None) -> pd.DataFrame:
     """
     if isinstance(data, pd.DataFrame):
         frame = data
-    elif isinstance(data, list | tuple) and all(isinstance(row, Mapping) for row in data):
+    elif _is_named(data):
         frame = pd.DataFrame(list(data))
     else:
         frame = _frame_of_matrix(np.asarray(data))
@@ -117,13 +117,20 @@ def as_frame(data: Any, target: str | None) -> pd.DataFrame:
     return frame
 
 
+def _is_named(data: Any) -> bool:
+    """Whether rows name their columns: a data frame, or a list of dicts."""
+    if isinstance(data, list | tuple):
+        return all(isinstance(row, Mapping) for row in data)
+    return isinstance(data, pd.DataFrame)
+
+
 def _frame_of_matrix(matrix: Array) -> pd.DataFrame:
     if matrix.ndim != 2:
         raise ConversionError(f"examples have shape {list(matrix.shape)}: a matrix [rows, columns] is needed")
     return pd.DataFrame(matrix, columns=pd.Index([f"f{place}" for place in range(matrix.shape[1])]))
 
 
-def _fitted_names(estimator: Any) -> Sequence[str] | None:
+def _fitted_names(estimator: Any) -> list[str] | None:
     """Return the column names of the data frame that the estimator was fitted on; None for a matrix."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:

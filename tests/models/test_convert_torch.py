@@ -14,6 +14,8 @@ def test_what_is_no_module_is_told_without_torch() -> None:
     assert not is_torch(object())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")  # its newer exporter takes onnxscript
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning")
 def test_a_module_is_published(tmp_path: Path) -> None:
     """A module is exported with rows as its first dimension, and compared on the examples."""
     torch = pytest.importorskip("torch", reason="torch is not installed: it is no dependency of ours")
