@@ -5,12 +5,11 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Send
 
-from driftgate.gateway.errors import Overloaded, TooLarge, status_of
+from driftgate.gateway.errors import Overloaded, status_of
 
 Header = tuple[bytes, bytes]
 
 JSON: Header = (b"content-type", b"application/json")
-BINARY: Header = (b"content-type", b"application/octet-stream")
 CLOSE: Header = (b"connection", b"close")
 
 
@@ -20,6 +19,16 @@ class ErrorAnswer(NamedTuple):
     status: int
     headers: list[Header]
     body: bytes
+
+    @property
+    def fields(self) -> bytes:
+        """The headers as they go on the wire."""
+        return b"".join(b"%b: %b\r\n" % header for header in self.headers)
+
+    @property
+    def close(self) -> bool:
+        """Whether the connection ends with it: what is still to come of the request is not worth reading."""
+        return self.status == 413
 
     def text_headers(self) -> dict[str, str]:
         """The headers as Starlette takes them."""
@@ -38,8 +47,6 @@ def error_answer(error: Exception) -> ErrorAnswer:
     status = status_of(error)
     text = str(error) if status != 500 else "internal error; the server's log has the details"
     headers = [JSON]
-    if isinstance(error, TooLarge):
-        headers.append(CLOSE)  # what is still to come of the body is not worth reading
     if isinstance(error, Overloaded):
         headers += [
             (b"retry-after", b"%d" % error.retry_after_s),

@@ -1,11 +1,11 @@
 """Predictions over plain ASGI, for requests that cannot take the protocol's short way (pipelined ones)."""
 
 import asyncio
-from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from driftgate.gateway.answers import Header, send_answer
+from driftgate.gateway.answers import CLOSE, Header, send_answer
+from driftgate.gateway.errors import TooLarge
 from driftgate.gateway.exchange import ClientGone, Exchange
 from driftgate.gateway.predict import PredictPath
 
@@ -21,24 +21,26 @@ class AsgiExchange(Exchange):
         super().__init__(path)
         self.answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
-    def reply(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+    def reply(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
         """Hand the answer to the task."""
         if not self.answered.done():
-            self.answered.set_result((status, list(headers), body))
+            lines = [line.split(b": ", 1) for line in fields.splitlines()]
+            headers = [(name, value) for name, value in lines]
+            self.answered.set_result((status, [*headers, CLOSE] if close else headers, body))
 
 
 async def predict_over_asgi(predict: PredictPath, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one prediction request whose path is one of `predict.endpoints`."""
     exchange = AsgiExchange(scope["path"])
+    predict.open_raw(exchange, scope["headers"])
     try:
-        predict.open(exchange, scope["headers"])
-        body = await _body(predict, receive)
-    except Exception as error:  # the edge: whatever went wrong is answered, counted and logged
+        if not exchange.answered.done():
+            predict.run(exchange, await _body(predict, receive))
+    except TooLarge as error:
         predict.refuse(exchange, error)
-        if isinstance(error, ClientGone):
-            return
-    else:
-        predict.run(exchange, body)
+    except ClientGone as error:
+        predict.refuse(exchange, error)
+        return
     status, headers, content = await exchange.answered
     await send_answer(send, status, headers, content)
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftgate.gateway.exchange import Exchange, Outputs
+from driftgate.gateway.computed import Computed
+from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.inference import Array
 from driftgate.gateway.served import ServedVersion
 from driftgate.models.errors import RunError
@@ -58,33 +59,45 @@ def take(queue: deque[Exchange], rows_limit: int) -> list[Piece]:
     return pieces
 
 
-def compute(served: ServedVersion, pieces: list[Piece]) -> list[Outputs | Exception]:
-    """Run the pieces in one call and return the outputs of each; one that cannot be computed fails alone."""
+class Result(NamedTuple):
+    """Where the rows of one piece are: rows `first` to `last` of a call, or (None) all of it."""
+
+    computed: Computed
+    first: int
+    last: int | None
+
+
+def compute(served: ServedVersion, pieces: list[Piece]) -> list[Result | Exception]:
+    """Run the pieces in one call and return where each one's rows are; a bad one fails alone."""
     if len(pieces) == 1:
         return [_compute_one(served, pieces[0])]
     feeds = [piece.feeds for piece in pieces]
     try:
         together = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
-        return _scatter(served.loaded.run(together), pieces)
+        return _scatter(_run(served, together), pieces)
     except RunError:
         return [_compute_one(served, piece) for piece in pieces]
 
 
-def _compute_one(served: ServedVersion, piece: Piece) -> Outputs | Exception:
+def _compute_one(served: ServedVersion, piece: Piece) -> Result | Exception:
     try:
-        return served.loaded.run(piece.feeds)
+        return Result(_run(served, piece.feeds), 0, None)
     except RunError as error:
         return error
 
 
-def _scatter(outputs: Outputs, pieces: list[Piece]) -> list[Outputs | Exception]:
+def _run(served: ServedVersion, feeds: dict[str, Array]) -> Computed:
+    return Computed(dict(zip(served.view.output_names, served.loaded.run(feeds), strict=True)))
+
+
+def _scatter(computed: Computed, pieces: list[Piece]) -> list[Result | Exception]:
     total = sum(stop - start for _, start, stop in pieces)
-    if any(output.shape[0] != total for output in outputs):
+    if any(output.shape[0] != total for output in computed.outputs.values()):
         raise RunError("the model does not give one row of output for each row of input")
-    scattered: list[Outputs | Exception] = []
+    results: list[Result | Exception] = []
     first = 0
     for _, start, stop in pieces:
         last = first + stop - start
-        scattered.append([output[first:last] for output in outputs])
+        results.append(Result(computed, first, last))
         first = last
-    return scattered
+    return results

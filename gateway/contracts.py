@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from driftgate.gateway.inference import InferenceRequest, InferenceResult
+from driftgate.gateway.computed import InferenceResult
+from driftgate.gateway.inference import InferenceRequest
 from driftgate.gateway.model_view import EncodedAnswer, ModelView, Nonfinite, ParseLimits
 from driftgate.gateway.oip_json import encode_infer, parse_infer
 from driftgate.gateway.rows import encode_predict, parse_predict

@@ -1,18 +1,18 @@
 """One prediction request from its first byte to its answer. All of this lives as long as the request."""
 
 from asyncio import TimerHandle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from driftgate.gateway.answers import Header
+from driftgate.gateway.computed import Computed
 from driftgate.gateway.contracts import Contract
 from driftgate.gateway.headers import RequestHeaders
 from driftgate.gateway.inference import Array, InferenceRequest
 from driftgate.gateway.routing import Target
 from driftgate.gateway.served import ServedVersion
 
-Outputs = list[Array]
+Outputs = dict[str, Array]
 
 
 class ClientGone(Exception):
@@ -22,21 +22,23 @@ class ClientGone(Exception):
 class Exchange:
     """A request in progress; who carries the bytes is for subclasses to say, in `reply`.
 
-    It is settled exactly once, with outputs or with an error, and then calls `on_settled`. Times are
-    perf_counter_ns.
+    It is settled exactly once, with rows of `computed` (`first` to `last`, None: all) or with an error, and
+    then calls `on_settled`. Times are perf_counter_ns.
     """
 
     __slots__ = (
         "_parts",
         "arrived_ns",
+        "computed",
         "contract",
         "deadline_ns",
         "encode_ns",
         "error",
+        "first",
         "headers",
         "infer_ns",
+        "last",
         "on_settled",
-        "outputs",
         "parse_ns",
         "path",
         "prediction_id",
@@ -50,16 +52,18 @@ class Exchange:
         "timer",
     )
 
+    headers: RequestHeaders
     request: InferenceRequest
     served: ServedVersion
     contract: Contract
-    outputs: Outputs
+    computed: Computed
+    first: int
+    last: int | None
     on_settled: "Callable[[Exchange], None]"
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.prediction_id = ""
-        self.headers: RequestHeaders | None = None
         self.target: Target[ServedVersion] | None = None
         self.started_ns = 0
         self.arrived_ns = 0
@@ -74,21 +78,27 @@ class Exchange:
         self.timer: TimerHandle | None = None
         self._parts: list[Outputs] | None = None
 
-    def reply(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Send the answer; does nothing if the client is gone."""
+    def reply(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
+        """Send the answer; does nothing if the client is gone.
+
+        `fields` are its header lines as they go on the wire, without the content length. `close` ends the
+        connection after it.
+        """
         raise NotImplementedError
 
-    def complete(self, outputs: Outputs) -> None:
-        """Hand over the outputs of some rows; those of the last rows settle the exchange."""
+    def complete(self, computed: Computed, first: int, last: int | None) -> None:
+        """Hand over rows of a call (`last` None: all of it); the request's last rows settle the exchange."""
         if self.settled:
             return
-        if self._parts is not None:
-            self._parts.append(outputs)
-        if self.rows_done < self.request.rows:
-            self._parts = self._parts or [outputs]
+        if self._parts is None and self.rows_done == self.request.rows:
+            self.computed, self.first, self.last = computed, first, last
+            self._settle()
             return
-        self.outputs = outputs if self._parts is None else _join(self._parts)
-        self._settle()
+        self._parts = self._parts or []
+        self._parts.append({name: array[first:last] for name, array in computed.outputs.items()})
+        if self.rows_done == self.request.rows:
+            self.computed, self.first, self.last = Computed(_join(self._parts)), 0, None
+            self._settle()
 
     def fail(self, error: Exception) -> None:
         """End the exchange with an error, unless it is settled already."""
@@ -104,4 +114,4 @@ class Exchange:
 
 
 def _join(parts: list[Outputs]) -> Outputs:
-    return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

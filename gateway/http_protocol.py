@@ -5,14 +5,45 @@ to a known prediction path, or comes while another request of its connection is 
 uvicorn and ASGI as usual.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from driftgate.gateway.answers import CLOSE, Header
 from driftgate.gateway.exchange import Exchange
+from driftgate.gateway.headers import RequestHeaders
 from driftgate.gateway.predict import PredictPath
+
+MAX_KNOWN_HEADS = 4096
+MAX_KNOWN_BYTES = 2048
+
+
+class KnownHead(NamedTuple):
+    """What a request's head means: everything from its first line to the blank one."""
+
+    path: str
+    headers: RequestHeaders
+    keep_alive: bool
+
+
+class KnownHeads:
+    """Heads of predictions that were parsed before: the same bytes mean the same.
+
+    Clients repeat themselves: their heads differ by little more than the length of the body.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, KnownHead] = {}
+
+    def find(self, head: bytes) -> KnownHead | None:
+        """Return what this head means, if it is known."""
+        return self._known.get(head)
+
+    def learn(self, head: bytes, meaning: KnownHead) -> None:
+        """Remember a head whose body's length it states; forget all when there are too many."""
+        if 0 < len(head) <= MAX_KNOWN_BYTES and meaning.headers.content_length:
+            if len(self._known) >= MAX_KNOWN_HEADS:
+                self._known.clear()
+            self._known[head] = meaning
 
 
 class _Ignored:
@@ -48,12 +79,12 @@ class HttpExchange(Exchange):
         self.message_event = _NOBODY
         self.disconnected = False
 
-    def reply(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+    def reply(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
         """Write the answer in one piece; does nothing if the client is gone."""
         if self.response_complete or self.disconnected:
             return
         self.response_complete = True
-        self._protocol.answer(self, status, headers, body)
+        self._protocol.answer(status, fields, body, close or not self.keep_alive)
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -61,12 +92,34 @@ class GatewayProtocol(HttpToolsProtocol):
 
     cycle: Any  # one of uvicorn's or an HttpExchange
 
-    def __init__(self, predict: PredictPath, **given: Any) -> None:
+    def __init__(self, predict: PredictPath, heads: KnownHeads, **given: Any) -> None:
         super().__init__(**given)
         self._predict = predict
+        self._heads = heads
+        self._between = True  # requests: every byte so far belongs to one that is complete
+        self._head = b""
+        self._idle_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Run a prediction whose head is known and that is all of `data`; leave the rest to the parser."""
+        if self._between and self._is_free():
+            end = data.find(b"\r\n\r\n") + 4
+            self._head = data[:end] if end > 4 else b""
+            known = self._heads.find(self._head)
+            if (
+                known is not None
+                and known.headers.content_length == len(data) - end
+                and known.path in self._predict.endpoints
+            ):
+                self._run_known(known, data[end:])
+                return
+        else:
+            self._head = b""
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Note the request; uvicorn's own preparations are made up for where they are needed."""
+        self._between = False
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -74,9 +127,10 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the short way if this is a prediction and the connection is free, else uvicorn's."""
         path = self.url.decode("latin-1")
-        if path in self._predict.endpoints and self._is_free() and self.parser.get_method() == b"POST":
+        if path in self._predict.endpoints and self.parser.get_method() == b"POST" and self._may_be_short():
             self._begin(path)
             return
+        self._head = b""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.headers, self.expect_100_continue = url, headers, expects
@@ -88,7 +142,7 @@ class GatewayProtocol(HttpToolsProtocol):
         exchange = self.cycle
         if type(exchange) is not HttpExchange:
             super().on_body(body)
-        elif not exchange.settled and not exchange.response_complete:
+        elif not exchange.response_complete:
             exchange.chunks.append(body)
             exchange.size += len(body)
             if exchange.size > self._predict.max_body_bytes:
@@ -96,13 +150,30 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Run a prediction that has come in whole."""
+        self._between = True
+        self._head = b""
         exchange = self.cycle
         if type(exchange) is not HttpExchange:
             super().on_message_complete()
         elif not exchange.response_complete:
             chunks = exchange.chunks
-            exchange.chunks = []
             self._predict.run(exchange, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def on_response_complete(self) -> None:
+        """Let the next request come; one clock per worker, not a timer per answer, ends idle connections."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._idle_since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def close_if_idle(self, before: float) -> None:
+        """Close the connection if no request is in progress and the last one ended before this loop time."""
+        if self._between and self._is_free() and self._idle_since < before:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what is being computed for this client."""
@@ -112,32 +183,37 @@ class GatewayProtocol(HttpToolsProtocol):
             exchange.response_complete = True
             self._predict.abandon(exchange)
 
-    def answer(self, exchange: HttpExchange, status: int, headers: Sequence[Header], body: bytes) -> None:
+    def answer(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
         """Write an answer and let the connection go on, or close it."""
-        keep_alive = exchange.keep_alive and CLOSE not in headers
         lines = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            lines += (name, b": ", value, b"\r\n")
-        if not keep_alive and CLOSE not in headers:
+        for name, value in self.server_state.default_headers:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if close:
             lines.append(b"connection: close\r\n")
-        lines.append(b"content-length: %d\r\n\r\n" % len(body))
-        lines.append(body)
+        lines.append(b"%bcontent-length: %d\r\n\r\n%b" % (fields, len(body), body))
         self.transport.write(b"".join(lines))
-        if not keep_alive:
+        if close:
             self.transport.close()
         self.on_response_complete()
 
     def _is_free(self) -> bool:
-        return (self.cycle is None or self.cycle.response_complete) and not self.parser.should_upgrade()
+        return self.cycle is None or self.cycle.response_complete
+
+    def _may_be_short(self) -> bool:
+        return self._is_free() and not self.parser.should_upgrade()
+
+    def _run_known(self, known: KnownHead, body: bytes) -> None:
+        exchange = self.cycle = HttpExchange(known.path, self, known.keep_alive)
+        self._predict.open(exchange, known.headers)
+        self._predict.run(exchange, body)
 
     def _begin(self, path: str) -> None:
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        exchange = HttpExchange(path, self, keep_alive)
-        self.cycle = exchange
-        try:
-            self._predict.open(exchange, self.headers)
-        except Exception as error:  # the edge: whatever is wrong with the headers is answered
-            self._predict.refuse(exchange, error)
+        exchange = self.cycle = HttpExchange(path, self, keep_alive)
+        headers = self._predict.open_raw(exchange, self.headers)
+        if exchange.response_complete:
             return
         if self.expect_100_continue:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif headers is not None:
+            self._heads.learn(self._head, KnownHead(path, headers, keep_alive))

@@ -1,6 +1,6 @@
-"""The one seam of all protocols: bytes become an InferenceRequest, an InferenceResult becomes bytes."""
+"""The one seam of all protocols: bytes become an InferenceRequest, what was computed becomes bytes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,13 +32,3 @@ class InferenceRequest:
     binary_output: bool = False
     timeout_us: int = 0
     sequence_id: str = ""
-
-
-@dataclass(slots=True)
-class InferenceResult:
-    """Outputs of the rows of one request, in the signature's order, and who computed them."""
-
-    model: str
-    version: int
-    prediction_id: str
-    outputs: dict[str, Array] = field(default_factory=dict)

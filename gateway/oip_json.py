@@ -6,8 +6,9 @@ from typing import Any
 from msgspec import UNSET
 
 from driftgate.gateway.classification import top_classes
+from driftgate.gateway.computed import InferenceResult
 from driftgate.gateway.errors import BadRequest
-from driftgate.gateway.inference import Array, InferenceRequest, InferenceResult, RequestedOutput
+from driftgate.gateway.inference import Array, InferenceRequest, RequestedOutput
 from driftgate.gateway.json_text import data_as_json, json_of
 from driftgate.gateway.model_view import (
     EncodedAnswer,
@@ -67,7 +68,7 @@ def encode_infer(
     unsayable = 0
     for wanted in request.outputs or view.requested_all(request.binary_output):
         spec = view.outputs[wanted.name]
-        array = result.outputs[wanted.name]
+        array = result.array(wanted.name)
         datatype, head = spec.datatype, spec.head
         if wanted.classification:
             array, datatype, head = top_classes(array, wanted.classification, spec), "BYTES", spec.text_head
@@ -77,8 +78,10 @@ def encode_infer(
             tensors.append(raw)
             parts.append(b'%b%b,"parameters":{"binary_data_size":%d}}' % (head, shape, len(raw)))
         else:
-            data, count = data_as_json(array, datatype, spec.name, nonfinite)
-            unsayable += count
+            data = None if wanted.classification else result.text(wanted.name)
+            if data is None:
+                data, count = data_as_json(array, datatype, spec.name, nonfinite)
+                unsayable += count
             parts.append(b'%b%b,"data":%b}' % (head, shape, data))
     json = b'%b,"outputs":[%b]}' % (_opening(request, result, view), b",".join(parts))
     if not tensors:

@@ -4,13 +4,14 @@ import gzip
 import time
 from typing import NamedTuple
 
-from driftgate.gateway.answers import BINARY, CLOSE, JSON, Header, error_answer
+from driftgate.gateway.answers import Header, error_answer
+from driftgate.gateway.computed import InferenceResult
 from driftgate.gateway.contracts import CONTRACTS, Contract
 from driftgate.gateway.counters import NONFINITE, CounterFile
 from driftgate.gateway.errors import NotFound, NotServable, Overloaded, TooLarge
 from driftgate.gateway.exchange import ClientGone, Exchange
 from driftgate.gateway.headers import RequestHeaders, decompress, read_headers
-from driftgate.gateway.inference import InferenceRequest, InferenceResult
+from driftgate.gateway.inference import InferenceRequest
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.model_view import EncodedAnswer, ParseLimits
 from driftgate.gateway.prediction_id import PredictionIds
@@ -24,6 +25,13 @@ CLIENT_CLOSED = 499
 WORTH_COMPRESSING_BYTES = 64 * 1024
 """Below this, compressing costs more time than it saves on any network that predictions travel on."""
 FASTEST = 1
+
+JSON_FIELDS = b"content-type: application/json\r\nx-served-by: %b\r\n"
+GZIP_FIELDS = b"content-encoding: gzip\r\n" + JSON_FIELDS
+BINARY_FIELDS = (
+    b"content-type: application/octet-stream\r\nx-served-by: %b\r\ninference-header-content-length: %d\r\n"
+)
+_NO_HEADERS = RequestHeaders()
 
 
 class Endpoint(NamedTuple):
@@ -63,15 +71,25 @@ class PredictPath:
         """The largest body that is read."""
         return self._limits.max_body_bytes
 
-    def open(self, exchange: Exchange, raw_headers: list[Header]) -> None:
-        """Begin: give the exchange its id and its headers; raises what is wrong with them."""
+    def open(self, exchange: Exchange, headers: RequestHeaders) -> None:
+        """Begin: give the exchange its id and its headers."""
         self.in_flight += 1
         exchange.started_ns = time.perf_counter_ns()
         exchange.prediction_id = self._ids.new(time.time_ns() // 1_000_000)
         exchange.on_settled = self._finish
-        exchange.headers = read_headers(raw_headers)
-        if exchange.headers.content_length > self._limits.max_body_bytes:
-            raise self.too_large()
+        exchange.headers = headers
+
+    def open_raw(self, exchange: Exchange, raw_headers: list[Header]) -> RequestHeaders | None:
+        """Begin with headers that are still to be read; None says that they were refused."""
+        self.open(exchange, _NO_HEADERS)
+        try:
+            headers = exchange.headers = read_headers(raw_headers)
+            if headers.content_length > self._limits.max_body_bytes:
+                raise self.too_large()
+        except Exception as error:  # the edge: whatever is wrong with the headers is answered
+            self.refuse(exchange, error)
+            return None
+        return headers
 
     def too_large(self) -> TooLarge:
         """The error of a body that is not read to its end."""
@@ -97,7 +115,6 @@ class PredictPath:
             self._end(exchange, CLIENT_CLOSED)
             return
         answer = error_answer(error)
-        traceparent = exchange.headers.traceparent if exchange.headers else ""
         self._logger.warning(
             "request_failed",
             path=exchange.path[:200],
@@ -105,13 +122,13 @@ class PredictPath:
             error=type(error).__name__,
             reason=str(error)[:500],
             prediction_id=exchange.prediction_id,
-            traceparent=traceparent,
+            traceparent=exchange.headers.traceparent,
         )
         self._end(exchange, answer.status)
-        self._reply(exchange, answer.status, answer.headers, answer.body)
+        self._reply(exchange, answer.status, answer.fields, answer.body, answer.close)
 
     def _submit(self, exchange: Exchange, body: bytes) -> None:
-        headers = exchange.headers or RequestHeaders()
+        headers = exchange.headers
         began_ns = time.perf_counter_ns()
         if headers.content_encoding:
             body = decompress(body, headers.content_encoding, self._limits.max_body_bytes)
@@ -175,7 +192,7 @@ class PredictPath:
     ) -> InferenceRequest:
         exchange.target, exchange.served = target, target.version
         served = target.version
-        json_length = exchange.headers.json_length if exchange.headers else None
+        json_length = exchange.headers.json_length
         request = endpoint.contract.parse(body, json_length, served.view, self._parse_limits)
         most = served.settings.max_rows_per_request
         if most is not None and request.rows > most:
@@ -191,27 +208,26 @@ class PredictPath:
         return patience_ns
 
     def _respond(self, exchange: Exchange, answer: EncodedAnswer) -> None:
-        headers: list[Header] = [
-            JSON if answer.json_length is None else BINARY,
-            (b"x-served-by", exchange.target.served_by if exchange.target else b""),
-        ]
+        served_by = exchange.target.served_by if exchange.target else b""
         body = answer.body
         if answer.json_length is not None:
-            headers.append((b"inference-header-content-length", b"%d" % answer.json_length))
-        elif len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers and exchange.headers.accepts_gzip:
+            fields = BINARY_FIELDS % (served_by, answer.json_length)
+        elif len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers.accepts_gzip:
+            fields = GZIP_FIELDS % served_by
             body = gzip.compress(body, FASTEST)
-            headers.append((b"content-encoding", b"gzip"))
+        else:
+            fields = JSON_FIELDS % served_by
         if answer.nonfinite:
             exchange.served.counters.cells[NONFINITE] += 1
-        self._reply(exchange, 200, headers, body)
+        self._reply(exchange, 200, fields, body)
 
-    def _reply(self, exchange: Exchange, status: int, headers: list[Header], body: bytes) -> None:
-        headers.append((b"x-prediction-id", exchange.prediction_id.encode()))
-        if exchange.headers is not None and exchange.headers.traceparent:
-            headers.append((b"traceparent", exchange.headers.traceparent.encode()))
-        if self.closing:
-            headers.append(CLOSE)
-        exchange.reply(status, headers, body)
+    def _reply(
+        self, exchange: Exchange, status: int, fields: bytes, body: bytes, close: bool = False
+    ) -> None:
+        fields += b"x-prediction-id: %b\r\n" % exchange.prediction_id.encode()
+        if exchange.headers.traceparent:
+            fields += b"traceparent: %b\r\n" % exchange.headers.traceparent.encode()
+        exchange.reply(status, fields, body, close or self.closing)
 
     def _end(self, exchange: Exchange, code: int) -> None:
         self.in_flight -= 1
@@ -238,6 +254,7 @@ def endpoints_of(table: Table) -> list[tuple[str, Endpoint]]:
 
 def _encode(exchange: Exchange) -> EncodedAnswer:
     served = exchange.served
-    named = dict(zip(served.view.output_names, exchange.outputs, strict=True))
-    result = InferenceResult(served.loaded.model, served.loaded.version, exchange.prediction_id, named)
+    result = InferenceResult(
+        served.loaded.version, exchange.prediction_id, exchange.computed, exchange.first, exchange.last
+    )
     return exchange.contract.encode(exchange.request, result, served.view, served.settings.json_nonfinite)

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from driftgate.gateway.computed import InferenceResult
 from driftgate.gateway.errors import TooLarge
-from driftgate.gateway.inference import Array, InferenceRequest, InferenceResult
+from driftgate.gateway.inference import Array, InferenceRequest
 from driftgate.gateway.json_text import json_of, refuse_nonfinite, texts_of, token
 from driftgate.gateway.model_view import EncodedAnswer, ModelView, Nonfinite, ParseLimits
 from driftgate.gateway.oip_envelope import UNDECODABLE, check_utf8, explained
@@ -47,7 +48,7 @@ def encode_predict(
     An output with one value per row gives that value, others a list per row, nested like the tensor. Numbers
     that JSON cannot say are treated as in `numbers_as_json`.
     """
-    columns = [_per_row(result.outputs[name], view, name) for name in view.output_names]
+    columns = [_per_row(result.array(name), view, name) for name in view.output_names]
     rows = [dict(zip(view.output_names, values, strict=True)) for values in zip(*columns, strict=True)]
     head = {"model_version": str(result.version), "prediction_id": result.prediction_id}
     tail = json_of(head | ({"id": request.id} if request.id else {}))[1:]
@@ -76,13 +77,13 @@ def _rows_as_json(
         return text, 0
     if nonfinite == "error":
         for name in view.output_names:
-            if result.outputs[name].dtype.kind == "f":
-                refuse_nonfinite(result.outputs[name].ravel().tolist(), name)
+            if result.array(name).dtype.kind == "f":
+                refuse_nonfinite(result.array(name).ravel().tolist(), name)
     return (_with_tokens(rows).encode() if nonfinite == "token" else text), count
 
 
 def _count_nonfinite(result: InferenceResult, view: ModelView) -> int:
-    floats = (result.outputs[name] for name in view.output_names)
+    floats = (result.array(name) for name in view.output_names)
     return sum(int(array.size - np.isfinite(array).sum()) for array in floats if array.dtype.kind == "f")
 
 

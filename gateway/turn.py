@@ -9,10 +9,10 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from driftgate.gateway.batch import Piece, compute, take, whole
+from driftgate.gateway.batch import Piece, Result, compute, take, whole
 from driftgate.gateway.beat import LANES, Beat
 from driftgate.gateway.errors import DeadlineExceeded
-from driftgate.gateway.exchange import Exchange, Outputs
+from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.served import ServedVersion
 
 INLINE_LIMIT_S = 0.0005
@@ -67,6 +67,7 @@ class Turns:
     def _call_now(self, served: ServedVersion, pieces: list[Piece]) -> None:
         started_ns = time.perf_counter_ns()
         self._beat.start_run(0, served.beat_name, time.monotonic_ns())
+        results: list[Result | Exception]
         try:
             results = compute(served, pieces)
         except Exception as error:  # the loop's edge: nobody else would tell the waiting requests
@@ -120,16 +121,14 @@ class Lane:
         elif self._closed:
             self._thread.shutdown(wait=False)
 
-    def _call(self, pieces: list[Piece]) -> list[Outputs | Exception]:
+    def _call(self, pieces: list[Piece]) -> list[Result | Exception]:
         self._beat.start_run(self._number, self._served.beat_name, time.monotonic_ns())
         try:
             return compute(self._served, pieces)
         finally:
             self._beat.end_run(self._number)
 
-    def _finish(
-        self, pieces: list[Piece], done: "Future[list[Outputs | Exception]]", started_ns: int
-    ) -> None:
+    def _finish(self, pieces: list[Piece], done: "Future[list[Result | Exception]]", started_ns: int) -> None:
         error = done.exception()
         if error is None:
             settle(self._served, pieces, done.result(), started_ns)
@@ -139,7 +138,7 @@ class Lane:
 
 
 def settle(
-    served: ServedVersion, pieces: list[Piece], results: "list[Outputs | Exception]", started_ns: int
+    served: ServedVersion, pieces: list[Piece], results: list[Result | Exception], started_ns: int
 ) -> None:
     """Give each request its outputs or its error, and count the call."""
     infer_ns = time.perf_counter_ns() - started_ns
@@ -153,7 +152,7 @@ def settle(
         if isinstance(result, Exception):
             piece.exchange.fail(result)
         else:
-            piece.exchange.complete(result)
+            piece.exchange.complete(*result)
 
 
 def _still_wanted(exchange: Exchange, now_ns: int) -> bool:

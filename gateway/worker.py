@@ -14,9 +14,9 @@ from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.counters import CounterFile
 from driftgate.gateway.data_plane import DataPlane
 from driftgate.gateway.generations import GenerationStore
-from driftgate.gateway.http_protocol import GatewayProtocol
+from driftgate.gateway.http_protocol import GatewayProtocol, KnownHeads
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.listening import KEEP_ALIVE_S, QuietServer, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.predict import PredictPath
 from driftgate.gateway.replica import Replica
@@ -74,7 +74,7 @@ class Worker:
         predict = PredictPath(self._replica, turns, self._counters, self._settings, self._logger)
         plane = DataPlane(predict, self._replica, self._layout, self._settings)
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
-        protocol = partial(GatewayProtocol, predict)
+        protocol = partial(GatewayProtocol, predict, KnownHeads())
         self._server = QuietServer(server_config(plane, grace_s, protocol))
         self._predict = predict
         return plane
@@ -130,6 +130,10 @@ class Worker:
             await asyncio.sleep(poll_s)
 
     def _pulse(self) -> None:
+        idle_before = asyncio.get_running_loop().time() - KEEP_ALIVE_S
+        for connection in list(self._server.server_state.connections):
+            if isinstance(connection, GatewayProtocol):
+                connection.close_if_idle(idle_before)
         self._beat.pulse(
             time.monotonic_ns(),
             self._replica.table.generation,

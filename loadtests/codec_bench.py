@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from driftgate.gateway.inference import InferenceResult
+from driftgate.gateway.computed import Computed, InferenceResult
 from driftgate.gateway.model_view import ModelView, ParseLimits
 from driftgate.gateway.oip_json import encode_infer, parse_infer
 from driftgate.gateway.prediction_id import PredictionIds
@@ -86,7 +86,7 @@ def measure(rows: int) -> list[Measured]:
     head = json.dumps({"inputs": [described | binary_size], "parameters": parameters}).encode()
     binary = head + array.tobytes()
     named = json.dumps({"rows": [dict(zip(_NAMES, row, strict=True)) for row in numbers.tolist()]}).encode()
-    result = InferenceResult("m", 2, PredictionIds().new(1), {"y": array[:, :2].copy()})
+    result = InferenceResult(2, PredictionIds().new(1), Computed({"y": array[:, :2].copy()}))
     request = parse_infer(flat, None, view, limits)
     binary_request = parse_infer(binary, len(head), view, limits)
     parse_floor, encode_floor = _floor(flat, result)
@@ -152,7 +152,7 @@ def _floor(body: bytes, result: InferenceResult) -> tuple[float, float]:
         return np.array(tensor.data, np.float32).reshape(tensor.shape)
 
     def encode() -> object:
-        array = result.outputs["y"]
+        array = result.array("y")
         output = FloorOutput("y", "FP32", list(array.shape), array.ravel().tolist())
         return encoder.encode(FloorAnswer(result.prediction_id, "m", "2", [output]))
 

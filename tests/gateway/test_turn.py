@@ -82,7 +82,7 @@ class Asked(Exchange):
 
     def _tell(self) -> None:
         if self.error is None:
-            self.future.set_result(self.outputs)
+            self.future.set_result([self.computed.outputs["y"][self.first : self.last]])
         else:
             self.future.set_exception(self.error)
 

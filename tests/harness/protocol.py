@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from driftgate.gateway.inference import Array, InferenceRequest, InferenceResult
+from driftgate.gateway.computed import Computed, InferenceResult
+from driftgate.gateway.inference import Array, InferenceRequest
 from driftgate.gateway.model_view import ModelView, ParseLimits
 from driftgate.gateway.oip_json import encode_infer, parse_infer
 from driftgate.models.manifest import Column, Manifest, Provenance
@@ -57,7 +58,7 @@ def parsed(manifest: Manifest, body: bytes, header_length: int | None = None) ->
 
 def result_of(**outputs: Array) -> InferenceResult:
     """Return what model `m`, version 2, computed."""
-    return InferenceResult("m", 2, PREDICTION_ID, outputs)
+    return InferenceResult(2, PREDICTION_ID, Computed(outputs))
 
 
 def answer_of(manifest: Manifest, request: InferenceRequest, **outputs: Array) -> dict[str, Any]:
