@@ -12,6 +12,9 @@ import numpy as np
 from driftgate.monitoring.log_policy import ModelLogPolicy
 
 Array = np.ndarray[Any, np.dtype[Any]]
+REQUEST_BYTES = 512
+TEXT_FACTOR = 16
+"""Bytes of a text of average length for each byte of the pointer to it."""
 OnDurable = Callable[[bool], None]
 """Told from any thread, once: True when the records are as safe as the mode promises (or were dropped under
 `when_full = "drop"`), False when the request must be refused because they could not be recorded."""
@@ -73,9 +76,10 @@ class RequestRecord(msgspec.Struct, gc=False):
 class TurnRecord(msgspec.Struct):
     """One call of a model: arrays over the rows of all its requests, in the order of `requests`.
 
-    The arrays belong to the log from `append` on: nobody writes to them any more. `outputs` is empty when
-    the call failed; `inputs` too for requests that were never computed, such as malformed ones. Arrays of
-    text hold `str` or `bytes`. `feature_status` is rows x features of small codes, or None.
+    The first dimension of every array counts rows. The arrays belong to the log from `append` on: nobody
+    writes to them any more. `outputs` is empty when the call failed; `inputs` too for requests that were
+    never computed, such as malformed ones. Arrays of text hold `str` or `bytes`. `feature_status` is
+    rows x features of small codes, or None.
     `recorded_us` (Unix microseconds) is set by the sink: windows and watermarks speak of this time.
     """
 
@@ -90,7 +94,17 @@ class TurnRecord(msgspec.Struct):
     @property
     def rows(self) -> int:
         """Rows in the log: a request without rows has one, which says that it failed."""
-        return sum(request.rows or 1 for request in self.requests)
+        for array in self.inputs.values():
+            return len(array)
+        return len(self.requests)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the arrays keep in memory, texts estimated, and some for each request."""
+        size = REQUEST_BYTES * len(self.requests)
+        for array in (*self.inputs.values(), *self.outputs.values()):
+            size += array.nbytes * TEXT_FACTOR if array.dtype == object else array.nbytes
+        return size
 
 
 class RecordSink(Protocol):
@@ -101,7 +115,7 @@ class RecordSink(Protocol):
         """Whether requests are to be refused before they are computed, because they cannot be recorded."""
 
     def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
-        """Take the records of one call; return False if its requests must be refused (`on_durable` unused)."""
+        """Take the records of one call; False: its requests must be refused, and nobody is told."""
 
 
 class MemorySink:

@@ -1,0 +1,252 @@
+"""The writer of one slot's prediction log: a bounded buffer, and a thread that empties it into segments.
+
+On the event loop `append` only stamps and keeps a reference. Encoding, hashing, checksums and writing are the
+thread's, mostly in calls that work on whole columns, since it shares the interpreter with the loop.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from driftgate.monitoring.log_blocks import EncodedBlock, encode_turns
+from driftgate.monitoring.log_counts import (
+    BUFFERED_BYTES,
+    BUFFERED_ROWS,
+    DROPPED_BUFFER,
+    DROPPED_DISK,
+    DROPPED_INVALID,
+    DROPPED_QUOTA,
+    FAILED_WRITES,
+    REFUSED,
+    WRITES,
+    WRITTEN_BYTES,
+    WRITTEN_REQUESTS,
+    WRITTEN_ROWS,
+    LogCounts,
+)
+from driftgate.monitoring.log_frames import Kind, Mark, encode_frame, encode_mark, salt_of
+from driftgate.monitoring.log_policy import LogPolicy
+from driftgate.monitoring.log_segments import write_end
+from driftgate.monitoring.log_store import QuotaFull, SegmentStore, now_us
+from driftgate.monitoring.record import OnDurable, TurnRecord
+
+ROOM_BYTES = 2**20
+"""Room in the quota that must be there again before requests are taken again."""
+
+OnProblem = Callable[[str], None]
+Clock = Callable[[], int]
+
+
+class LogWriter:
+    """Records the turns of one worker. `append` and `close` are for the event loop's thread alone.
+
+    `step` does what the thread does once; without `start` it may be called by hand.
+    """
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        boot: str,
+        policy: LogPolicy,
+        counts: LogCounts,
+        on_problem: OnProblem = lambda text: None,
+    ) -> None:
+        """`on_problem` is told, from the writer's thread, when writing begins to fail."""
+        self._store = store
+        self._boot = boot
+        self._salt = salt_of(boot)
+        self._policy = policy
+        self._counts = counts
+        self._on_problem = on_problem
+        self._before = (counts.cells[WRITTEN_ROWS], counts.dropped_rows)
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[TurnRecord, OnDurable | None]] = []
+        self._rows = 0
+        self._bytes = 0
+        self._last_us = 0
+        self._sequence = 0
+        self._marked_at = 0.0
+        self._failing = False
+        self._closing = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        boot: str,
+        policy: LogPolicy,
+        counts: LogCounts,
+        on_problem: OnProblem = lambda text: None,
+    ) -> "LogWriter":
+        """Begin the log of a boot in `directory` and start its thread; raise OSError."""
+        writer = cls(SegmentStore(directory, boot, policy), boot, policy, counts, on_problem)
+        writer.step()
+        writer._thread.start()
+        return writer
+
+    @property
+    def refusing(self) -> bool:
+        """Whether requests are to be refused before they are computed, because they cannot be recorded."""
+        return self._policy.when_full == "refuse" and (
+            self._failing
+            or self._rows >= self._policy.buffer_rows
+            or self._bytes >= self._policy.buffer_bytes
+        )
+
+    def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
+        """Take the records of one call; return False if its requests must be refused.
+
+        A turn that is larger than the buffer is taken while the buffer is empty.
+        """
+        rows, size, policy = turn.rows, turn.size_bytes, self._policy
+        if not self.refusing:
+            with self._lock:
+                waiting = self._waiting
+                if not waiting or (
+                    self._rows + rows <= policy.buffer_rows and self._bytes + size <= policy.buffer_bytes
+                ):
+                    turn.recorded_us = self._last_us = max(self._last_us, now_us())
+                    waiting.append((turn, on_durable))
+                    self._rows += rows
+                    self._bytes += size
+                    if on_durable is not None or self._rows * 2 > policy.buffer_rows:
+                        self._ring()
+                    return True
+        return self._not_taken(rows, on_durable)
+
+    def close(self) -> None:
+        """Write what is left, say that the boot logs no more, and let the thread end."""
+        self._closing = True
+        self._ring()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self.step()
+        self._store.close()
+        with contextlib.suppress(OSError):
+            write_end(
+                self._store.directory,
+                self._boot,
+                self._store.next_number,
+                self._sequence,
+                self._mark(now_us()),
+            )
+
+    def step(self) -> None:
+        """Write what has gathered, and a watermark after it or when one is due."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            rows, size, self._rows, self._bytes = self._rows, self._bytes, 0, 0
+            self._last_us = mark_us = max(self._last_us, now_us())
+        cells = self._counts.cells
+        cells[BUFFERED_ROWS], cells[BUFFERED_BYTES] = rows, size
+        now = time.monotonic()
+        if not waiting:
+            if now - self._marked_at >= self._policy.mark_every_s:
+                self._write_mark(mark_us, now)
+            return
+        ok = self._write(self._encode(waiting), mark_us, now) or self._policy.when_full == "drop"
+        for _, on_durable in waiting:
+            if on_durable is not None:
+                # The loop may have ended meanwhile; then nobody waits.
+                with contextlib.suppress(RuntimeError):
+                    on_durable(ok)
+
+    def _not_taken(self, rows: int, on_durable: OnDurable | None) -> bool:
+        if self._policy.when_full == "refuse":
+            self._counts.cells[REFUSED] += rows
+            return False
+        self._counts.cells[DROPPED_BUFFER] += rows
+        if on_durable is not None:
+            on_durable(True)
+        return True
+
+    def _ring(self) -> None:
+        if self._bell.locked():
+            with contextlib.suppress(RuntimeError):
+                self._bell.release()
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._bell.acquire(timeout=self._policy.flush_every_s)
+            try:
+                self.step()
+            except Exception as error:  # the thread's edge: a log that stops would be worse
+                self._on_problem(f"{type(error).__name__}: {error}")
+
+    def _encode(self, waiting: list[tuple[TurnRecord, OnDurable | None]]) -> list[EncodedBlock]:
+        turns = [turn for turn, _ in waiting]
+        try:
+            return list(encode_turns(turns, self._policy.key))
+        except Exception as error:  # a record that cannot be encoded must not take the others with it
+            self._on_problem(f"a record cannot be encoded: {type(error).__name__}: {error}")
+        blocks: list[EncodedBlock] = []
+        for turn in turns:
+            try:
+                blocks += encode_turns([turn], self._policy.key)
+            except Exception:  # told above, counted here
+                self._counts.cells[DROPPED_INVALID] += turn.rows
+        return blocks
+
+    def _write(self, blocks: list[EncodedBlock], mark_us: int, now: float) -> bool:
+        """Write blocks and a watermark in one go; return whether the blocks were written."""
+        records = sum(block.records for block in blocks)
+        frames = [
+            encode_frame(Kind.BLOCK, self._sequence + place, block.payload, self._salt)
+            for place, block in enumerate(blocks)
+        ]
+        after = self._sequence + len(frames)
+        mark = self._mark(mark_us, records)
+        data = b"".join([*frames, encode_mark(Kind.MARK, after, mark, self._salt)])
+        reason = self._try(data, now)
+        cells = self._counts.cells
+        if reason is not None:
+            cells[reason] += records
+            self._write_mark(mark_us, now)
+            return False
+        self._sequence = after + 1
+        self._marked_at = now
+        cells[WRITTEN_ROWS] += records
+        cells[WRITTEN_REQUESTS] += sum(block.requests for block in blocks)
+        cells[WRITTEN_BYTES] += len(data)
+        cells[WRITES] += 1
+        return True
+
+    def _try(self, data: bytes, now: float) -> int | None:
+        """Return None if `data` was written, else the cell that counts what is lost."""
+        try:
+            self._store.write(data, now)
+        except QuotaFull:
+            self._note_failure("the quota is full of records that have not been archived")
+            return DROPPED_QUOTA
+        except OSError as error:
+            self._note_failure(str(error.strerror))
+            return DROPPED_DISK
+        self._failing = False
+        return None
+
+    def _write_mark(self, mark_us: int, now: float) -> None:
+        self._marked_at = now
+        mark = encode_mark(Kind.MARK, self._sequence, self._mark(mark_us), self._salt)
+        try:
+            self._store.write(mark, now, beyond_quota=True)
+        except OSError as error:
+            self._note_failure(str(error.strerror))
+        else:
+            self._sequence += 1
+            self._failing = self._failing and not self._store.has_room(ROOM_BYTES, now)
+
+    def _mark(self, time_us: int, more_rows: int = 0) -> Mark:
+        written, dropped = self._before
+        rows = self._counts.cells[WRITTEN_ROWS] + more_rows - written
+        return Mark(time_us, rows, self._counts.dropped_rows - dropped)
+
+    def _note_failure(self, reason: str) -> None:
+        self._counts.cells[FAILED_WRITES] += 1
+        if not self._failing:
+            self._failing = True
+            self._on_problem(f"the prediction log cannot be written: {reason}")
