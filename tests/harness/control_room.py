@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from driftgate.gateway.admin import admin_app
 from driftgate.gateway.beat import Beat, BeatState
@@ -86,6 +87,7 @@ class ControlRoom:
     loop: Reconciler
     client: httpx.AsyncClient
     workers: list[PaperWorker]
+    app: Starlette
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         """Let the workers follow until `condition` holds; fail with `what` if it does not in time."""
@@ -144,7 +146,7 @@ async def control_room(
     async with httpx.AsyncClient(transport=transport, base_url=ADMIN_URL, timeout=WITHIN_S) as client:
         paper = [PaperWorker(layout, number) for number in range(workers)]
         try:
-            yield ControlRoom(root, layout, loop, client, paper)
+            yield ControlRoom(root, layout, loop, client, paper, app)
         finally:
             await loop.stop()
             await running

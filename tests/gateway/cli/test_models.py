@@ -1,0 +1,154 @@
+"""`driftgate models` against a real admin API: what it prints, and its exit codes."""
+
+import asyncio
+import json
+import shlex
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from driftgate.gateway.cli.models import app
+from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.models.publish_onnx import Published
+
+from harness.control_room import ControlRoom, control_room
+
+Publish = Callable[..., Published]
+Call = Callable[..., Coroutine[Any, Any, Result]]
+
+
+def play(root: Path, publish: Publish, scene: Callable[[ControlRoom, Call], Awaitable[None]]) -> None:
+    """Serve version 1 of `m`, hold version 2, and let `scene` call the command."""
+
+    async def run() -> None:
+        async with control_room(root, workers=1) as room:
+            publish()
+            await room.until(lambda: room.held() == [1], "version 1")
+            publish(scale=2.0)
+            await room.until(lambda: room.held() == [1, 2], "version 2")
+            server = QuietServer(server_config(room.app, 1))
+            sock = listener(None, "127.0.0.1", 0)
+            serving = asyncio.create_task(server.serve(sockets=[sock]))
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+            async def call(*words: str) -> Result:
+                task = asyncio.create_task(asyncio.to_thread(invoke, url, words))
+                await room.until(task.done, f"models {' '.join(words)}")
+                return task.result()
+
+            try:
+                await scene(room, call)
+            finally:
+                server.stop()
+                await serving
+
+    asyncio.run(run())
+
+
+def invoke(url: str, words: tuple[str, ...]) -> Result:
+    """Run the command in this process, as a shell would."""
+    return CliRunner().invoke(app, list(words), env={"DRIFTGATE_SERVER": url, "COLUMNS": "200"})
+
+
+def test_models_are_listed_and_shown(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """A person gets a table, a program gets the API's JSON."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        listed = await call()
+        assert listed.exit_code == 0
+        assert "1: 100 %" in listed.output
+        shown = await call("show", "m")
+        assert "READY" in shown.output
+        assert json.loads((await call("--json")).output)["models"][0]["name"] == "m"
+        assert json.loads((await call("show", "m", "--json")).output)["labels"] == {"stable": 1, "latest": 2}
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_traffic_is_moved(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """Each verb says what the traffic is now."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        assert "1: 90 %, 2: 10 %" in (await call("traffic", "m", "1=90", "2=10")).output
+        assert "2: 100 %" in (await call("promote", "m", "2")).output
+        assert "pinned to 1" in (await call("rollback", "m")).output
+        assert (await call("promote", "m", "2")).exit_code == 4
+        assert (await call("unpin", "m")).exit_code == 0
+        assert (await call("pin", "m")).exit_code == 0
+        assert room.model().pinned == 1
+
+    play(tmp_path, publish_version, scene)
+
+
+WRONG = [
+    (("show", "nope"), 3, "there is no model 'nope'"),
+    (("show", "../state"), 3, "Not Found"),
+    (("promote", "m", "9"), 3, "no version 9"),
+    (("promote", "m", "0"), 2, "VERSION"),
+    (("traffic", "m", "1=90", "2=9"), 2, "sum to 100"),
+    (("traffic", "m", "1=nan"), 2, "sum to 100"),
+    (("traffic", "m", "1=60", "1=40"), 2, "twice"),
+    (("traffic", "m", "one=100"), 2, "VERSION=PERCENT"),
+    (("rollback", "m"), 4, "no earlier version"),
+    (("wait", "m@9", "--timeout", "0.2"), 6, "no such version"),
+    (("wait", "m@x"), 2, "not a version"),
+    (("show", "m", "--server", "http://127.0.0.1:1"), 5, "nothing answers at"),
+    (("show", "m", "--server", "rubbish"), 5, "nothing answers at"),
+]
+
+
+def test_exit_codes_mean_something(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """2 is wrong usage, 3 not found, 4 a conflict, 5 nobody there, 6 not in time."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        for words, code, says in WRONG:
+            result = await call(*words)
+            assert result.exit_code == code, (words, result.output)
+            assert says in result.output, words
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_a_change_that_waits_too_long(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """When workers are not ready in time the exit code is 6 and nothing has moved."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        room.workers[0].cannot_load = {2}
+        await room.until(lambda: "LOADING" in str(room.loop.facts().slots), "the worker lost version 2")
+        result = await call("promote", "m", "2", "--timeout", "0.2")
+        assert (result.exit_code, room.model().split.stable) == (6, 1)
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_waiting_ends_when_the_version_is_ready(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """`wait` returns as soon as every worker can answer with the version."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        room.workers[0].cannot_load = {2}
+        await room.until(lambda: "LOADING" in str(room.loop.facts().slots), "the worker lost version 2")
+        waiting = asyncio.create_task(call("wait", "m@2", "--json"))
+        room.workers[0].cannot_load = set()
+        assert json.loads((await waiting).output)["state"] == "READY"
+        assert "m@1 is ready" in (await call("wait", "m")).output
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_an_example_can_be_pasted(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """The curl call is one command whose body has the rows; the Python program compiles."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        words = shlex.split((await call("example", "m")).output)
+        assert words[:3] == ["curl", "-s", "http://127.0.0.1:8000/v2/models/m/predict"]
+        rows = json.loads(words[-1])["rows"]
+        assert set(rows[0]) == {"f0", "f1", "f2", "f3"}
+        program = (await call("example", "m", "--as", "python")).output
+        compile(program, "example", "exec")
+        assert json.loads((await call("example", "m", "--json")).output)["rows"] == rows
+
+    play(tmp_path, publish_version, scene)
