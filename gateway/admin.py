@@ -227,14 +227,14 @@ class AdminApi:
 
     async def _move(self, request: Request, ask: Ask) -> Response:
         name, patience_s = request.path_params["model"], wait_seconds(request)
-        self._submit(request, ask)
-        return self._changed(name, await change_ended(self._reconciler, name, patience_s))
+        asked = self._submit(request, ask)
+        return self._changed(name, await change_ended(self._reconciler, name, asked, patience_s))
 
-    def _submit(self, request: Request, ask: Ask) -> None:
+    def _submit(self, request: Request, ask: Ask) -> DesiredModel:
         who = f"admin-api@{request.client.host if request.client else 'unknown'}"
         expected = expected_generation(request)
         try:
-            self._reconciler.submit(request.path_params["model"], who, ask, expected)
+            return self._reconciler.submit(request.path_params["model"], who, ask, expected)
         except StaleGeneration as error:
             raise PreconditionFailed(f"{error}: read the model and decide again") from error
 

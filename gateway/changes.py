@@ -109,10 +109,13 @@ def rollback(subject: Subject) -> DesiredModel:
 
 
 def pin(subject: Subject) -> DesiredModel:
-    """Return the model pinned to its stable version: nothing but a rollback or `unpin` moves it then."""
+    """Return the model pinned to its stable version, without a running change.
+
+    Nothing but a rollback or `unpin` moves it then.
+    """
     if subject.model.split.stable is None:
         raise Conflict(f"{subject.name} has no version with traffic to pin")
-    return replace(subject.model, pinned=subject.model.split.stable)
+    return replace(subject.model, pinned=subject.model.split.stable, change=None)
 
 
 def unpin(subject: Subject) -> DesiredModel:

@@ -127,7 +127,13 @@ def main(argv: list[str] | None = None) -> None:
     for directory in (layout.desired, layout.cache):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     dump_stacks_on_signal(layout.root / "control-stack.txt")
-    uvloop.run(ControlProcess(arguments, layout).run())
+    uvloop.run(_run_and_leave(arguments, layout))
+
+
+async def _run_and_leave(arguments: ChildArguments, layout: StateLayout) -> None:
+    """Run, then end the process without waiting for threads: one may copy or prove for another minute."""
+    await ControlProcess(arguments, layout).run()
+    os._exit(0)
 
 
 if __name__ == "__main__":

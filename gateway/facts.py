@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from driftgate.gateway.desired import HeldVersion
@@ -74,9 +75,12 @@ class Facts:
 
         A number keeps its content for as long as it is held, whatever the registry shows under it since.
         """
-        found = {
-            key.version: HeldVersion(key.version, verified.digest, verified.size_bytes)
-            for key, verified in self.verified.items()
-            if key.model == model
-        }
-        return found | {version.version: version for version in held}
+        return self._verified_of.get(model, {}) | {version.version: version for version in held}
+
+    @cached_property
+    def _verified_of(self) -> dict[str, dict[int, HeldVersion]]:
+        found: dict[str, dict[int, HeldVersion]] = {}
+        for key, verified in self.verified.items():
+            version = HeldVersion(key.version, verified.digest, verified.size_bytes)
+            found.setdefault(key.model, {})[key.version] = version
+        return found

@@ -30,11 +30,11 @@ async def until(done: Callable[[], bool], patience_s: float) -> bool:
     return True
 
 
-async def change_ended(reconciler: Reconciler, name: str, patience_s: float) -> Outcome:
-    """Wait until the running change of a model has ended; raise Conflict if it failed or was replaced."""
-    wanted = _running(reconciler, name)
-    if wanted is None:
+async def change_ended(reconciler: Reconciler, name: str, asked: DesiredModel, patience_s: float) -> Outcome:
+    """Wait until the change that was asked for has ended; raise Conflict if it failed or was replaced."""
+    if asked.change is None:
         return "committed"
+    wanted = asked.change.arms
     if not await until(lambda: _running(reconciler, name) != wanted, patience_s):
         return "pending"
     model = reconciler.desired.models.get(name)
@@ -49,8 +49,8 @@ async def change_ended(reconciler: Reconciler, name: str, patience_s: float) -> 
 
 async def looked_again(reconciler: Reconciler, patience_s: float) -> None:
     """Wait until the registry has been looked at once more."""
-    reconciler.rescan()
-    await until(lambda: reconciler.scanned_at is not None, patience_s)
+    look = reconciler.rescan()
+    await until(lambda: reconciler.looks >= look, patience_s)
 
 
 async def loaded(reconciler: Reconciler, name: str, patience_s: float) -> Outcome:

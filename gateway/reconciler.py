@@ -5,6 +5,7 @@ same end after its restart. Everything runs on one event loop; scanning, copying
 """
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from driftgate.gateway.generations import NO_PREDECESSOR, GenerationStore, Stale
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.plan import versions_to_verify, versions_wanted
 from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.sweeper import Sweeper
 from driftgate.gateway.verifier import Verifier
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import RegistryUnavailable
@@ -73,13 +75,14 @@ class Reconciler:
         self._clocks = clocks
         self._registry: RegistrySnapshot | None = None
         self._scan: asyncio.Task[None] | None = None
-        self._scanned_at: float | None = None
-        self._sweeping: asyncio.Task[None] | None = None
-        self._swept: frozenset[str] | None = None
+        self._scanned_at = -math.inf
+        self._looks_begun = 0
+        self._looks_done = 0
         self._wake = asyncio.Event()
         self._stopping = False
         self._digest = NO_PREDECESSOR
         self._desired = DesiredState(generation=0, previous=NO_PREDECESSOR, who="", why="", at="")
+        self._sweeper = Sweeper(world.cache, self._digests_needed, self._digests_in_use, world.logger)
         self.health = Health(started_at=clocks.monotonic())
         self._read_newest()
         world.verifier.trust(self._desired)
@@ -95,7 +98,7 @@ class Reconciler:
             now=self._clocks.wall(),
             salt=secrets.token_hex(SALT_BYTES),
             registry=self._registry,
-            verified=self._world.verifier.verified,
+            verified=dict(self._world.verifier.verified),
             failed=self._world.verifier.failed,
             slots=self._world.slots(),
             limits=self._limits,
@@ -120,22 +123,22 @@ class Reconciler:
         wanted = versions_to_verify(self._desired, facts)
         self._world.verifier.pursue(wanted, self._clocks.monotonic())
         if self._desired.generation == 0:
-            self._commit_first(facts, self._world.verifier.untried(wanted))
+            self._commit_first(facts, self._looks_done == 0 or self._world.verifier.untried(wanted))
             return
         for _ in range(MOST_STEPS):
             proposal = decide(self._desired, facts)
             if proposal is None or not self._commit(proposal):
                 break
             facts = self.facts()
-        self._sweep_when_changed()
+        self._sweeper.sweep_when_changed()
 
     def submit(
         self, model: str, who: str, request: Callable[[Subject], DesiredModel], expected: int | None = None
-    ) -> int:
-        """Commit an operator's request as far as it can be taken now; return the newest generation.
+    ) -> DesiredModel:
+        """Commit an operator's request as far as it can be taken now; return the model as it is asked for.
 
-        A change that must wait for workers is then part of it. Raises what `request` raises, and
-        StaleGeneration if `expected` is not the newest generation.
+        A change that must wait for workers is then part of the newest generation; it may have failed at once.
+        Raises what `request` raises, and StaleGeneration if `expected` is not the newest generation.
         """
         for _ in range(ATTEMPTS):
             if expected is not None and expected != self._desired.generation:
@@ -145,22 +148,23 @@ class Reconciler:
             proposal = propose(model, asked, self._desired, facts)
             if proposal is None or self._commit(_asked_by(who, proposal)):
                 self._wake.set()
-                return self._desired.generation
+                return asked
         raise Conflict("others change the state all the time; try again")
 
     async def stop(self) -> None:
         """Let `run` return and cancel what is under way."""
         self._stopping = True
         self._wake.set()
-        for task in (self._scan, self._sweeping):
-            if task:
-                task.cancel()
+        self._sweeper.stop()
+        if self._scan:
+            self._scan.cancel()
         await self._world.verifier.stop()
 
-    def rescan(self) -> None:
-        """Look at the registry at the next step, whatever the time."""
-        self._scanned_at = None
+    def rescan(self) -> int:
+        """Look at the registry as soon as possible; return the number of that look."""
+        self._scanned_at = -math.inf
         self._wake.set()
+        return self._looks_begun + 1
 
     def retry(self, model: str) -> None:
         """Check every failed version of `model` again at the next step, whatever its back-off."""
@@ -173,14 +177,14 @@ class Reconciler:
         return self._world.verifier.running
 
     @property
-    def scanned_at(self) -> float | None:
-        """When (monotonic) the last complete look at the registry began; None if a new one is due."""
-        return self._scanned_at if self._scan is None else None
+    def looks(self) -> int:
+        """The number of the last look at the registry that is done."""
+        return self._looks_done
 
-    def _commit_first(self, facts: Facts, untried: bool) -> None:
+    def _commit_first(self, facts: Facts, unknown: bool) -> None:
         """Commit generation 1 once what the registry holds is checked, or has taken too long for that."""
         waited_s = self._clocks.monotonic() - self.health.started_at
-        if (untried or self._scanned_at is None) and waited_s < FIRST_PATIENCE_S:
+        if unknown and waited_s < FIRST_PATIENCE_S:
             return
         self._commit(settle(self._desired, facts) or Proposal({}, (), CONTROL, "start without models"))
 
@@ -218,12 +222,16 @@ class Reconciler:
 
     def _scan_when_due(self) -> None:
         now = self._clocks.monotonic()
-        if self._scan is None and (self._scanned_at is None or now - self._scanned_at >= self._poll_s):
-            self._scan = asyncio.create_task(self._scan_once(now))
+        if self._scan is None and now - self._scanned_at >= self._poll_s:
+            self._scanned_at = now
+            self._looks_begun += 1
+            self._scan = asyncio.create_task(self._scan_once())
 
-    async def _scan_once(self, now: float) -> None:
+    async def _scan_once(self) -> None:
         try:
             self._registry = await asyncio.to_thread(self._world.registry.scan)
+            if self.health.registry_problem:
+                self._world.logger.info("registry_available")
             self.health.registry_problem = ""
             self._world.verifier.forget(self._digests_held() | self._digests_wanted(), self._registry)
         except RegistryUnavailable as error:
@@ -231,7 +239,7 @@ class Reconciler:
         except Exception as error:  # a task's edge: an unreadable registry unloads nothing
             self._note_registry(f"the registry cannot be read ({type(error).__name__})")
         finally:
-            self._scanned_at, self._scan = now, None
+            self._looks_done, self._scan = self._looks_begun, None
             self._wake.set()
 
     def _note_failure(self, error: Exception) -> None:
@@ -246,28 +254,6 @@ class Reconciler:
         if problem != self.health.registry_problem:
             self._world.logger.warning("registry_unavailable", reason=problem)
         self.health.registry_problem = problem
-
-    def _sweep_when_changed(self) -> None:
-        """Delete cached versions that nobody needs, after what is needed has changed."""
-        needed = self._digests_needed()
-        if self._sweeping is None and self._swept != needed:
-            self._sweeping = asyncio.create_task(self._sweep(needed))
-
-    async def _sweep(self, needed: frozenset[str]) -> None:
-        try:
-            spared = False
-            for digest in await asyncio.to_thread(self._world.cache.digests):
-                if digest in self._digests_needed():
-                    continue
-                if digest in self._digests_in_use():
-                    spared = True
-                else:
-                    await asyncio.to_thread(self._world.cache.remove, digest)
-            self._swept = None if spared else needed
-        except OSError as error:
-            self._world.logger.warning("cache_not_swept", error=repr(error))
-        finally:
-            self._sweeping = None
 
     def _digests_held(self) -> frozenset[str]:
         return frozenset(held.digest for model in self._desired.models.values() for held in model.held)

@@ -165,6 +165,24 @@ def test_a_change_that_fails_says_why(tmp_path: Path, registry_root: Path, publi
     asyncio.run(run())
 
 
+def test_a_change_that_fails_at_once_says_why(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """A version that does not fit into memory is a conflict with the figures, and nothing has moved."""
+
+    async def run() -> None:
+        async with control_room(tmp_path, 1, memory_bytes=2 * 2**20) as room:
+            await two_versions(room, publish_version)
+            assert shares(await room.ask("POST", f"{MODEL}/promote", {"version": 2})) == {2: 100.0}
+            publish_version(scale=3.0)
+            await room.until(lambda: len(room.loop.facts().verified) == 3, "version 3 is proven")
+            answer = await room.ask("POST", f"{MODEL}/promote", {"version": 3})
+            assert (answer.status_code, room.held()) == (409, [1, 2])
+            assert "not enough memory" in answer.json()["error"]
+
+    asyncio.run(run())
+
+
 def test_a_model_is_shown_with_reasons(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
     """Every version has a state, and one that is not served says why."""
 

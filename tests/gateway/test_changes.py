@@ -91,6 +91,11 @@ def test_a_pin_stands_against_promote_and_traffic() -> None:
     assert changes.promote(subject(changes.unpin(subject(pinned))), 8).change is not None
 
 
+def test_a_pin_ends_a_running_change() -> None:
+    """What is pinned stays where it is, even if a promotion was on its way."""
+    assert changes.pin(subject(changes.promote(subject(), 8))).change is None
+
+
 def test_rollback_pins_its_target() -> None:
     """The change goes to the last version with all traffic, and pins it when it is committed."""
     asked = changes.rollback(subject())

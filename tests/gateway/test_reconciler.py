@@ -71,7 +71,8 @@ def test_publish_prepare_promote_rollback(tmp_path: Path, publish_version: Publi
             "both workers have looked",
         )
         before = room.loop.desired.generation
-        assert room.loop.submit("m", "me", rollback) == before + 1
+        room.loop.submit("m", "me", rollback)
+        assert room.loop.desired.generation == before + 1
         assert (room.model().split.stable, room.model().pinned, room.loop.desired.who) == (1, 1, "me")
 
     play(scene, tmp_path, workers=2)
@@ -85,7 +86,7 @@ def test_a_restart_writes_nothing(tmp_path: Path, publish_version: Publish) -> N
         await room.until(lambda: room.held() == [1], "version 1")
 
     async def go_on(room: ControlRoom) -> None:
-        await room.until(lambda: room.loop.scanned_at is not None, "a look at the registry")
+        await room.until(lambda: room.loop.looks, "a look at the registry")
         publish_version(name="n")
         await room.until(lambda: room.held("n") == [1], "another model")
         assert room.loop.desired.generation == 2
@@ -144,22 +145,21 @@ def test_a_lost_registry_changes_nothing(tmp_path: Path, publish_version: Publis
         if loss == "unreadable":
             registry.rmdir()
             registry.write_text("no directory")
-        await looked_twice(room)
+        await looked_again(room)
         assert (room.held(), room.loop.desired.generation) == ([1], 1)
 
     async def go_on(room: ControlRoom) -> None:
-        await looked_twice(room)
+        await looked_again(room)
         assert (room.held(), room.loop.desired.generation) == ([1], 1)
 
     play(begin, tmp_path, workers=1)
     play(go_on, tmp_path, workers=1)
 
 
-async def looked_twice(room: ControlRoom) -> None:
-    """Wait for two looks at the registry: one may have begun before the test changed it."""
-    for _ in range(2):
-        room.loop.rescan()
-        await room.until(lambda: room.loop.scanned_at is not None, "a look at the registry")
+async def looked_again(room: ControlRoom) -> None:
+    """Wait for a look at the registry that begins after this."""
+    look = room.loop.rescan()
+    await room.until(lambda: room.loop.looks >= look, "a look at the registry")
 
 
 def test_a_member_that_cannot_prepare_is_replaced(tmp_path: Path, publish_version: Publish) -> None:

@@ -123,7 +123,11 @@ def passes(directory: Path) -> ProbationReport:
 
 @asynccontextmanager
 async def control_room(
-    root: Path, workers: int = 0, prove: Prove = passes, prepare_timeout_s: float = 60.0
+    root: Path,
+    workers: int = 0,
+    prove: Prove = passes,
+    prepare_timeout_s: float = 60.0,
+    memory_bytes: int = 2**40,
 ) -> AsyncIterator[ControlRoom]:
     """Run a control loop on `root`/registry and `root`/state until the block ends."""
     layout = StateLayout(root / "state")
@@ -138,7 +142,7 @@ async def control_room(
         slots=partial(present_slots, layout, STALE_AFTER_S),
         logger=logger,
     )
-    limits = Limits(workers=max(1, workers), prepare_timeout_s=prepare_timeout_s)
+    limits = Limits(max(1, workers), memory_bytes, prepare_timeout_s)
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
     app = admin_app(loop, cache, logger, "http://127.0.0.1:8000")
     transport = httpx.ASGITransport(app=app)
