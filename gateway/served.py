@@ -7,16 +7,20 @@ from driftgate.models.settings import ModelSettings
 
 CALL_LIMIT_S = 0.02
 MAX_ROWS_PER_CALL = 16_384
+PACE_WEIGHT = 0.05
+MOST_RATIO = 10.0
+"""One call that was interrupted says little about the next; a few slow ones in a row do."""
+LEAST_S = 20e-6
+"""Shorter calls are mostly their own overhead and say nothing about the model."""
 
 
 class ServedVersion:
     """A loaded version with its codec view, counters and beat name; `settings` are put in with each table.
 
-    `batchable` says that rows of several requests may share a call, and that a request may be cut into calls;
-    `rows_per_call` keeps one call of such a version near CALL_LIMIT_S.
+    `batchable` says that rows of several requests may share a call, and that a request may be cut into calls.
     """
 
-    __slots__ = ("batchable", "beat_name", "counters", "loaded", "rows_per_call", "settings", "view")
+    __slots__ = ("_pace", "batchable", "beat_name", "counters", "loaded", "settings", "view")
 
     def __init__(self, loaded: LoadedVersion, counters: VersionCounters) -> None:
         self.loaded = loaded
@@ -27,9 +31,21 @@ class ServedVersion:
         signature = loaded.signature
         fixed_rows = all(spec.row_size >= 0 for spec in signature.inputs)
         self.batchable = loaded.manifest.independent_rows and signature.batched and fixed_rows
-        affordable = (CALL_LIMIT_S - loaded.cost.fixed_s) / max(loaded.cost.per_row_s, 1e-9)
-        self.rows_per_call = min(MAX_ROWS_PER_CALL, max(1, int(affordable)))
+        self._pace = 1.0
+
+    @property
+    def rows_per_call(self) -> int:
+        """Rows of one call that keep it near CALL_LIMIT_S."""
+        cost = self.loaded.cost
+        affordable = (CALL_LIMIT_S / self._pace - cost.fixed_s) / max(cost.per_row_s, 1e-9)
+        return min(MAX_ROWS_PER_CALL, max(1, int(affordable)))
 
     def seconds(self, rows: int) -> float:
-        """Predicted time of one call with `rows` rows."""
-        return self.loaded.cost.seconds(rows)
+        """Predicted time of one call with `rows` rows: as measured when loading, at today's pace."""
+        return self.loaded.cost.seconds(rows) * self._pace
+
+    def observe(self, rows: int, took_s: float) -> None:
+        """Learn from a call how much slower or faster they are now than when the version was loaded."""
+        expected_s = self.loaded.cost.seconds(rows)
+        if expected_s >= LEAST_S:
+            self._pace += PACE_WEIGHT * (min(took_s / expected_s, MOST_RATIO) - self._pace)

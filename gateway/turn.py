@@ -147,6 +147,7 @@ def settle(
         rows += stop - start
         queue_ns += started_ns - exchange.arrived_ns
         exchange.infer_ns += infer_ns
+    served.observe(rows, infer_ns / 1e9)
     served.counters.executed(rows, infer_ns, queue_ns, time.time_ns() // 1_000_000)
     for piece, result in zip(pieces, results, strict=True):
         if isinstance(result, Exception):

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import uvloop
 
-from driftgate.gateway.beat import Beat, BeatState
+from driftgate.gateway.accepting import FairServer
+from driftgate.gateway.beat import Beat, BeatState, read_beat
 from driftgate.gateway.counters import CounterFile
 from driftgate.gateway.data_plane import DataPlane
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.http_protocol import GatewayProtocol, KnownHeads
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listening import KEEP_ALIVE_S, QuietServer, listener, server_config
+from driftgate.gateway.listening import KEEP_ALIVE_S, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.predict import PredictPath
 from driftgate.gateway.replica import Replica
@@ -75,7 +76,7 @@ class Worker:
         plane = DataPlane(predict, self._replica, self._layout, self._settings)
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
         protocol = partial(GatewayProtocol, predict, KnownHeads())
-        self._server = QuietServer(server_config(plane, grace_s, protocol))
+        self._server = FairServer(server_config(plane, grace_s, protocol), self._others, self._pulse)
         self._predict = predict
         return plane
 
@@ -124,16 +125,26 @@ class Worker:
                 if now >= pulse_at:
                     pulse_at = now + PULSE_S
                     self._pulse()
+                    self._close_idle()
                 self._report()
             except Exception as error:  # the loop's edge: a worker serves on with what it has
                 self._logger.error("follow_failed", error=type(error).__name__, reason=str(error))
             await asyncio.sleep(poll_s)
 
-    def _pulse(self) -> None:
+    def _others(self, limit: int) -> list[int]:
+        """Connections of the next `limit` slots that accept."""
+        workers = self._settings.server.workers
+        numbers = [(self._slot + step) % workers for step in range(1, min(workers, limit + 1))]
+        beats = [read_beat(beat_path(self._layout, number)) for number in numbers]
+        return [beat.connections for beat in beats if beat and beat.state is BeatState.ACCEPTING]
+
+    def _close_idle(self) -> None:
         idle_before = asyncio.get_running_loop().time() - KEEP_ALIVE_S
         for connection in list(self._server.server_state.connections):
             if isinstance(connection, GatewayProtocol):
                 connection.close_if_idle(idle_before)
+
+    def _pulse(self) -> None:
         self._beat.pulse(
             time.monotonic_ns(),
             self._replica.table.generation,

@@ -1,0 +1,14 @@
+"""Taking connections: each worker its share, and never nobody."""
+
+import pytest
+
+from driftgate.gateway.accepting import should_step_back
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "expected"),
+    [(0, [], False), (9, [], False), (0, [0], False), (1, [0], True), (3, [3, 5], False), (4, [9, 3], True)],
+)
+def test_the_one_with_fewer_connections_takes(mine: int, others: list[int], expected: bool) -> None:
+    """A worker steps back while another one that accepts has fewer connections than itself."""
+    assert should_step_back(mine, others) is expected
