@@ -63,6 +63,7 @@ class Block:
     header: BlockHeader
     requests: Mapping[str, Values]
     tensors: tuple[Column, ...]
+    size_bytes: int = 0
 
     @property
     def records(self) -> int:
@@ -93,7 +94,8 @@ def decode_block(payload: bytes) -> Block:
     try:
         (length,) = _LENGTH.unpack_from(payload)
         header = msgspec.msgpack.decode(payload[4 : 4 + length], type=BlockHeader)
-        return Block(header, *_decode_columns(header, payload, 4 + length + padding(4 + length)))
+        columns = _decode_columns(header, payload, 4 + length + padding(4 + length))
+        return Block(header, *columns, size_bytes=len(payload))
     except (msgspec.MsgspecError, struct.error, TypeError, IndexError) as error:
         raise ValueError(f"not a block: {error}") from error
 

@@ -51,6 +51,11 @@ class Texts:
         data = self.data
         return [data[start:stop].decode() for start, stop in pairwise(bounds)]
 
+    def every(self, step: int, start: int) -> "Texts":
+        """Return the texts at `start`, `start + step` and so on, as a flat column."""
+        chosen = self.tolist()[start::step]
+        return Texts(*_text_parts(encode_texts(chosen), len(chosen)), (len(chosen),))
+
 
 Values = Array | Texts
 
@@ -89,8 +94,7 @@ def decode_column(entry: ColumnEntry, data: bytes | memoryview, count: int) -> V
     size = int(np.prod(shape))
     if entry.encoding == "same":
         return Texts(np.arange(size + 1, dtype="<u4") * len(data), bytes(data) * size, shape)
-    start = 4 * (size + 1)
-    return Texts(np.frombuffer(data[:start], "<u4"), bytes(data[start:]), shape)
+    return Texts(*_text_parts(data, size), shape)
 
 
 def join(columns: Sequence[Values]) -> Values:
@@ -109,9 +113,8 @@ def repeat(column: Values, times: Array) -> Values:
     sizes = np.diff(column.offsets.astype(np.int64))
     if not sizes.any():
         return Texts(np.zeros(int(times.sum()) + 1, "<u4"), b"", (int(times.sum()),))
-    texts = np.array(column.tolist(), object)
-    repeated = encode_texts(np.repeat(texts, times).tolist())
-    return decode_column(_FLAT_TEXT, repeated, int(times.sum()))
+    repeated = np.repeat(np.array(column.tolist(), object), times).tolist()
+    return Texts(*_text_parts(encode_texts(repeated), len(repeated)), (len(repeated),))
 
 
 def as_text(value: object) -> str:
@@ -126,7 +129,9 @@ def padding(size: int) -> int:
     return -size % ALIGNMENT
 
 
-_FLAT_TEXT = ColumnEntry("", "request", "text", "text", (), 0)
+def _text_parts(data: bytes | memoryview, count: int) -> tuple[Array, bytes]:
+    start = 4 * (count + 1)
+    return np.frombuffer(data[:start], "<u4"), bytes(data[start:])
 
 
 def _join_texts(columns: Sequence[Texts]) -> Texts:

@@ -102,8 +102,9 @@ class TurnRecord(msgspec.Struct):
     def size_bytes(self) -> int:
         """Bytes that the arrays keep in memory, texts estimated, and some for each request."""
         size = REQUEST_BYTES * len(self.requests)
-        for array in (*self.inputs.values(), *self.outputs.values()):
-            size += array.nbytes * TEXT_FACTOR if array.dtype == object else array.nbytes
+        for arrays in (self.inputs, self.outputs):
+            for array in arrays.values():
+                size += array.nbytes * TEXT_FACTOR if array.dtype.hasobject else array.nbytes
         return size
 
 

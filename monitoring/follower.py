@@ -1,0 +1,208 @@
+"""Following the logs: count and archive every record once, keep the book, and let old segments go."""
+
+import os
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from driftgate.monitoring.archive_files import DAY_US
+from driftgate.monitoring.archiver import Archiver
+from driftgate.monitoring.fold import RecordCounts, late_records
+from driftgate.monitoring.log_reader import Directories, LogReader, Problem, ReadBlock
+from driftgate.monitoring.log_segments import list_segments, segment_name
+from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
+
+READ_BYTES = 8 * 2**20
+"""Of each boot at a time, so that a long backlog cannot keep a monitor from stating how it fares."""
+MOST_WAITING_BYTES = 256 * 2**20
+TIDY_EVERY_US = 10_000_000
+RATE_WINDOW_US = 10_000_000
+
+
+@dataclass(frozen=True)
+class FollowerSettings:
+    """When records are archived (after so many seconds or rows), and how many days segments are kept then."""
+
+    archive_every_s: float = 10.0
+    archive_rows: int = 200_000
+    local_days: int = 7
+    count_days: int = 120
+
+
+class FollowerStatus(msgspec.Struct, frozen=True):
+    """How the monitor fares. Totals are over all its lives.
+
+    `lag_s` is how long ago the time was up to which everything has been read; `rows_per_s` is the rate of
+    the last seconds. `late_rows` came after the watermark had passed them.
+    """
+
+    at_us: int = 0
+    watermark_us: int = 0
+    lag_s: float = 0.0
+    backlog_bytes: int = 0
+    rows_per_s: float = 0.0
+    rows: int = 0
+    late_rows: int = 0
+    lost_frames: int = 0
+    damaged_bytes: int = 0
+    unarchived_rows: int = 0
+    archive_failures: int = 0
+    archive_files: int = 0
+    archive_bytes: int = 0
+
+
+class Follower:
+    """Reads all slots' logs; `step` is called again and again with the time in Unix microseconds."""
+
+    def __init__(
+        self,
+        directories: Directories,
+        db: MonitorDb,
+        archiver: Archiver,
+        settings: FollowerSettings,
+        on_problem: Callable[[str], None],
+    ) -> None:
+        archiver.recover()
+        self._directories = directories
+        self._db = db
+        self._archiver = archiver
+        self._settings = settings
+        self._on_problem = on_problem
+        self._reader = LogReader(directories, db.positions())
+        self._counts = RecordCounts()
+        self._totals: Counter[str] = Counter()
+        self._known: Counter[str] = Counter(db.totals())
+        self._archived_at_us = 0
+        self._tidied_at_us = 0
+        self._rates: list[tuple[int, int]] = []
+
+    def step(self, now_us: int) -> int:
+        """Read what has come, archive and tidy if it is time; return how many records were read.
+
+        Nothing is read while the archive cannot be written and much is waiting for it: the log keeps it.
+        """
+        began_rows = self._totals["rows"] + self._known["rows"]
+        if self._archiver.waiting_bytes < MOST_WAITING_BYTES:
+            for found in self._reader.read(READ_BYTES):
+                self._take(found)
+                if self._archiver.waiting_rows >= self._settings.archive_rows:
+                    self._try_checkpoint(now_us)
+        due_us = self._archived_at_us + self._settings.archive_every_s * 1e6
+        if now_us >= due_us:
+            self._try_checkpoint(now_us)
+        if now_us >= self._tidied_at_us + TIDY_EVERY_US:
+            self._tidy(now_us)
+        rows = self._totals["rows"] + self._known["rows"]
+        self._note_rate(now_us, rows)
+        return rows - began_rows
+
+    def finish(self, now_us: int, within_s: float) -> None:
+        """Read the rest, for so many seconds at most, and archive it."""
+        deadline = time.monotonic() + within_s
+        while self.step(now_us) and time.monotonic() < deadline:
+            pass
+        self._try_checkpoint(now_us)
+
+    def status(self, now_us: int) -> FollowerStatus:
+        """Return how this monitor fares."""
+        totals = self._known + self._totals
+        files = self._db.files()
+        watermark_us = self._reader.watermark_us
+        return FollowerStatus(
+            at_us=now_us,
+            watermark_us=watermark_us,
+            lag_s=max(0.0, (now_us - watermark_us) / 1e6) if watermark_us else 0.0,
+            backlog_bytes=self._reader.backlog_bytes(),
+            rows_per_s=self._rate(),
+            rows=totals["rows"],
+            late_rows=totals["late_rows"],
+            lost_frames=totals["lost_frames"],
+            damaged_bytes=totals["damaged_bytes"],
+            unarchived_rows=totals["unarchived_rows"],
+            archive_failures=totals["archive_failures"],
+            archive_files=len(files),
+            archive_bytes=sum(file.size_bytes for file in files),
+        )
+
+    def _take(self, found: ReadBlock | Problem) -> None:
+        if isinstance(found, Problem):
+            self._totals["lost_frames"] += found.lost_frames
+            self._totals["damaged_bytes"] += found.damaged_bytes
+            self._on_problem(
+                f"slot {found.slot}, segment {found.segment} of boot {found.boot}, before byte {found.byte}: "
+                f"{found.lost_frames} frames missing, {found.damaged_bytes} bytes damaged"
+            )
+            return
+        block = found.block
+        self._counts.update(block)
+        self._totals["rows"] += block.records
+        self._totals["late_rows"] += late_records(block, self._reader.watermark_us)
+        self._archiver.add(found)
+
+    def _try_checkpoint(self, now_us: int) -> None:
+        try:
+            self._checkpoint()
+        except (OSError, sqlite3.Error) as error:
+            self._totals["archive_failures"] += 1
+            self._on_problem(f"the archive cannot be written: {error}; records stay in the log")
+        self._archived_at_us = now_us
+
+    def _checkpoint(self) -> None:
+        files = self._archiver.write()
+        totals = self._totals + Counter(unarchived_rows=self._archiver.unarchived_rows)
+        try:
+            self._db.commit(Checkpoint(self._reader.positions, files, self._counts.get(), totals))
+        except sqlite3.Error:
+            self._archiver.discard(files)
+            raise
+        self._known += totals
+        self._totals = Counter()
+        self._counts = RecordCounts()
+        self._archiver.publish(files)
+        self._mark_archived()
+
+    def _mark_archived(self) -> None:
+        """Rename segments that nobody needs to read any more."""
+        positions = self._reader.positions
+        for slot, directory in self._directories().items():
+            for segment in list_segments(directory):
+                position = positions.get((slot, segment.boot))
+                if segment.archived or position is None:
+                    continue
+                if position.ended or segment.number < position.segment:
+                    with suppress(OSError):
+                        name = segment_name(segment.boot, segment.number, archived=True)
+                        os.rename(segment.path, directory / name)
+
+    def _tidy(self, now_us: int) -> None:
+        self._tidied_at_us = now_us
+        try:
+            if self._archiver.tidy(now_us):
+                self._tidied_at_us = 0
+            self._delete_old_segments(now_us)
+            self._db.forget_counts(now_us - self._settings.count_days * DAY_US)
+        except (OSError, sqlite3.Error) as error:
+            self._on_problem(f"the archive cannot be tidied: {error}")
+
+    def _delete_old_segments(self, now_us: int) -> None:
+        oldest_s = now_us / 1e6 - self._settings.local_days * DAY_US / 1e6
+        for directory in self._directories().values():
+            for segment in list_segments(directory):
+                with suppress(FileNotFoundError):
+                    if segment.archived and segment.path.stat().st_mtime < oldest_s:
+                        segment.path.unlink()
+
+    def _note_rate(self, now_us: int, rows: int) -> None:
+        self._rates = [at for at in self._rates if at[0] > now_us - RATE_WINDOW_US]
+        self._rates.append((now_us, rows))
+
+    def _rate(self) -> float:
+        if not self._rates:
+            return 0.0
+        (first_us, first), (last_us, last) = self._rates[0], self._rates[-1]
+        return (last - first) * 1e6 / (last_us - first_us) if last_us > first_us else 0.0

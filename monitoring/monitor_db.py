@@ -1,0 +1,168 @@
+"""`monitor.db`: how far the logs have been read, what the archive holds and what was counted.
+
+One process writes it. What is read, archived and counted is committed in one transaction, so that a monitor
+that is killed anywhere goes on as if it had not been.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from driftgate.monitoring.archive_files import ArchiveFile
+from driftgate.monitoring.fold import CountKey
+from driftgate.monitoring.log_frames import NewerFormat
+from driftgate.monitoring.log_reader import BootKey, Position
+
+FORMAT = 1
+ARCHIVER = "archive"
+
+_FILE_COLUMNS = ", ".join(item.name for item in fields(ArchiveFile))
+_SCHEMA = """
+CREATE TABLE positions (
+    reader TEXT, slot INTEGER, boot TEXT, position TEXT, PRIMARY KEY (reader, slot, boot)
+) WITHOUT ROWID;
+CREATE TABLE files (
+    path TEXT PRIMARY KEY, model TEXT, version INTEGER, day TEXT, level INTEGER, rows INTEGER,
+    size_bytes INTEGER, first_us INTEGER, last_us INTEGER, slim INTEGER
+) WITHOUT ROWID;
+CREATE TABLE leaving (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE counts (
+    model TEXT, version INTEGER, arm TEXT, code INTEGER, pane_us INTEGER, records INTEGER,
+    PRIMARY KEY (model, version, arm, code, pane_us)
+) WITHOUT ROWID;
+CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is committed together. `positions` replace all earlier ones; counts and totals are added."""
+
+    positions: Mapping[BootKey, Position]
+    files: tuple[ArchiveFile, ...] = ()
+    counts: Mapping[CountKey, int] = field(default_factory=dict)
+    totals: Mapping[str, int] = field(default_factory=dict)
+
+
+class MonitorDb:
+    """The database, open for its writer or, with `read_only`, for anybody."""
+
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        """Open or make it. Raises sqlite3.Error, FileNotFoundError (read-only) and NewerFormat."""
+        if read_only and not path.exists():
+            raise FileNotFoundError(path)
+        mode = "ro" if read_only else "rwc"
+        self._db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=5.0
+        )
+        found = int(self._value("PRAGMA user_version"))
+        if found > FORMAT:
+            self._db.close()
+            raise NewerFormat(
+                f"{path.name} has format {found}; this Driftgate reads up to {FORMAT}. Upgrade Driftgate."
+            )
+        if not read_only:
+            self._prepare(found)
+
+    def close(self) -> None:
+        """Close it."""
+        self._db.close()
+
+    def positions(self) -> dict[BootKey, Position]:
+        """Return how far each boot's records have been archived and counted."""
+        rows = self._rows("SELECT slot, boot, position FROM positions WHERE reader = ?", (ARCHIVER,))
+        return {
+            (int(slot), str(boot)): msgspec.json.decode(str(position), type=Position)
+            for slot, boot, position in rows
+        }
+
+    def files(self) -> list[ArchiveFile]:
+        """Return the files of the archive, the oldest first."""
+        rows = self._rows(f"SELECT {_FILE_COLUMNS} FROM files ORDER BY first_us, path")  # noqa: S608 - our names
+        return [ArchiveFile(*(*row[:-1], bool(row[-1]))) for row in rows]
+
+    def leaving(self) -> list[str]:
+        """Return the paths of files that have been replaced and may still be there."""
+        return [str(path) for (path,) in self._rows("SELECT path FROM leaving")]
+
+    def counts(self) -> dict[CountKey, int]:
+        """Return all counts."""
+        rows = self._rows("SELECT model, version, arm, code, pane_us, records FROM counts")
+        return {CountKey(*row[:-1]): int(row[-1]) for row in rows}
+
+    def totals(self) -> dict[str, int]:
+        """Return all totals."""
+        return {str(name): int(value) for name, value in self._rows("SELECT name, value FROM totals")}
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Write all of a checkpoint, or nothing."""
+        positions = [
+            (ARCHIVER, slot, boot, msgspec.json.encode(position).decode())
+            for (slot, boot), position in checkpoint.positions.items()
+        ]
+        with self._transaction():
+            self._db.execute("DELETE FROM positions WHERE reader = ?", (ARCHIVER,))
+            self._many("INSERT INTO positions VALUES (?, ?, ?, ?)", positions)
+            self._insert_files(checkpoint.files)
+            self._many(
+                "INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET records = records + excluded.records",
+                [(*key, count) for key, count in checkpoint.counts.items()],
+            )
+            self._many(
+                "INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                list(checkpoint.totals.items()),
+            )
+
+    def replace_files(self, old: Iterable[ArchiveFile], new: tuple[ArchiveFile, ...]) -> None:
+        """Put new files in the place of old ones, which are `leaving` from now on."""
+        paths = [(file.path,) for file in old]
+        with self._transaction():
+            self._many("DELETE FROM files WHERE path = ?", paths)
+            self._many("INSERT INTO leaving VALUES (?)", paths)
+            self._insert_files(new)
+
+    def forget_leaving(self) -> None:
+        """Forget the files that were replaced, once they are gone."""
+        self._db.execute("DELETE FROM leaving")
+
+    def forget_counts(self, before_us: int) -> None:
+        """Delete counts of minutes that began before a time."""
+        self._db.execute("DELETE FROM counts WHERE pane_us < ?", (before_us,))
+
+    def _prepare(self, found: int) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # What is committed here decides which segments may be deleted, so it must outlive a power cut.
+        self._db.execute("PRAGMA synchronous = FULL")
+        if found < FORMAT:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+
+    def _insert_files(self, files: Iterable[ArchiveFile]) -> None:
+        self._many(
+            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [astuple(file) for file in files]
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._db.executemany(statement, rows)
+
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        with closing(self._db.execute(query, values)) as cursor:
+            return cursor.fetchall()
+
+    def _value(self, query: str) -> int:
+        return int(self._rows(query)[0][0])
