@@ -5,12 +5,13 @@ BIN := .venv/bin
 .PHONY: demo test check lock clean
 
 .venv/installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	@echo "Installing into .venv; the first time takes about a minute."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
 
 demo: .venv/installed
-	$(BIN)/driftgate demo
+	@$(BIN)/driftgate demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
