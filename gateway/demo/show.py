@@ -42,6 +42,7 @@ def swap_under_traffic(
     place: Workplace, server: Server, first: tuple[HeldOut, ...], console: Console
 ) -> Summary:
     """Send held-out rows while version 2 of each model is trained, published and promoted; sum up."""
+    console.print("starting driftgate serve")
     targets = tuple(Target(one, server.wait_until_ready(one.model, one.version)) for one in first)
     console.print(f"sending held-out rows: {REQUESTS_PER_S} requests a second over {CONNECTIONS} connections")
     start = time.monotonic()
