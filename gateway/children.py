@@ -18,14 +18,16 @@ from driftgate.gateway.supervision import (
     failures_after_exit,
     restart_delay_s,
 )
+from driftgate.monitoring.log_segments import write_end_marker
 
 
 @dataclass(frozen=True)
 class Vitals:
-    """Where a process keeps its beat, and where its stacks are written when it hangs."""
+    """Where a process keeps its beat and its log, and where its stacks are written when it hangs."""
 
     beat: Path
     stacks: Path
+    log: Path | None = None
 
 
 class Place:
@@ -123,6 +125,7 @@ class Place:
         self._child = Child(self.name, self._child.role, running=False, since=now + delay_s)
         if beat is not None and self._vitals is not None:
             mark_dead(self._vitals.beat, beat.boot)
+            self._end_log(self._vitals, beat.boot)
         if asked:
             self._logger.info("process_stopped", child=self.name, pid=pid, exit=_ending(code))
             return
@@ -134,6 +137,15 @@ class Place:
             running=[run.version for run in beat.runs] if beat else [],
             restart_in_s=round(delay_s, 3),
         )
+
+    def _end_log(self, vitals: Vitals, boot: str) -> None:
+        """Say in a dead worker's log that it is complete, so that nobody waits for more of it."""
+        if vitals.log is None:
+            return
+        try:
+            write_end_marker(vitals.log, boot)
+        except OSError as error:
+            self._logger.error("log_end_not_written", child=self.name, reason=error.strerror)
 
     def _read_beat(self) -> BeatReading | None:
         if self._vitals is None or self._process is None:

@@ -42,6 +42,49 @@ class StateLayout:
         """Where the stacks of slot `number` are written when it hangs."""
         return self.slot(number) / "stack.txt"
 
+    def log(self, number: int) -> Path:
+        """Where slot `number` writes its prediction log."""
+        return self.slot(number) / "log"
+
+    def log_counts(self, number: int) -> Path:
+        """Where slot `number` counts what its log wrote and lost."""
+        return self.slot(number) / "log.counts"
+
+    @property
+    def log_key(self) -> Path:
+        """The secret of the keyed hashes in prediction logs."""
+        return self.root / "log.key"
+
+    @property
+    def archive(self) -> Path:
+        """Parquet files, by model and day."""
+        return self.root / "archive"
+
+    @property
+    def monitor_db(self) -> Path:
+        """How far the logs have been read, and what was found."""
+        return self.root / "monitor.db"
+
+    @property
+    def monitor_lock(self) -> Path:
+        """Held by the one monitor of this directory."""
+        return self.root / "monitor.lock"
+
+    @property
+    def monitor_status(self) -> Path:
+        """How the monitor says it fares."""
+        return self.root / "monitor.json"
+
+    @property
+    def monitor_beat(self) -> Path:
+        """The pulse of the monitor process."""
+        return self.root / "monitor.beat"
+
+    @property
+    def monitor_stacks(self) -> Path:
+        """Where the stacks of the monitor process are written when it hangs."""
+        return self.root / "monitor-stack.txt"
+
     @property
     def control_stacks(self) -> Path:
         """Where the stacks of the control process are written when it hangs."""

@@ -33,6 +33,7 @@ from driftgate.gateway.counters import (
     read_counters,
 )
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.log_metrics import log_metrics
 from driftgate.gateway.slots import beat_path, read_status, slot_numbers
 from driftgate.gateway.status import SlotStatus
 
@@ -75,6 +76,7 @@ class _Machine(Collector):
             {number: read_beat(beat_path(self._layout, number)) for number in slots},
             {number: read_status(self._layout, number) for number in slots},
         )
+        yield from log_metrics(self._layout)
         yield GaugeMetricFamily(
             "driftgate_unreadable_counter_files",
             "Counter files of slots that are damaged and left out of the counts.",

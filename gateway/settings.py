@@ -71,6 +71,26 @@ class ModelDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["json", "text"] = "json"
 
 
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prediction log of each slot, and the archive of all.
+
+    `mode` says what an answer waits for: nothing, its write, or the disk. `when_full` says what happens when
+    buffer, quota or disk is full: records are dropped and counted, or requests refused.
+    """
+
+    enabled: bool = True
+    mode: Literal["async", "written", "fsync"] = "async"
+    when_full: Literal["drop", "refuse"] = "drop"
+    quota_bytes: Positive = 8 * 2**30
+    segment_bytes: Positive = 64 * 2**20
+    buffer_rows: Positive = 200_000
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=2**20, le=2**30)] = 256 * 2**20
+    archive_every_s: Seconds = 10.0
+    local_days: Positive = 7
+    archive_days: Positive = 30
+    index_days: Positive = 120
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All process settings."""
 
@@ -78,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = LimitSettings()
     timing: TimingSettings = TimingSettings()
     models: ModelDefaults = ModelDefaults()
+    log: LogSettings = LogSettings()
 
 
 def load_settings(

@@ -4,6 +4,7 @@ A slot's files have one writer, the process that holds its lock; the lock goes w
 that ends.
 """
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import msgspec
 from driftgate.gateway.beat import BeatReading, BeatState, mark_dead, read_beat
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.status import SlotStatus
+from driftgate.monitoring.log_segments import end_other_boots
 
 PRIVATE = 0o700
 
@@ -121,7 +123,7 @@ def live_slots(layout: StateLayout, now_ns: int, stale_after_s: float) -> list[L
 
 
 def bury_dead_slots(layout: StateLayout) -> None:
-    """Mark the beats of slots that nobody holds as dead, however their processes ended."""
+    """Mark beats and logs of slots that nobody holds as ended, however their processes did."""
     for number in slot_numbers(layout):
         descriptor = take_lock(layout.slot(number) / "lease")
         if descriptor is None:
@@ -129,6 +131,8 @@ def bury_dead_slots(layout: StateLayout) -> None:
         beat = read_beat(beat_path(layout, number))
         if beat is not None:
             mark_dead(beat_path(layout, number), beat.boot)
+        with contextlib.suppress(OSError):  # a full disk; whoever takes the slot tries again
+            end_other_boots(layout.log(number), "")
         os.close(descriptor)
 
 

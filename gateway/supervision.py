@@ -18,9 +18,11 @@ STARTING_S = 60.0
 DUMP_S = 0.3
 """Time to write stacks down before a hung process is killed."""
 CONTROL_HUNG_S = 30.0
-"""Patience with control's loop: nobody's request waits for it."""
+"""Patience with the loops of control and monitor: nobody's request waits for them."""
 HELPER_STOP_S = 2.0
 """Patience with control and probes at the end; they have no requests to finish."""
+MONITOR_STOP_S = 8.0
+"""Patience with the monitor at the end, which archives what the workers wrote last."""
 
 
 class Role(enum.Enum):
@@ -29,6 +31,7 @@ class Role(enum.Enum):
     CONTROL = "control"
     WORKER = "worker"
     PROBES = "probes"
+    MONITOR = "monitor"
 
 
 class Phase(enum.Enum):
@@ -140,7 +143,7 @@ def _next_action(
 def _of_hung(child: Child, snapshot: Snapshot, patience: Patience, now: float) -> Action | None:
     if child.dumped_at is not None:
         return Action(Step.KILL, child.name, "hung") if now - child.dumped_at >= DUMP_S else None
-    if child.role is Role.PROBES or (child.role is Role.CONTROL and child.beat is None):
+    if child.role is Role.PROBES or (child.role is not Role.WORKER and child.beat is None):
         return None
 
     def silent_s(since: float) -> float:
@@ -165,7 +168,8 @@ def _of_leaving(
 ) -> Action | None:
     is_worker = child.role is Role.WORKER
     if child.asked_at is not None:
-        limit = patience.stop_s if is_worker else HELPER_STOP_S
+        helper_s = MONITOR_STOP_S if child.role is Role.MONITOR else HELPER_STOP_S
+        limit = patience.stop_s if is_worker else helper_s
         late = now - child.asked_at >= limit
         return Action(Step.KILL, child.name, "did not stop in time") if late else None
     if snapshot.phase is Phase.STOPPING and (is_worker or not workers_left):

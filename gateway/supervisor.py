@@ -49,6 +49,7 @@ class ChildModules:
     worker: str = "driftgate.gateway.worker"
     control: str = "driftgate.gateway.control"
     probes: str = "driftgate.gateway.probes"
+    monitor: str = "driftgate.gateway.monitor"
 
 
 class Supervisor:
@@ -124,9 +125,12 @@ class Supervisor:
         )
         for slot in range(count):
             worker = replace(shared, slot=slot, listen_fd=data)
-            vitals = Vitals(beat_path(layout, slot), layout.stacks(slot))
+            vitals = Vitals(beat_path(layout, slot), layout.stacks(slot), layout.log(slot))
             self._place(Role.WORKER, self._modules.worker, worker, vitals)
         self._place(Role.PROBES, self._modules.probes, replace(shared, listen_fd=metrics), None)
+        if settings.log.enabled:
+            vitals = Vitals(layout.monitor_beat, layout.monitor_stacks)
+            self._place(Role.MONITOR, self._modules.monitor, shared, vitals)
 
     def _place(self, role: Role, module: str, arguments: ChildArguments, vitals: Vitals | None) -> None:
         place = Place(role, module, arguments, vitals, self._logger)

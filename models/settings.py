@@ -37,6 +37,21 @@ class VersionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         return frozenset(sorted(available)[-(self.latest or 1) :])
 
 
+class ModelLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the prediction log keeps of this model.
+
+    `sample` is the share of requests whose inputs and outputs are kept. Columns (or whole tensors) in `drop`
+    are left out, those in `hash` are replaced by keyed hashes. Longer texts are cut and marked; a tensor of
+    more bytes per row is left out.
+    """
+
+    sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    drop: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+    max_text_bytes: Positive = 1024
+    max_row_bytes: Positive = 65_536
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of one model; part of the desired state.
 
@@ -50,6 +65,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     promote: Literal["manual", "auto"] = "manual"
     json_nonfinite: Literal["null", "token", "error"] = "null"
     max_rows_per_request: Positive | None = None
+    log: ModelLogSettings = ModelLogSettings()
 
 
 def parse_settings(text: str, source: str = SETTINGS_FILE) -> ModelSettings:

@@ -53,7 +53,7 @@ class Archiver:
         self.waiting_bytes += read.block.size_bytes
 
     def write(self) -> tuple[ArchiveFile, ...]:
-        """Write what was gathered under hidden names; raise OSError if that fails. Nothing is forgotten yet."""
+        """Write what was gathered under hidden names, without forgetting it; raise OSError if that fails."""
         files: list[ArchiveFile] = []
         self.unarchived_rows = 0
         try:

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
-
 from driftgate.monitoring.archive_files import DAY_US
 from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.fold import RecordCounts, late_records
+from driftgate.monitoring.follower_status import FollowerStatus
 from driftgate.monitoring.log_reader import Directories, LogReader, Problem, ReadBlock
 from driftgate.monitoring.log_segments import list_segments, segment_name
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
@@ -32,28 +31,6 @@ class FollowerSettings:
     archive_rows: int = 200_000
     local_days: int = 7
     count_days: int = 120
-
-
-class FollowerStatus(msgspec.Struct, frozen=True):
-    """How the monitor fares. Totals are over all its lives.
-
-    `lag_s` is how long ago the time was up to which everything has been read; `rows_per_s` is the rate of
-    the last seconds. `late_rows` came after the watermark had passed them.
-    """
-
-    at_us: int = 0
-    watermark_us: int = 0
-    lag_s: float = 0.0
-    backlog_bytes: int = 0
-    rows_per_s: float = 0.0
-    rows: int = 0
-    late_rows: int = 0
-    lost_frames: int = 0
-    damaged_bytes: int = 0
-    unarchived_rows: int = 0
-    archive_failures: int = 0
-    archive_files: int = 0
-    archive_bytes: int = 0
 
 
 class Follower:

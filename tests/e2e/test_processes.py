@@ -55,7 +55,7 @@ def test_a_started_gateway_tells_where_it_is(start: Start) -> None:
     ports = read_ports(gateway.layout.root)
     assert ports is not None
     assert (ports.data, ports.pid) == (url, gateway.process.pid)
-    assert len(children_of(gateway.process.pid)) == 4
+    assert len(children_of(gateway.process.pid)) == 5
     for directory in (gateway.layout.root, gateway.layout.desired, gateway.layout.slot(0)):
         assert directory.stat().st_mode & 0o777 == 0o700
     gateway.process.terminate()
@@ -180,7 +180,7 @@ def test_a_stop_takes_workers_first_then_the_rest(start: Start) -> None:
     assert not any(runs(pid) for pid in children)
     asked = [str(line["child"]) for line in gateway.events("process_stopping")]
     assert asked[:2] == ["worker-0", "worker-1"]
-    assert sorted(asked[2:]) == ["control", "probes"]
+    assert sorted(asked[2:]) == ["control", "monitor", "probes"]
 
 
 def test_a_stop_does_not_wait_for_ever(start: Start) -> None:

@@ -71,7 +71,7 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.supervisor import ChildModules, Supervisor
 settings = msgspec.json.decode(sys.argv[1], type=Settings)
-modules = ChildModules("standin_worker", "standin_helper", "standin_helper")
+modules = ChildModules("standin_worker", "standin_helper", "standin_helper", "standin_helper")
 def announce(ports):
     print(ports.data, flush=True)
 try:
