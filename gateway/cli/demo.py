@@ -75,7 +75,7 @@ def demo(  # noqa: PLR0913 - each is one option of the command
 
 
 def _run(place: Workplace, ports: Ports, style: Style) -> int:
-    style.progress.print(INTRODUCTION, highlight=False)
+    style.progress.print(INTRODUCTION, highlight=False, soft_wrap=True)
     for remark in ports.remarks:
         style.progress.print(remark, highlight=False)
     first = train_and_publish(place, 1, style.progress)

@@ -55,19 +55,22 @@ class Server:
 
     def wait_until_ready(self, model: str, version: int) -> dict[str, Any]:
         """Return the metadata of a version as soon as it can answer."""
-        path = f"/v2/models/{model}/versions/{version}"
-        self._wait(lambda: _ok(f"{self.data_url}{path}/ready"), f"{model} version {version} is not ready")
-        metadata: dict[str, Any] = _get(f"{self.data_url}{path}").json()
+        url = f"{self.data_url}/v2/models/{model}/versions/{version}"
+        self._wait(lambda: _ok(f"{url}/ready") and _ok(url), f"{model} version {version} is not ready")
+        metadata: dict[str, Any] = _get(url).json()
         return metadata
 
     def promote(self, model: str, version: int) -> None:
         """Give a version all traffic of its model, and wait until it has it."""
-        answer = httpx.post(
-            f"{self.admin_url}/api/models/{model}/promote",
-            json={"version": version},
-            timeout=READY_WITHIN_S,
-            trust_env=False,
-        )
+        try:
+            answer = httpx.post(
+                f"{self.admin_url}/api/models/{model}/promote",
+                json={"version": version},
+                timeout=READY_WITHIN_S,
+                trust_env=False,
+            )
+        except httpx.HTTPError as error:
+            raise GatewayFailed(f"promote {model} {version}: {error}\n{last_lines(self.log)}") from error
         if answer.status_code != 200:
             raise GatewayFailed(f"promote {model} {version} answered {answer.status_code}: {answer.text}")
 
@@ -100,4 +103,4 @@ def _ok(url: str) -> bool:
 
 def _get(url: str) -> httpx.Response:
     # Proxies are for the internet, and this is on this machine.
-    return httpx.get(url, timeout=1.0, trust_env=False)
+    return httpx.get(url, timeout=2.0, trust_env=False)
