@@ -1,11 +1,16 @@
 """When requests are due: a rate over time, and from it the time of every single send. Pure."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+BLOCK = 4096
+"""How many times are computed at once: few, because a running load test waits for them."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,20 @@ class Arrivals:
     @property
     def count(self) -> int:
         """How many requests are due in all."""
-        return int(sum(_area(first, second) for first, second in pairwise(self.points)) + 1e-9)
+        return math.ceil(sum(_area(first, second) for first, second in pairwise(self.points)) - 1e-9)
 
-    def times_ns(self) -> NDArray[np.int64]:
-        """Return when each request is due, in nanoseconds from the start, in order.
+    def times_ns(self) -> Iterator[int]:
+        """Yield when each request is due, in nanoseconds from the start, in order.
 
         Request k is due when the integral of the rate reaches k.
         """
-        parts = list(self._parts())
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
-
-    def _parts(self) -> Iterator[NDArray[np.int64]]:
         done = 0.0
         for first, second in pairwise(self.points):
             area = _area(first, second)
-            numbers = np.arange(np.ceil(done - 1e-9), done + area - 1e-9) - done
-            yield ((first.at_s + _offset(first, second, numbers)) * 1e9).astype(np.int64)
+            start, end = math.ceil(done - 1e-9), math.ceil(done + area - 1e-9)
+            for block in range(start, end, BLOCK):
+                numbers = np.arange(block, min(block + BLOCK, end)) - done
+                yield from ((first.at_s + _offset(first, second, numbers)) * 1e9).astype(np.int64).tolist()
             done += area
 
 
@@ -66,12 +69,12 @@ def _area(first: Point, second: Point) -> float:
     return (second.at_s - first.at_s) * (first.rate + second.rate) / 2
 
 
-def _offset(first: Point, second: Point, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def _offset(first: Point, second: Point, numbers: NDArray[Any]) -> NDArray[Any]:
     """Solve rate·t + slope·t²/2 = n for t, in the form that is exact for slope 0 too."""
     span = second.at_s - first.at_s
     if span == 0:
         return np.zeros_like(numbers)
     slope = (second.rate - first.rate) / span
-    root = np.sqrt(np.maximum(first.rate**2 + 2 * slope * numbers, 0))
-    below = first.rate + root
-    return np.divide(2 * numbers, below, out=np.zeros_like(numbers), where=below > 0)
+    below = first.rate + np.sqrt(np.maximum(first.rate**2 + 2 * slope * numbers, 0))
+    offset: NDArray[Any] = np.divide(2 * numbers, below, out=np.zeros_like(numbers), where=below > 0)
+    return offset

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.bench.run import FULL, QUICK, run_bench
 from loadtests.gateway import Failed
 from loadtests.picture import draw
 from loadtests.play import Played, Servers, play, play_against
+from loadtests.promises.book import PROOFS
+from loadtests.promises.verdict import Verdict
 from loadtests.report import document_of, print_run, unexpected
 from loadtests.scenario import InvalidScenario, Scenario, load_scenario, names
 from loadtests.wire import Address
@@ -26,9 +30,13 @@ Scale = Annotated[float, typer.Option(min=0.001, max=10, help="Fraction of the f
 def list_all() -> None:
     """Show what can be run."""
     table = Table(title="scenarios: python -m loadtests run NAME", title_justify="left", show_header=False)
+    proofs = Table(title="promises: python -m loadtests prove NAME", title_justify="left", show_header=False)
     for name in names():
         table.add_row(name, load_scenario(name).description)
+    for name, proof in PROOFS.items():
+        proofs.add_row(name, proof.promise)
     console.print(table)
+    console.print(proofs)
 
 
 @app.command()
@@ -55,6 +63,51 @@ def run(  # noqa: PLR0913 - each is one option of the command
     if picture:
         picture.write_text(draw(scenario, played.run))
     sys.exit(1 if unexpected(wanted, played.run) else 0)
+
+
+@app.command()
+def prove(
+    promises: Annotated[list[str], typer.Argument(metavar="R1 R2 ...", help="Names of promises, or all.")],
+    scale: Scale = 1.0,
+) -> None:
+    """Show that promises are kept, at full size unless scaled down. Exit code 1 if one is broken."""
+    wanted = list(PROOFS) if promises == ["all"] else [name.upper() for name in promises]
+    unknown = [name for name in wanted if name not in PROOFS]
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: take some of {', '.join(PROOFS)}, or all")
+    broken = [name for name in wanted if not _prove(name, scale)]
+    if broken:
+        console.print(f"[red]not kept: {', '.join(broken)}[/red]")
+    sys.exit(1 if broken else 0)
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="A second for each figure.")] = False,
+    model: Annotated[str | None, typer.Option(help="Only this model: tiny, trees or wide.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds. [5, quick 3]")] = None,
+) -> None:
+    """Compare ours with a bare application and a usual one. Exit code 1 if a goal is missed."""
+    pace = QUICK if quick else FULL
+    pace = pace if rounds is None else replace(pace, rounds=rounds)
+    try:
+        met = run_bench(console, pace, model)
+    except Failed as error:
+        typer.echo(f"loadtests: {error}", err=True)
+        sys.exit(2)
+    sys.exit(0 if met else 1)
+
+
+def _prove(name: str, scale: float) -> bool:
+    console.print(f"[bold]{name}[/bold] {PROOFS[name].promise}")
+    try:
+        verdicts = PROOFS[name].prove(scale)
+    except Failed as error:
+        verdicts = [Verdict("it could be shown", str(error), False)]
+    for verdict in verdicts:
+        mark = "[green]kept[/green]  " if verdict.kept else "[red]BROKEN[/red]"
+        console.print(f"  {mark} {verdict.promise}: [bold]{verdict.figure}[/bold]")
+    return all(verdict.kept for verdict in verdicts)
 
 
 def _play(scenario: Scenario, url: str | None, admin_url: str | None, scale: float) -> Played:

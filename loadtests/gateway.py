@@ -66,9 +66,9 @@ class Gateway:
         """Return what the admin API answers to a GET; raise Failed for anything but 200."""
         return self._call("GET", path, None)
 
-    def post(self, path: str, body: object) -> Any:
-        """Return what the admin API answers to a POST; raise Failed for anything but 200."""
-        return self._call("POST", path, body)
+    def put(self, path: str, body: object) -> Any:
+        """Return what the admin API answers to a PUT; raise Failed for anything but 200."""
+        return self._call("PUT", path, body)
 
     def model(self, name: str) -> dict[str, Any]:
         """Return what the admin API says of a model, empty while it knows none."""
@@ -144,9 +144,11 @@ def until(condition: Callable[[], object], within_s: float, what: str) -> float:
 
 def publish(root: Path, kind: str, name: str, version: int) -> Path:
     """Publish a model of the zoo into `root`/registry; return the directory of the version."""
+    root.mkdir(exist_ok=True)
     source = root / f"{kind}-{version}.onnx"
     zoo.build(kind, version, source)
     registry = root / "registry"
+    registry.mkdir(parents=True, exist_ok=True)
     options = ["--name", name, "--version", str(version), "--registry", str(registry)]
     done = subprocess.run([driftgate(), "publish", str(source), *options], capture_output=True, text=True)
     if done.returncode:

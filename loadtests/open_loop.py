@@ -4,7 +4,6 @@ Latency counts from the due time: waiting for a stalled server or a free connect
 """
 
 import asyncio
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,13 +32,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a run. `started` is time.monotonic at the first due time."""
+    """What came of a run."""
 
     plan: Plan
     tally: Tally
     offered: int
     elapsed_s: float
-    started: float
     waited_for_connection: int
     fitness: Fitness
 
@@ -64,7 +62,7 @@ class Due(NamedTuple):
 
 @dataclass
 class OpenLoop:
-    """One run. `tally` may be read while it goes on; `watch` sees each answer with its due time."""
+    """One run. `tally` may be read while it goes on."""
 
     plan: Plan
     address: Address
@@ -72,8 +70,9 @@ class OpenLoop:
 
     def __post_init__(self) -> None:
         self._pool = Pool(self, self.address, self.plan.connections)
-        self._due_ns = self.plan.arrivals.times_ns()
-        self._next = 0
+        self._times = self.plan.arrivals.times_ns()
+        self._next_ns = next(self._times, None)
+        self._sent = 0
         self._waiting: deque[Due] = deque()
         self._on_the_way: dict[Connection, Due] = {}
         self._waited = 0
@@ -83,6 +82,11 @@ class OpenLoop:
         self._stopped = False
         self._timeout_ns = int(self.plan.timeout_s * 1e9)
         self._settled = asyncio.Event()
+
+    @property
+    def now_s(self) -> float:
+        """How long ago the first request was due."""
+        return (now_ns() - self._start_ns) / 1e9
 
     @property
     def in_flight(self) -> int:
@@ -97,7 +101,7 @@ class OpenLoop:
     async def run(self) -> Run:
         """Send everything and return what came of it; raise OSError if the server cannot be reached."""
         await self._pool.open()
-        ticker = self._ticker = Ticker(asyncio.get_running_loop(), self._tick)
+        self._ticker = Ticker(asyncio.get_running_loop(), self._tick)
         self._start_ns = now_ns() + START_IN_NS
         self._check.begin()
         self._arm()
@@ -107,11 +111,10 @@ class OpenLoop:
                 self._give_up_late()
                 self._settle()
         finally:
-            ticker.close()
+            self._ticker.close()
             self._pool.close()
         elapsed_s = max((now_ns() - self._start_ns) / 1e9, 1e-9)
-        started = time.monotonic() - elapsed_s
-        return Run(self.plan, self.tally, self._next, elapsed_s, started, self._waited, self._check.verdict())
+        return Run(self.plan, self.tally, self._sent, elapsed_s, self._waited, self._check.verdict())
 
     def free(self) -> None:
         """Send what waits for a connection."""
@@ -140,21 +143,20 @@ class OpenLoop:
             self._fail("closed", due)
 
     def _tick(self) -> None:
-        now, count = now_ns(), len(self._due_ns)
-        first = self._next
-        while self._next < count and not self._stopped:
-            due_ns = self._start_ns + int(self._due_ns[self._next])
-            if due_ns > now:
-                break
-            self._become_due(due_ns)
-        self._check.sent(self._next - first, now, self._start_ns + int(self._due_ns[first]))
+        now, before, first_ns = now_ns(), self._sent, self._next_ns
+        limit_ns = now - self._start_ns
+        while self._next_ns is not None and self._next_ns <= limit_ns and not self._stopped:
+            self._become_due(self._start_ns + self._next_ns)
+            self._next_ns = next(self._times, None)
+        if first_ns is not None:
+            self._check.sent(self._sent - before, limit_ns - first_ns)
         self._arm()
 
     def _become_due(self, due_ns: int) -> None:
-        number = self._order[self._next % len(self._order)]
+        number = self._order[self._sent % len(self._order)]
         questions = self.plan.targets[number].questions
-        due = Due(number, questions[self._next % len(questions)], due_ns)
-        self._next += 1
+        due = Due(number, questions[self._sent % len(questions)], due_ns)
+        self._sent += 1
         if self._waiting or not self._send(due):
             self._waited += 1
             self._waiting.append(due)
@@ -168,8 +170,8 @@ class OpenLoop:
         return True
 
     def _arm(self) -> None:
-        if self._next < len(self._due_ns) and not self._stopped:
-            self._ticker.arm(self._start_ns + int(self._due_ns[self._next]))
+        if self._next_ns is not None and not self._stopped:
+            self._ticker.arm(self._start_ns + self._next_ns)
 
     def _give_up_late(self) -> None:
         limit_ns = now_ns() - self._timeout_ns
@@ -181,7 +183,7 @@ class OpenLoop:
             connection.abort()
 
     def _settle(self) -> None:
-        all_sent = self._stopped or self._next == len(self._due_ns)
+        all_sent = self._stopped or self._next_ns is None
         if all_sent and not self._waiting and not self._on_the_way:
             self._settled.set()
 

@@ -48,10 +48,10 @@ class SelfCheck:
         """Start to measure."""
         self._began_ns, self._cpu_ns = now_ns(), time.process_time_ns()
 
-    def sent(self, count: int, now: int, first_due_ns: int) -> None:
-        """Note that `count` requests became due of which the first is `first_due_ns`."""
+    def sent(self, count: int, late_ns: int) -> None:
+        """Note that `count` requests were looked at, the first of them so long after it was due."""
         if count:
-            self._late_us.append(max(0, now - first_due_ns) // 1000)
+            self._late_us.append(max(0, late_ns) // 1000)
             self._counts.append(count)
 
     def verdict(self) -> Fitness:

@@ -34,7 +34,7 @@ def build(kind: str, version: int, path: Path) -> None:
 
 
 def signed(version: int) -> ModelProto:
-    """Return a model that answers the first column plus SIGN for each version number: versions and rows differ."""
+    """Return a model that answers the first column + SIGN for each version number: rows and versions show."""
     nodes = [
         helper.make_node("MatMul", ["x", "first"], ["key"]),
         helper.make_node("Add", ["key", "sign"], ["y"]),

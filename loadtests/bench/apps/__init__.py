@@ -1,0 +1,1 @@
+"""Applications to compare with; each is started with uvicorn and gets its model from LOADTESTS_MODEL."""

@@ -1,0 +1,1 @@
+"""Promises about reliability at full size, each shown by a figure."""
