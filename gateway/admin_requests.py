@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.requests import Request
 
-from driftgate.gateway.errors import BadRequest, Forbidden, PreconditionFailed, TooLarge
+from driftgate.gateway.errors import BadRequest, Forbidden, PreconditionFailed
+from driftgate.gateway.small_bodies import read_small_body
 
-MAX_BODY_BYTES = 2**20
 DEFAULT_WAIT_S = 30.0
 MAX_WAIT_S = 600.0
 
@@ -25,20 +25,11 @@ async def read_body(request: Request, kind: type[T]) -> T:
 
     Raises TooLarge, or BadRequest that names the field.
     """
-    body = await _read_bounded(request)
+    body = await read_small_body(request)
     try:
         return msgspec.convert(_parse(body) if body else {}, kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"the body is not what is expected: {error}") from error
-
-
-async def _read_bounded(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"the body has more than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
 
 
 def _parse(body: bytes) -> Any:

@@ -6,11 +6,15 @@ import msgspec
 from starlette.types import Send
 
 from driftgate.gateway.errors import Overloaded, status_of
+from driftgate.models.errors import RunError
 
 Header = tuple[bytes, bytes]
 
 JSON: Header = (b"content-type", b"application/json")
 CLOSE: Header = (b"connection", b"close")
+
+INTERNAL = "internal error; the server's log has the details"
+NOT_COMPUTED = "the model could not compute these inputs; the server's log has the details"
 
 
 class ErrorAnswer(NamedTuple):
@@ -45,7 +49,11 @@ async def send_answer(send: Send, status: int, headers: list[Header], body: byte
 def error_answer(error: Exception) -> ErrorAnswer:
     """Return the answer for an error: its own text where that is meant for clients, else a fixed one."""
     status = status_of(error)
-    text = str(error) if status != 500 else "internal error; the server's log has the details"
+    text = str(error)
+    if status == 500:
+        text = INTERNAL
+    elif isinstance(error, RunError):
+        text = NOT_COMPUTED
     headers = [JSON]
     if isinstance(error, Overloaded):
         headers += [

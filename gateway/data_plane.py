@@ -26,6 +26,7 @@ from driftgate.gateway.replica import Replica
 from driftgate.gateway.routing import ModelRoute
 from driftgate.gateway.served import ServedVersion
 from driftgate.gateway.settings import Settings
+from driftgate.gateway.small_bodies import read_small_body
 from driftgate.gateway.statistics import statistics_of
 
 Handler = Callable[[Request], Any]
@@ -162,7 +163,7 @@ class DataRoutes:
 
     async def repository_index(self, request: Request) -> Response:
         """State of every version that this worker holds or is to hold."""
-        only_ready = repository_filter(await request.body())
+        only_ready = repository_filter(await read_small_body(request))
         entries = [
             documents.IndexEntry(item.model, item.version, item.state, item.reason)
             for item in self._replica.versions()

@@ -7,6 +7,7 @@ uvicorn and ASGI as usual.
 
 from typing import Any, NamedTuple
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from driftgate.gateway.exchange import Exchange
@@ -15,6 +16,8 @@ from driftgate.gateway.predict import PredictPath
 
 MAX_KNOWN_HEADS = 4096
 MAX_KNOWN_BYTES = 2048
+
+NOT_HTTP = b'{"error":"this is not a valid HTTP/1.1 request"}'
 
 
 class KnownHead(NamedTuple):
@@ -39,8 +42,12 @@ class KnownHeads:
         return self._known.get(head)
 
     def learn(self, head: bytes, meaning: KnownHead) -> None:
-        """Remember a head whose body's length it states; forget all when there are too many."""
-        if 0 < len(head) <= MAX_KNOWN_BYTES and meaning.headers.content_length:
+        """Remember a head that states its body's length; forget all when there are too many.
+
+        Blank lines before a request are skipped by the parser, so a head must begin where the request does.
+        """
+        whole = head.startswith(b"POST ") and len(head) <= MAX_KNOWN_BYTES
+        if whole and meaning.headers.content_length:
             if len(self._known) >= MAX_KNOWN_HEADS:
                 self._known.clear()
             self._known[head] = meaning
@@ -115,7 +122,7 @@ class GatewayProtocol(HttpToolsProtocol):
                 return
         else:
             self._head = b""
-        super().data_received(data)
+        self._feed(data)
 
     def on_message_begin(self) -> None:
         """Note the request; uvicorn's own preparations are made up for where they are needed."""
@@ -126,8 +133,10 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the short way if this is a prediction and the connection is free, else uvicorn's."""
+        if self.parser.should_upgrade():
+            return  # told again without it
         path = self.url.decode("latin-1")
-        if path in self._predict.endpoints and self.parser.get_method() == b"POST" and self._may_be_short():
+        if path in self._predict.endpoints and self.parser.get_method() == b"POST" and self._is_free():
             self._begin(path)
             return
         self._head = b""
@@ -150,6 +159,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Run a prediction that has come in whole."""
+        if self.parser.should_upgrade():
+            return
         self._between = True
         self._head = b""
         exchange = self.cycle
@@ -165,10 +176,30 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._idle_since = self.loop.time()
-        self.flow.resume_reading()
+        if not self.flow.write_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        """Take no more requests from a client that does not read its answers; they would pile up here."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on with a client that reads again."""
+        super().resume_writing()
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, in the shape of every other error, and close."""
+        self.transport.write(
+            b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINE[400], len(NOT_HTTP), NOT_HTTP)
+        )
+        self.transport.close()
 
     def close_if_idle(self, before: float) -> None:
         """Close the connection if no request is in progress and the last one ended before this loop time."""
@@ -199,8 +230,28 @@ class GatewayProtocol(HttpToolsProtocol):
     def _is_free(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _may_be_short(self) -> bool:
-        return self._is_free() and not self.parser.should_upgrade()
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self.send_400_response("")
+        except HttpParserUpgrade as upgrade:
+            if self.parser.get_method() == b"CONNECT":
+                self.send_400_response("")
+            else:
+                self._tell_again(data[upgrade.args[0] :])
+
+    def _tell_again(self, rest: bytes) -> None:
+        """Go on as if the head had not offered another protocol, as some clients do in every first request.
+
+        The parser cannot be told to read the body of such a request; another one gets the head without it.
+        """
+        lines = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(b"".join([start, *lines, b"\r\n", rest]))
 
     def _run_known(self, known: KnownHead, body: bytes) -> None:
         exchange = self.cycle = HttpExchange(known.path, self, known.keep_alive)
