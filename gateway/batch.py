@@ -34,17 +34,18 @@ def whole(exchange: Exchange) -> Piece:
     return Piece(exchange, 0, rows)
 
 
-def take(queue: deque[Exchange], rows_limit: int) -> list[Piece]:
-    """Remove from the queue what one call may compute, at most `rows_limit` rows and at least one piece.
+def take(queue: deque[Exchange], rows_limit: int, now_ns: int) -> list[Piece]:
+    """Remove from the queue what one call may compute, at most `rows_limit` rows.
 
     A request that does not fit is cut; its rest goes to the end, so that it cannot starve the others. Where
-    rows cannot be mixed, the piece is one whole request.
+    rows cannot be mixed, the piece is one whole request. Nothing of a request is computed once it is settled
+    or its deadline has passed, of which its timer tells it.
     """
     pieces: list[Piece] = []
     room = rows_limit
     for _ in range(len(queue)):
         exchange = queue.popleft()
-        if exchange.settled:
+        if exchange.settled or exchange.deadline_ns <= now_ns:
             continue
         if not exchange.served.batchable:
             return [whole(exchange)]

@@ -78,9 +78,13 @@ class Turns:
 
     def _lane(self, served: ServedVersion) -> "Lane":
         if served not in self._lanes:
-            number = 1 + len(self._lanes) % (LANES - 1)
-            self._lanes[served] = Lane(self._loop, self._beat, number, served)
+            self._lanes[served] = Lane(self._loop, self._beat, self._free_number(), served)
         return self._lanes[served]
+
+    def _free_number(self) -> int:
+        """A lane of the beat that no other lane writes to; beyond LANES versions the last one is shared."""
+        taken = {lane.number for lane in self._lanes.values()}
+        return next((number for number in range(1, LANES) if number not in taken), LANES - 1)
 
 
 class Lane:
@@ -89,7 +93,7 @@ class Lane:
     def __init__(self, loop: AbstractEventLoop, beat: Beat, number: int, served: ServedVersion) -> None:
         self._loop = loop
         self._beat = beat
-        self._number = number
+        self.number = number
         self._served = served
         self._queue: deque[Exchange] = deque()
         self._busy = False
@@ -112,7 +116,7 @@ class Lane:
             self._thread.shutdown(wait=False)
 
     def _next(self) -> None:
-        pieces = take(self._queue, self._served.rows_per_call)
+        pieces = take(self._queue, self._served.rows_per_call, time.perf_counter_ns())
         self._busy = bool(pieces)
         if pieces:
             started_ns = time.perf_counter_ns()
@@ -122,11 +126,11 @@ class Lane:
             self._thread.shutdown(wait=False)
 
     def _call(self, pieces: list[Piece]) -> list[Result | Exception]:
-        self._beat.start_run(self._number, self._served.beat_name, time.monotonic_ns())
+        self._beat.start_run(self.number, self._served.beat_name, time.monotonic_ns())
         try:
             return compute(self._served, pieces)
         finally:
-            self._beat.end_run(self._number)
+            self._beat.end_run(self.number)
 
     def _finish(self, pieces: list[Piece], done: "Future[list[Result | Exception]]", started_ns: int) -> None:
         error = done.exception()

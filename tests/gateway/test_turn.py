@@ -1,6 +1,7 @@
 """Turns: what is computed together, what is not, and that nobody pays for a neighbour."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from driftgate.models.manifest import FileEntry, Manifest, Provenance
 from driftgate.models.runtime import Session
 from driftgate.models.signature import Signature, TensorSpec
 
+PATIENCE_S = 2.0
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),))
 
 
@@ -195,10 +197,11 @@ def test_a_large_request_lets_small_ones_through(tmp_path: Path) -> None:
     assert max(session.calls) <= served.rows_per_call < 200
 
 
-def test_expired_requests_are_not_computed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds_per_row", [1e-6, 0.1])
+def test_expired_requests_are_not_computed(tmp_path: Path, seconds_per_row: float) -> None:
     """A request whose deadline has passed gets DeadlineExceeded and its rows never reach the model."""
     session = Doubler()
-    served = serve(tmp_path, session)
+    served = serve(tmp_path, session, seconds_per_row)
 
     async def work(turns: Turns) -> list[object]:
         late = infer(turns, served, request(1, 1), time.perf_counter_ns() - 1)
@@ -246,3 +249,46 @@ def test_the_beat_names_what_runs(tmp_path: Path) -> None:
     during, after = in_loop(tmp_path, work)
     assert [run.version for run in during.runs] == ["m/1"]  # type: ignore[attr-defined]
     assert after.runs == ()  # type: ignore[attr-defined]
+
+
+class Held(Doubler):
+    """A twin whose calls last until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
+        """Wait, then return twice the input."""
+        self.let_go.wait(PATIENCE_S)
+        return super().run(feeds, outputs)
+
+
+def test_versions_that_run_together_have_lanes_of_their_own(tmp_path: Path) -> None:
+    """The beat tells apart what runs at the same time, also after an earlier version's lane has ended."""
+    sessions = [Held(), Held()]
+    gone = serve(tmp_path, Doubler(), seconds_per_row=0.1)
+    second, third = (serve(tmp_path, session, seconds_per_row=0.1) for session in sessions)
+
+    async def until_runs(number: int) -> int:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            beat = read_beat(tmp_path / "beat")
+            if beat is not None and len(beat.runs) == number:
+                break
+            await asyncio.sleep(0.001)
+        return len(beat.runs) if beat else 0
+
+    async def work(turns: Turns) -> list[object]:
+        await infer(turns, gone, request(1), soon_ns())
+        call = asyncio.create_task(infer(turns, second, request(1), soon_ns()))
+        found = [await until_runs(1)]
+        turns.close(gone)
+        other = asyncio.create_task(infer(turns, third, request(1), soon_ns()))
+        found.append(await until_runs(2))
+        for session in sessions:
+            session.let_go.set()
+        await asyncio.gather(call, other)
+        return [*found]
+
+    assert in_loop(tmp_path, work) == [1, 2]
