@@ -6,6 +6,8 @@ that is taken gets the prefix `input.` or `output.`.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from driftgate.monitoring.archive_files import hidden
 from driftgate.monitoring.log_columns import Texts
 from driftgate.monitoring.log_reader import ReadBlock
 from driftgate.monitoring.record import Array
+from driftgate.monitoring.record_filter import RecordFilter
 from driftgate.monitoring.records import RecordColumn, layout_of, record_columns
 
 COMPRESSION_LEVEL = 1
@@ -66,26 +69,67 @@ def merge_files(sources: Sequence[Path], path: Path, slim: bool = False) -> int:
     return _synced_size(temporary)
 
 
-def read_table(path: Path, filters: Any = None) -> Any:
-    """Return the records of a file that pass `filters`, a pyarrow expression."""
-    return pq.read_table(path, filters=filters, partitioning=None)
+def read_schema(path: Path) -> Any:
+    """Return the schema of a file."""
+    return pq.read_schema(path)
+
+
+def read_table(path: Path, wanted: RecordFilter) -> Any:
+    """Return the wanted records of a file."""
+    return pq.read_table(path, filters=_expression(wanted), partitioning=None)
+
+
+def filter_table(table: Any, wanted: RecordFilter) -> Any:
+    """Return the wanted records of a table."""
+    expression = _expression(wanted)
+    return table if expression is None else table.filter(expression)
 
 
 def join_tables(tables: Iterable[Any]) -> Any:
-    """Return the records of several tables as one."""
+    """Return the records of several tables as one; columns that some lack are null there."""
     return pa.concat_tables(list(tables), promote_options="permissive")
 
 
-def rows_of(table: Any) -> Iterator[dict[str, Any]]:
-    """Yield records as dictionaries, without the columns that are null in them."""
-    for row in table.to_pylist():
-        yield {name: value for name, value in row.items() if value is not None}
+def latest_rows(table: Any, limit: int) -> list[dict[str, Any]]:
+    """Return the latest records as dictionaries, the latest first, without what is null in them."""
+    order = pc.sort_indices(table, sort_keys=[("time", "descending"), ("row", "ascending")])
+    rows = table.take(order[:limit]).to_pylist()
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
-def export_table(table: Any, path: Path) -> None:
-    """Write a table to `path`, whole or not at all."""
-    write_table(table, path)
+def export_tables(tables: Iterable[Any], schemas: Sequence[Any], path: Path) -> int:
+    """Write tables to one file at `path`, whole or not at all; return the number of records."""
+    schema = pa.unify_schemas(list(schemas), promote_options="permissive") if schemas else pa.schema([])
+    rows = 0
+    with _writer(hidden(path), schema) as writer:
+        for table in _gathered(_fitted(table, schema) for table in tables):
+            rows += len(table)
+            writer.write_table(table, row_group_size=GROUP_ROWS)
     os.rename(hidden(path), path)
+    return rows
+
+
+def _expression(wanted: RecordFilter) -> Any:
+    conditions = [
+        pc.field(name) == value
+        for name, value in (
+            ("model", wanted.model),
+            ("version", wanted.version),
+            ("arm", wanted.arm),
+            ("code", wanted.code),
+            ("prediction_id", wanted.prediction_id),
+        )
+        if value is not None
+    ]
+    if wanted.since_us is not None:
+        conditions.append(pc.field("time") >= _time(wanted.since_us))
+    if wanted.until_us is not None:
+        conditions.append(pc.field("time") < _time(wanted.until_us))
+    return reduce(and_, conditions) if conditions else None
+
+
+def _time(time_us: int) -> Any:
+    return pa.scalar(time_us, pa.timestamp("us", "UTC"))
 
 
 def _writer(path: Path, schema: Any) -> Any:
@@ -104,11 +148,15 @@ def _groups(files: Sequence[Any], schema: Any) -> Iterator[Any]:
     for file in files:
         names = [name for name in schema.names if name in file.schema_arrow.names]
         for number in range(file.num_row_groups):
-            table = file.read_row_group(number, columns=names)
-            for field in schema:
-                if field.name not in names:
-                    table = table.append_column(field, pa.nulls(len(table), field.type))
-            yield table.select(schema.names).cast(schema)
+            yield _fitted(file.read_row_group(number, columns=names), schema)
+
+
+def _fitted(table: Any, schema: Any) -> Any:
+    """Return a table with the columns of a schema; those that it lacks are null."""
+    for field in schema:
+        if field.name not in table.schema.names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names).cast(schema)
 
 
 def _gathered(tables: Iterable[Any]) -> Iterator[Any]:

@@ -31,6 +31,10 @@ _KEYS = frozenset({"routing_key", "entity_key"})
 _FIELDS = RequestRecord.__struct_fields__
 
 
+class DamagedBlock(Exception):
+    """Bytes that are no block."""
+
+
 class BlockHeader(msgspec.Struct, frozen=True):
     """What a block holds. Its columns follow in order: those of requests, then those of rows.
 
@@ -90,14 +94,16 @@ def encode_turns(turns: Iterable[TurnRecord], secret: bytes) -> Iterator[Encoded
 
 
 def decode_block(payload: bytes) -> Block:
-    """Return the block in a payload; raise ValueError if it is none."""
+    """Return the block in a payload; raise DamagedBlock if it is none."""
     try:
         (length,) = _LENGTH.unpack_from(payload)
         header = msgspec.msgpack.decode(payload[4 : 4 + length], type=BlockHeader)
+        if not 0 <= header.requests * ID_BYTES <= len(payload):
+            raise DamagedBlock("it has not so many requests as it says")
         columns = _decode_columns(header, payload, 4 + length + padding(4 + length))
         return Block(header, *columns, size_bytes=len(payload))
-    except (msgspec.MsgspecError, struct.error, TypeError, IndexError) as error:
-        raise ValueError(f"not a block: {error}") from error
+    except (msgspec.MsgspecError, struct.error, ValueError, TypeError, OverflowError) as error:
+        raise DamagedBlock(str(error)) from error
 
 
 def _group_of(turn: TurnRecord) -> object:

@@ -87,7 +87,10 @@ def encode_array(array: Array) -> tuple[Encoding, str, bytes]:
 
 
 def decode_column(entry: ColumnEntry, data: bytes | memoryview, count: int) -> Values:
-    """Return the `count` rows of a column, as a view of `data` where they are numbers."""
+    """Return the `count` rows of a column, as a view of `data` where they are numbers.
+
+    Raises ValueError if the bytes are not such a column.
+    """
     shape = (count, *entry.shape)
     if entry.encoding == "raw":
         return np.frombuffer(data, entry.dtype).reshape(shape)
@@ -131,7 +134,10 @@ def padding(size: int) -> int:
 
 def _text_parts(data: bytes | memoryview, count: int) -> tuple[Array, bytes]:
     start = 4 * (count + 1)
-    return np.frombuffer(data[:start], "<u4"), bytes(data[start:])
+    offsets, texts = np.frombuffer(data[:start], "<u4"), bytes(data[start:])
+    if len(offsets) != count + 1 or offsets[-1] != len(texts):
+        raise ValueError("the offsets of texts do not fit their bytes")
+    return offsets, texts
 
 
 def _join_texts(columns: Sequence[Texts]) -> Texts:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.monitoring.log_blocks import Block, decode_block
+from driftgate.monitoring.log_blocks import Block, DamagedBlock, decode_block
 from driftgate.monitoring.log_frames import NO_SEQUENCE, FrameHeader, Kind, decode_mark, salt_of
 from driftgate.monitoring.log_scan import Scanned, scan
 from driftgate.monitoring.log_segments import Segment, list_segments, segment_name
@@ -137,7 +137,7 @@ class BootReader:
     def _block(self, scanned: Scanned, header: FrameHeader) -> Found:
         try:
             block = decode_block(scanned.payload)
-        except ValueError:
+        except DamagedBlock:
             return self._problem(damaged_bytes=scanned.end - scanned.start)
         return ReadBlock(self._slot, self._boot, header.sequence, block)
 

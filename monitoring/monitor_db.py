@@ -73,6 +73,15 @@ class MonitorDb:
         """Close it."""
         self._db.close()
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Let everything that is read inside be of the same checkpoint."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
     def positions(self) -> dict[BootKey, Position]:
         """Return how far each boot's records have been archived and counted."""
         rows = self._rows("SELECT slot, boot, position FROM positions WHERE reader = ?", (ARCHIVER,))

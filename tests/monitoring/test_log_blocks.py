@@ -1,0 +1,206 @@
+"""Blocks keep what was predicted, and only what may be kept."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftgate.monitoring.log_blocks import Block, DamagedBlock, decode_block, encode_turns
+from driftgate.monitoring.log_columns import Texts
+from driftgate.monitoring.record import RecordedVersion, TensorColumns, TurnRecord
+from driftgate.monitoring.redaction import cut, keyed_hash
+
+from harness.records import SECRET, failure, prediction_id, turn, version
+
+
+def blocks(*turns: TurnRecord) -> list[Block]:
+    return [decode_block(encoded.payload) for encoded in encode_turns(turns, SECRET)]
+
+
+def only(*turns: TurnRecord) -> Block:
+    (block,) = blocks(*turns)
+    return block
+
+
+def texts(values: Any) -> list[str]:
+    assert isinstance(values, Texts)
+    return values.tolist()
+
+
+def tensor(block: Block, name: str) -> Any:
+    columns = block.tensors
+    return next(item.values for item in columns if name in (item.entry.name, *item.entry.columns))
+
+
+def test_turns_of_one_version_share_a_block() -> None:
+    """Turns of the same version and shape are one block, in their order, with names and roles."""
+    of = version()
+    block = only(turn(of, [1, 2]), turn(of, [3], rows=2))
+    assert (block.header.model, block.header.version, block.header.requests) == ("fraud", 3, 3)
+    assert block.records == 4
+    assert tensor(block, "age")[:, 0].tolist() == [1, 2, 3, 3]
+    assert texts(tensor(block, "city")) == ["city 1", "city 2", "city 3", "city 3"]
+    assert [(c.entry.name, c.entry.role, c.entry.columns, c.entry.meaning) for c in block.tensors] == [
+        ("people", "input", ("age", "income"), ""),
+        ("city", "input", ("city",), ""),
+        ("label", "output", (), "prediction"),
+        ("p", "output", ("no", "yes"), "probabilities"),
+    ]
+
+
+def test_what_differs_is_kept_apart() -> None:
+    """Another version, generation or shape of arrays makes another block."""
+    one, other = version(), version(number=4)
+    wide = turn(one, [5])
+    wide.inputs = {"people": np.zeros((1, 7), np.float32)}
+    found = blocks(turn(one, [1]), turn(other, [2]), turn(one, [3], generation=2), wide, failure(one, 4))
+    assert [block.header.requests for block in found] == [1, 1, 1, 1, 1]
+
+
+def test_failures_are_recorded_without_rows() -> None:
+    """A request that was never computed has a record, and no payload."""
+    block = only(failure(version(), 9, code=415))
+    assert block.records == 1
+    assert block.tensors == ()
+    assert block.requests["code"].tolist() == [415]
+
+
+@given(st.text(max_size=8), st.integers(0, 2**40), st.sampled_from([None, 0.0, 0.25, 1.0]), st.integers(1, 3))
+def test_every_field_of_a_request_survives(text: str, ns: int, share: float | None, rows: int) -> None:
+    """Texts, times, codes and propensity come back; ids are kept as 16 bytes."""
+    text = text.encode("utf-8", "ignore").decode()
+    fields: dict[str, Any] = {
+        "client_id": text,
+        "arm": text,
+        "idempotency_key": text,
+        "traceparent": text,
+        "purpose": text,
+    }
+    times = dict.fromkeys(("parse_ns", "queue_ns", "infer_ns", "encode_ns"), ns)
+    block = only(turn(version(), [1, 2], rows, **fields, **times, propensity=share, first_row=7, code=422))
+    for name in fields:
+        assert texts(block.requests[name]) == [text, text]
+    for name in times:
+        assert block.requests[name].tolist() == [ns] * 2
+    assert block.requests["first_row"].tolist() == [7, 7]
+    expected = np.array([np.nan if share is None else share] * 2)
+    np.testing.assert_array_equal(np.asarray(block.requests["propensity"]), expected)
+    ids = [bytes(row).hex() for row in np.asarray(block.requests["prediction_id"])]
+    assert ids == [prediction_id(number).replace("-", "") for number in (1, 2)]
+
+
+def test_keys_are_kept_as_keyed_hashes_only() -> None:
+    """Routing and entity keys never reach the disk; equal keys have equal hashes, no key has none."""
+    made = turn(version(), [1, 2, 3])
+    for request, key in zip(made.requests, (b"user-8841", b"", b"user-8841"), strict=True):
+        request.routing_key = request.entity_key = key
+    (encoded,) = encode_turns([made], SECRET)
+    assert b"user-8841" not in encoded.payload
+    for name in ("routing_key", "entity_key"):
+        hashes = [bytes(row) for row in np.asarray(decode_block(encoded.payload).requests[name])]
+        assert hashes == [keyed_hash(b"user-8841", SECRET), bytes(16), keyed_hash(b"user-8841", SECRET)]
+    assert keyed_hash(b"user-8841", SECRET) != keyed_hash(b"user-8841", b"other")
+
+
+def test_dropped_columns_are_nowhere() -> None:
+    """Columns and whole tensors in `drop` are left out and named."""
+    block = only(turn(version(drop=frozenset({"income", "city", "label"})), [1, 2]))
+    assert [(c.entry.name, c.entry.columns) for c in block.tensors] == [
+        ("people", ("age",)),
+        ("p", ("no", "yes")),
+    ]
+    assert tensor(block, "age").tolist() == [[1], [2]]
+    assert set(block.header.omitted) == {"income", "city", "label"}
+
+
+def test_hashed_columns_show_equality_and_nothing_else() -> None:
+    """Columns in `hash`, numbers or texts, are keyed hashes in hexadecimal."""
+    made = turn(version(hash=frozenset({"income", "city"})), [4, 4, 5])
+    (encoded,) = encode_turns([made], SECRET)
+    block = decode_block(encoded.payload)
+    assert b"city 4" not in encoded.payload
+    for name in ("income", "city"):
+        first, second, third = texts(tensor(block, name))
+        assert first == second != third
+        assert len(bytes.fromhex(first)) == 16
+    assert tensor(block, "age").tolist() == [[4], [4], [5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("short", "short"),
+        ("x" * 10, "x" * 10),
+        ("x" * 11, "xxxxxxxxxx…[11 bytes]"),
+        ("é" * 9, "ééééé…[18 bytes]"),
+    ],
+)
+def test_long_texts_are_cut_and_marked(text: str, kept: str) -> None:
+    """A text beyond the limit keeps its beginning, whole characters, and says how long it was."""
+    assert cut(text, 10) == kept
+    made = turn(version(max_text_bytes=10), [1])
+    made.inputs = {"city": np.array([text], object)}
+    assert texts(tensor(only(made), "city")) == [kept]
+
+
+def test_wide_tensors_are_left_out() -> None:
+    """A tensor of more bytes per row than allowed is not recorded, and named."""
+    block = only(turn(version(max_row_bytes=8), [1, 2]))
+    assert "people" not in block.header.omitted
+    block = only(turn(version(max_row_bytes=7), [1, 2]))
+    assert {"people", "p"} <= set(block.header.omitted)
+    assert block.records == 2
+
+
+def test_sampling_keeps_counts_and_some_payloads() -> None:
+    """Every request is recorded; about the share asked for keeps its rows, the same ones every time."""
+    made = turn(version(sample=0.25), range(4000), rows=2)
+    kept, bare = blocks(made)
+    assert kept.header.requests + bare.header.requests == 4000
+    assert kept.header.rows == 2 * kept.header.requests
+    assert bare.header.rows == 0
+    assert 0.2 < kept.header.requests / 4000 < 0.3
+    assert kept.tensors[0].values == pytest.approx(blocks(made)[0].tensors[0].values)
+    ages = tensor(kept, "age")[::2, 0].astype(int).tolist()
+    ids = [int.from_bytes(bytes(row)[9:], "big") for row in np.asarray(kept.requests["prediction_id"])]
+    assert ages == ids
+
+
+def test_outputs_that_do_not_count_rows_are_left_out() -> None:
+    """An output of another length than the inputs cannot be laid beside them; it is named instead."""
+    made = turn(version(), [1, 2])
+    made.outputs = {"label": np.zeros(5), "p": np.float32(3) * np.ones(())}
+    assert set(only(made).header.omitted) == {"label", "p"}
+
+
+def test_feature_status_is_kept_beside_the_rows() -> None:
+    """The status of every feature is a column of its own."""
+    made = turn(version(), [1, 2])
+    made.feature_status = np.array([[0, 1], [2, 0]], np.uint8)
+    assert tensor(only(made, made), "feature_status").tolist() == [[0, 1], [2, 0], [0, 1], [2, 0]]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0", b"\xff" * 40, b"\x04\0\0\0abcd"])
+def test_bytes_that_are_no_block_are_refused(payload: bytes) -> None:
+    """Whatever is no block raises DamagedBlock and nothing else."""
+    with pytest.raises(DamagedBlock):
+        decode_block(payload)
+
+
+@given(st.binary(max_size=200), st.integers(0, 3000))
+def test_damage_is_read_or_refused(noise: bytes, at: int) -> None:
+    """A block overwritten anywhere is read or refused, never worse."""
+    (encoded,) = encode_turns([turn(version(), [1, 2, 3])], SECRET)
+    damaged = encoded.payload[:at] + noise + encoded.payload[at + len(noise) :]
+    try:
+        decode_block(damaged)
+    except DamagedBlock:
+        return
+
+
+def test_models_of_no_named_columns_are_recorded() -> None:
+    """A version that describes nothing keeps its tensors under their own names."""
+    made = turn(RecordedVersion("bare", 1, (TensorColumns("people"),)), [1])
+    assert [column.entry.name for column in only(made).tensors] == ["people", "city", "label", "p"]
