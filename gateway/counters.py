@@ -78,20 +78,18 @@ class CounterFile:
     """The counter file of one slot, opened for writing."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._blocks: dict[tuple[str, str], VersionCounters] = {}
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fresh = os.fstat(descriptor).st_size != FILE_BYTES or os.pread(descriptor, 8, 0) != MAGIC
-            if fresh:
-                os.ftruncate(descriptor, 0)
-                os.ftruncate(descriptor, FILE_BYTES)
-                os.pwrite(descriptor, MAGIC, 0)
+            known = _known_versions(descriptor)
+            # A store into a page that a full disk cannot back would kill the process.
+            os.posix_fallocate(descriptor, 0, FILE_BYTES)
+            os.pwrite(descriptor, MAGIC, 0)
             self._view = memoryview(mmap.mmap(descriptor, FILE_BYTES))
         finally:
             os.close(descriptor)
-        for index, (model, version, _) in enumerate(_blocks(self._view)):
-            self._blocks[model, version] = self._counters(index)
+        for index, key in enumerate(known):
+            self._blocks[key] = self._counters(index)
 
     def of(self, model: str, version: str) -> VersionCounters:
         """Return the counters of a version, the same ones as before a restart.
@@ -150,9 +148,7 @@ def read_counters(path: Path) -> list[CountedVersion]:
         return []
     except OSError as error:
         raise UnreadableCounters(f"{path.name}: {error.strerror}") from error
-    if len(data) != FILE_BYTES or data[:8] != MAGIC:
-        raise UnreadableCounters(f"{path.name}: not a counter file of this version")
-    return [CountedVersion(*block) for block in _blocks(memoryview(data))]
+    return _counted(data)
 
 
 def add_counters(slots: Iterator[list[CountedVersion]]) -> list[CountedVersion]:
@@ -170,13 +166,27 @@ def _sum(left: CountedVersion, right: CountedVersion) -> CountedVersion:
     return CountedVersion(left.model, left.version, tuple(cells))
 
 
-def _blocks(view: memoryview) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+def _known_versions(descriptor: int) -> list[tuple[str, str]]:
+    """The versions in an open file, in order; one that is new or damaged is emptied."""
+    try:
+        return [(item.model, item.version) for item in _counted(os.pread(descriptor, FILE_BYTES + 1, 0))]
+    except UnreadableCounters:
+        os.ftruncate(descriptor, 0)
+        return []
+
+
+def _counted(data: bytes) -> list[CountedVersion]:
+    if len(data) != FILE_BYTES or data[:8] != MAGIC:
+        raise UnreadableCounters("not a counter file of this version")
+    found = []
     for start in range(HEADER_BYTES, FILE_BYTES, BLOCK_BYTES):
-        (length,) = struct.unpack_from("<H", view, start)
+        (length,) = struct.unpack_from("<H", data, start)
         if length == 0:
-            return
+            break
         try:
-            model, version = bytes(view[start + 2 : start + 2 + length]).decode().split("\0")
+            model, version = data[start + 2 : start + 2 + length].decode().split("\0")
         except ValueError as error:
-            raise UnreadableCounters(f"block at byte {start} is damaged") from error
-        yield model, version, struct.unpack_from(f"<{CELLS}q", view, start + KEY_BYTES)
+            raise UnreadableCounters(f"the block at byte {start} is damaged") from error
+        cells = struct.unpack_from(f"<{CELLS}q", data, start + KEY_BYTES)
+        found.append(CountedVersion(model, version, cells))
+    return found

@@ -6,6 +6,8 @@ import pytest
 
 from driftgate.gateway.counters import (
     BATCH_LIMITS,
+    FILE_BYTES,
+    HEADER_BYTES,
     LATENCY_LIMITS_S,
     MAX_BLOCKS,
     ROWS,
@@ -72,8 +74,24 @@ def test_missing_file_counts_nothing(tmp_path: Path) -> None:
     assert read_counters(tmp_path / "c") == []
 
 
-def test_damaged_file_starts_afresh(tmp_path: Path) -> None:
+def a_counter_file_with_a_damaged_name(path: Path) -> bytes:
+    """The bytes of a counter file whose one block has a name that is none."""
+    CounterFile(path).of("m", "1").answered(200, 0, 0, 1)
+    data = bytearray(path.read_bytes())
+    data[HEADER_BYTES : HEADER_BYTES + 2] = b"\xff\xff"
+    return bytes(data)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_damaged_file_starts_afresh(tmp_path: Path, whole: bool) -> None:
     """A worker whose counter file is damaged begins a new one and serves."""
-    (tmp_path / "c").write_bytes(b"x" * 10)
+    damaged = a_counter_file_with_a_damaged_name(tmp_path / "other") if whole else b"x" * 10
+    (tmp_path / "c").write_bytes(damaged)
     CounterFile(tmp_path / "c").of("m", "1").answered(200, 0, 0, 1)
     assert read_counters(tmp_path / "c")[0].cells[SUCCESS] == 1
+
+
+def test_every_counter_has_its_place_on_the_disk(tmp_path: Path) -> None:
+    """The whole file is allocated at the start: counting never needs space that a full disk has not."""
+    CounterFile(tmp_path / "c")
+    assert (tmp_path / "c").stat().st_blocks * 512 >= FILE_BYTES
