@@ -231,17 +231,25 @@ class GatewayProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _feed(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
-            self.parser.feed_data(data)
+            while rest:
+                rest = self._parse(rest)
         except HttpParserError:
             self.send_400_response("")
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Let the parser read and return what it left: all that follows a head which offers a protocol."""
+        try:
+            self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             if self.parser.get_method() == b"CONNECT":
-                self.send_400_response("")
-            else:
-                self._tell_again(data[upgrade.args[0] :])
+                raise HttpParserError("nothing is tunnelled here") from None
+            self._tell_again()
+            return data[upgrade.args[0] :]
+        return data[len(data) :]
 
-    def _tell_again(self, rest: bytes) -> None:
+    def _tell_again(self) -> None:
         """Go on as if the head had not offered another protocol, as some clients do in every first request.
 
         The parser cannot be told to read the body of such a request; another one gets the head without it.
@@ -251,7 +259,7 @@ class GatewayProtocol(HttpToolsProtocol):
         start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._feed(b"".join([start, *lines, b"\r\n", rest]))
+        self.parser.feed_data(b"".join([start, *lines, b"\r\n"]))
 
     def _run_known(self, known: KnownHead, body: bytes) -> None:
         exchange = self.cycle = HttpExchange(known.path, self, known.keep_alive)

@@ -135,6 +135,20 @@ def test_a_body_is_the_same_however_it_arrives(parts: int) -> None:
     asyncio.run(scenario())
 
 
+def test_offers_of_another_protocol_are_ignored_however_many() -> None:
+    """Requests that offer one are answered as if they did not, also when very many come at once."""
+    offer = b"host: m\r\nupgrade: h2c\r\nconnection: upgrade, http2-settings"
+    many = 2000
+
+    async def scenario() -> None:
+        async with connected(Echo()) as connection:
+            connection.send(request_of(b"body").replace(b"host: m", offer) * many)
+            for _ in range(many):
+                assert await connection.answer() == b"body"
+
+    asyncio.run(scenario())
+
+
 def test_blank_lines_are_never_taken_for_a_head() -> None:
     """What is skipped before one request says nothing about the next one that begins so."""
 
