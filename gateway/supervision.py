@@ -4,9 +4,9 @@ Times are CLOCK_MONOTONIC in seconds. Nothing here starts, signals or waits.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from driftgate.gateway.beat import BeatReading
+from driftgate.gateway.beat import BeatReading, BeatState
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0
@@ -105,6 +105,7 @@ class Action:
 def next_actions(snapshot: Snapshot, patience: Patience, now: float) -> tuple[Action, ...]:
     """Return what is to be done now, at most one action per child."""
     workers_left = any(child.running and child.role is Role.WORKER for child in snapshot.children)
+    snapshot = replace(snapshot, retired=snapshot.retired - _needed_still(snapshot))
     actions = (_next_action(child, snapshot, patience, workers_left, now) for child in snapshot.children)
     return tuple(action for action in actions if action is not None)
 
@@ -123,6 +124,19 @@ def failures_after_exit(failures: int, lived_s: float, asked: bool) -> int:
     if asked:
         return 0
     return 1 if lived_s >= HEALTHY_AFTER_S else failures + 1
+
+
+def _needed_still(snapshot: Snapshot) -> frozenset[str]:
+    """The boot id that is retired last: one worker of several goes on until another one accepts."""
+    workers = [child for child in snapshot.children if child.role is Role.WORKER]
+    accepting = [
+        child.beat.boot
+        for child in workers
+        if child.asked_at is None and child.beat is not None and child.beat.state is BeatState.ACCEPTING
+    ]
+    if len(workers) == 1 or not snapshot.retired.issuperset(accepting):
+        return frozenset()
+    return frozenset(accepting[:1])
 
 
 def _next_action(

@@ -24,6 +24,7 @@ from driftgate.gateway.supervision import (
 )
 
 NOW = 1000.0
+RETIRED = frozenset({"retired", "a", "b", "c"})
 PATIENCE = Patience(hung_after_s=4.0, stuck_inference_s=3.0, stop_s=10.0)
 
 
@@ -49,7 +50,7 @@ def control(**changes: Any) -> Child:
 
 
 def decided(*children: Child, phase: Phase = Phase.RUNNING, watching_since: float = 0.0) -> list[str]:
-    snapshot = Snapshot(children, phase, watching_since, frozenset({"retired"}))
+    snapshot = Snapshot(children, phase, watching_since, RETIRED)
     return [
         " ".join(filter(None, (action.step.value, action.child, action.why, action.version)))
         for action in next_actions(snapshot, PATIENCE, NOW)
@@ -88,6 +89,27 @@ def decided(*children: Child, phase: Phase = Phase.RUNNING, watching_since: floa
 def test_while_running(child: Child, expected: list[str]) -> None:
     """Ended children start again in time; hung ones are dumped, then killed; retired ones are asked to go."""
     assert decided(child) == expected
+
+
+def retired(name: str, **changes: Any) -> Child:
+    return worker(replace(beat(), boot=name), name=name, **changes)
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ((), ["terminate a retired by control"]),
+        ((retired("b"),), ["terminate b retired by control"]),
+        ((retired("b"), retired("c")), ["terminate b retired by control", "terminate c retired by control"]),
+        ((retired("b", asked_at=NOW - 1),), []),
+        ((worker(running=False, beat=None, since=NOW + 1),), []),
+        ((worker(beat(0.1, BeatState.STARTING)),), []),
+        ((worker(),), ["terminate a retired by control"]),
+    ],
+)
+def test_one_worker_goes_on_while_others_are_replaced(others: tuple[Child, ...], expected: list[str]) -> None:
+    """However many are retired at once, the last one that accepts stays until another one does."""
+    assert decided(retired("a"), *others) == expected
 
 
 @pytest.mark.parametrize(
