@@ -88,7 +88,7 @@ def _compute_one(served: ServedVersion, piece: Piece) -> Result | Exception:
 
 
 def _run(served: ServedVersion, feeds: dict[str, Array]) -> Computed:
-    return Computed(dict(zip(served.view.output_names, served.loaded.run(feeds), strict=True)))
+    return Computed(feeds, dict(zip(served.view.output_names, served.loaded.run(feeds), strict=True)))
 
 
 def _scatter(computed: Computed, pieces: list[Piece]) -> list[Result | Exception]:

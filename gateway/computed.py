@@ -7,11 +7,12 @@ from driftgate.gateway.json_text import json_of
 
 
 class Computed:
-    """The outputs of one call by name, in signature order, over the rows of all its requests."""
+    """Inputs and outputs of one call by name, in signature order, over the rows of all its requests."""
 
-    __slots__ = ("_texts", "outputs")
+    __slots__ = ("_texts", "inputs", "outputs")
 
-    def __init__(self, outputs: Mapping[str, Array]) -> None:
+    def __init__(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        self.inputs = inputs
         self.outputs = outputs
         self._texts: dict[str, list[bytes] | None] = {}
 

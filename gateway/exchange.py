@@ -2,6 +2,7 @@
 
 from asyncio import TimerHandle
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,16 @@ from driftgate.gateway.routing import Target
 from driftgate.gateway.served import ServedVersion
 
 Outputs = dict[str, Array]
+NO_REQUEST = InferenceRequest({}, 0)
+
+
+class Answer(NamedTuple):
+    """What is sent: see `Exchange.reply`."""
+
+    status: int
+    fields: bytes
+    body: bytes
+    close: bool
 
 
 class ClientGone(Exception):
@@ -23,12 +34,15 @@ class Exchange:
     """A request in progress; who carries the bytes is for subclasses to say, in `reply`.
 
     It is settled exactly once, with rows of `computed` (`first` to `last`, None: all) or with an error, and
-    then calls `on_settled`. Times are perf_counter_ns.
+    then calls `on_settled`. Times are perf_counter_ns, `at_us` is in Unix microseconds. `held` is an answer
+    that waits for its record; `code` is its status, 0 before there is one.
     """
 
     __slots__ = (
         "_parts",
         "arrived_ns",
+        "at_us",
+        "code",
         "computed",
         "contract",
         "deadline_ns",
@@ -36,12 +50,14 @@ class Exchange:
         "error",
         "first",
         "headers",
+        "held",
         "infer_ns",
         "last",
         "on_settled",
         "parse_ns",
         "path",
         "prediction_id",
+        "queue_ns",
         "request",
         "rows_done",
         "served",
@@ -53,7 +69,6 @@ class Exchange:
     )
 
     headers: RequestHeaders
-    request: InferenceRequest
     served: ServedVersion
     contract: Contract
     computed: Computed
@@ -64,14 +79,19 @@ class Exchange:
     def __init__(self, path: str) -> None:
         self.path = path
         self.prediction_id = ""
+        self.request = NO_REQUEST
         self.target: Target[ServedVersion] | None = None
+        self.at_us = 0
         self.started_ns = 0
         self.arrived_ns = 0
         self.deadline_ns = 0
         self.parse_ns = 0
+        self.queue_ns = 0
         self.infer_ns = 0
         self.encode_ns = 0
         self.rows_done = 0
+        self.code = 0
+        self.held: Answer | None = None
         self.error: Exception | None = None
         self.submitted = False
         self.settled = False
@@ -97,7 +117,7 @@ class Exchange:
         self._parts = self._parts or []
         self._parts.append({name: array[first:last] for name, array in computed.outputs.items()})
         if self.rows_done == self.request.rows:
-            self.computed, self.first, self.last = Computed(_join(self._parts)), 0, None
+            self.computed, self.first, self.last = Computed(self.request.inputs, _join(self._parts)), 0, None
             self._settle()
 
     def fail(self, error: Exception) -> None:

@@ -7,14 +7,15 @@ from typing import NamedTuple
 from driftgate.gateway.answers import Header, error_answer
 from driftgate.gateway.computed import InferenceResult
 from driftgate.gateway.contracts import CONTRACTS, Contract
-from driftgate.gateway.counters import NONFINITE, CounterFile
+from driftgate.gateway.counters import NONFINITE
 from driftgate.gateway.errors import NotFound, NotServable, Overloaded, TooLarge
-from driftgate.gateway.exchange import ClientGone, Exchange
+from driftgate.gateway.exchange import Answer, ClientGone, Exchange
 from driftgate.gateway.headers import RequestHeaders, decompress, read_headers
 from driftgate.gateway.inference import InferenceRequest
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.model_view import EncodedAnswer, ParseLimits
 from driftgate.gateway.prediction_id import PredictionIds
+from driftgate.gateway.recorder import Recorder
 from driftgate.gateway.replica import Replica, Table
 from driftgate.gateway.routing import ModelRoute, Target
 from driftgate.gateway.served import ServedVersion
@@ -25,6 +26,7 @@ CLIENT_CLOSED = 499
 WORTH_COMPRESSING_BYTES = 64 * 1024
 """Below this, compressing costs more time than it saves on any network that predictions travel on."""
 FASTEST = 1
+NOT_RECORDED = "this prediction cannot be recorded now, and is not made without a record; try again shortly"
 
 JSON_FIELDS = b"content-type: application/json\r\nx-served-by: %b\r\n"
 GZIP_FIELDS = b"content-encoding: gzip\r\n" + JSON_FIELDS
@@ -49,11 +51,12 @@ class PredictPath:
     """
 
     def __init__(
-        self, replica: Replica, turns: Turns, counters: CounterFile, settings: Settings, logger: Logger
+        self, replica: Replica, turns: Turns, recorder: Recorder, settings: Settings, logger: Logger
     ) -> None:
         self._replica = replica
         self._turns = turns
-        self._unknown = counters.of("", "")
+        self._recorder = recorder
+        self._unknown = replica.unknown
         self._limits = settings.limits
         self._parse_limits = ParseLimits(max_rows=settings.limits.max_rows_per_request)
         self._patience_s = settings.timing.desired_poll_ms / 1000
@@ -65,6 +68,7 @@ class PredictPath:
         self.endpoints: dict[str, Endpoint] = {}
         self.closing = False
         replica.on_swap = self._on_swap
+        recorder.release = self._release
 
     @property
     def max_body_bytes(self) -> int:
@@ -75,7 +79,8 @@ class PredictPath:
         """Begin: give the exchange its id and its headers."""
         self.in_flight += 1
         exchange.started_ns = time.perf_counter_ns()
-        exchange.prediction_id = self._ids.new(time.time_ns() // 1_000_000)
+        exchange.at_us = at_us = time.time_ns() // 1000
+        exchange.prediction_id = self._ids.new(at_us // 1000)
         exchange.on_settled = self._finish
         exchange.headers = headers
 
@@ -113,6 +118,7 @@ class PredictPath:
         """Answer with an error, count it and log it."""
         if isinstance(error, ClientGone):
             self._end(exchange, CLIENT_CLOSED)
+            self._record_refusal(exchange)
             return
         answer = error_answer(error)
         self._logger.warning(
@@ -125,7 +131,12 @@ class PredictPath:
             traceparent=exchange.headers.traceparent,
         )
         self._end(exchange, answer.status)
-        self._reply(exchange, answer.status, answer.fields, answer.body, answer.close)
+        self._record_refusal(exchange)
+        exchange.reply(*self._answer(exchange, answer.status, answer.fields, answer.body, answer.close))
+
+    def _record_refusal(self, exchange: Exchange) -> None:
+        if not exchange.rows_done:  # otherwise its rows were in a call, which is recorded as a whole
+            self._recorder.refused(exchange)
 
     def _submit(self, exchange: Exchange, body: bytes) -> None:
         headers = exchange.headers
@@ -134,6 +145,8 @@ class PredictPath:
             body = decompress(body, headers.content_encoding, self._limits.max_body_bytes)
         endpoint = self._endpoint(exchange.path)
         request = exchange.request = self._parse_and_route(exchange, endpoint, body, headers)
+        if self._recorder.refusing:
+            raise Overloaded(NOT_RECORDED, "log")
         if self._rows + request.rows > self._limits.max_rows_per_worker:
             raise Overloaded("too many rows are being computed already; try again shortly", "rows")
         exchange.deadline_ns = exchange.started_ns + self._patience_of(request, headers)
@@ -158,8 +171,24 @@ class PredictPath:
         except Exception as error:  # the edge, as above
             self.refuse(exchange, error)
         else:
+            exchange.code = 200
+            self._send(exchange, self._success(exchange, answer))
+
+    def _send(self, exchange: Exchange, answer: Answer) -> None:
+        if self._recorder.holds:
+            exchange.held = answer
+        else:
             self._end(exchange, 200)
-            self._respond(exchange, answer)
+            exchange.reply(*answer)
+
+    def _release(self, exchange: Exchange, recorded: bool) -> None:
+        """Send an answer that waited for its record, or refuse the request because there is none."""
+        answer, exchange.held = exchange.held, None
+        if not recorded:
+            self.refuse(exchange, Overloaded(NOT_RECORDED, "log"))
+        elif answer is not None:
+            self._end(exchange, 200)
+            exchange.reply(*answer)
 
     def _endpoint(self, path: str) -> Endpoint:
         """Return the endpoint in the newest table; it may have changed while the body came in."""
@@ -207,7 +236,7 @@ class PredictPath:
             patience_ns = min(patience_ns, request.timeout_us * 1000)
         return patience_ns
 
-    def _respond(self, exchange: Exchange, answer: EncodedAnswer) -> None:
+    def _success(self, exchange: Exchange, answer: EncodedAnswer) -> Answer:
         served_by = exchange.target.served_by if exchange.target else b""
         body = answer.body
         if answer.json_length is not None:
@@ -219,18 +248,19 @@ class PredictPath:
             fields = JSON_FIELDS % served_by
         if answer.nonfinite:
             exchange.served.counters.cells[NONFINITE] += 1
-        self._reply(exchange, 200, fields, body)
+        return self._answer(exchange, 200, fields, body)
 
-    def _reply(
+    def _answer(
         self, exchange: Exchange, status: int, fields: bytes, body: bytes, close: bool = False
-    ) -> None:
+    ) -> Answer:
         fields += b"x-prediction-id: %b\r\n" % exchange.prediction_id.encode()
         if exchange.headers.traceparent:
             fields += b"traceparent: %b\r\n" % exchange.headers.traceparent.encode()
-        exchange.reply(status, fields, body, close or self.closing)
+        return Answer(status, fields, body, close or self.closing)
 
     def _end(self, exchange: Exchange, code: int) -> None:
         self.in_flight -= 1
+        exchange.code = code
         counters = exchange.served.counters if exchange.target else self._unknown
         elapsed_ns = time.perf_counter_ns() - exchange.started_ns
         counters.answered(code, exchange.parse_ns, exchange.encode_ns, elapsed_ns)

@@ -60,6 +60,7 @@ class Replica:
         self._looked_at = 0.0
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_be_nice)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.unknown = counters.of("", "")
         self.table: Table = RoutingTable(0, {})
         self.on_swap: Callable[[Table], None] = lambda table: None
         self.on_unload: Callable[[ServedVersion], None] = lambda served: None
@@ -193,7 +194,7 @@ class Replica:
     def _route(self, name: str, model: DesiredModel, generation: int) -> ModelRoute[ServedVersion]:
         loaded = {h.version: self._held[h.digest] for h in model.held if h.digest in self._held}
         for served in loaded.values():
-            served.settings = model.settings
+            served.apply(model.settings)
         return ModelRoute(name, model.split, loaded, generation)
 
     def _unload(self, digest: str) -> None:

@@ -33,6 +33,7 @@ class Target(Generic[V]):
     version: V
     arm: str
     propensity: float | None
+    generation: int
     served_by: bytes
 
 
@@ -44,7 +45,9 @@ class ModelRoute(Generic[V]):
         self.versions = tuple(sorted(loaded))
         self.labels = self._labels(split)
         self._by_version = {
-            str(number): Target(version, "explicit", None, served_by(number, "explicit", generation))
+            str(number): Target(
+                version, "explicit", None, generation, served_by(number, "explicit", generation)
+            )
             for number, version in loaded.items()
         }
         for label, number in self.labels.items():
@@ -56,6 +59,7 @@ class ModelRoute(Generic[V]):
                 loaded[arm.version],
                 arm.name,
                 arm.weight_ppm / TOTAL_PPM,
+                generation,
                 served_by(arm.version, arm.name, generation),
             )
             for arm in arms

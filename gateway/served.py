@@ -2,6 +2,7 @@
 
 from driftgate.gateway.counters import VersionCounters
 from driftgate.gateway.model_view import ModelView
+from driftgate.gateway.recording import recorded_version
 from driftgate.models.loaded import LoadedVersion
 from driftgate.models.settings import ModelSettings
 
@@ -15,23 +16,30 @@ LEAST_S = 20e-6
 
 
 class ServedVersion:
-    """A loaded version with its codec view, counters and beat name; `settings` are put in with each table.
+    """A loaded version with its codec view, counters and beat name; `settings` come with each table.
 
     `batchable` says that rows of several requests may share a call, and that a request may be cut into calls.
     """
 
-    __slots__ = ("_pace", "batchable", "beat_name", "counters", "loaded", "settings", "view")
+    __slots__ = ("_pace", "batchable", "beat_name", "counters", "loaded", "recorded", "settings", "view")
 
     def __init__(self, loaded: LoadedVersion, counters: VersionCounters) -> None:
         self.loaded = loaded
         self.counters = counters
         self.settings = ModelSettings()
+        self.recorded = recorded_version(loaded.manifest, self.settings.log)
         self.view = ModelView.of(loaded.manifest)
         self.beat_name = f"{loaded.model}/{loaded.version}".encode()
         signature = loaded.signature
         fixed_rows = all(spec.row_size >= 0 for spec in signature.inputs)
         self.batchable = loaded.manifest.independent_rows and signature.batched and fixed_rows
         self._pace = 1.0
+
+    def apply(self, settings: ModelSettings) -> None:
+        """Follow the model's settings from now on."""
+        if settings != self.settings:
+            self.settings = settings
+            self.recorded = recorded_version(self.loaded.manifest, settings.log)
 
     @property
     def rows_per_call(self) -> int:

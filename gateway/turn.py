@@ -7,6 +7,7 @@ and gather there while it is busy. No request ever waits for a timer, and a lone
 import time
 from asyncio import AbstractEventLoop, Future
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from driftgate.gateway.batch import Piece, Result, compute, take, whole
@@ -16,15 +17,19 @@ from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.served import ServedVersion
 
 INLINE_LIMIT_S = 0.0005
+Record = Callable[[ServedVersion, list[Piece], list[Result | Exception]], None]
+"""Told of every call once its requests are settled."""
+
 _EXPIRED = "the deadline passed before the model could run"
 
 
 class Turns:
     """Computes the requests of one worker, on the event loop but for the calls of lanes."""
 
-    def __init__(self, loop: AbstractEventLoop, beat: Beat) -> None:
+    def __init__(self, loop: AbstractEventLoop, beat: Beat, record: Record) -> None:
         self._loop = loop
         self._beat = beat
+        self._record = record
         self._gathered: dict[ServedVersion, list[Exchange]] = {}
         self._lanes: dict[ServedVersion, Lane] = {}
 
@@ -75,10 +80,11 @@ class Turns:
         finally:
             self._beat.end_run(0)
         settle(served, pieces, results, started_ns)
+        self._record(served, pieces, results)
 
     def _lane(self, served: ServedVersion) -> "Lane":
         if served not in self._lanes:
-            self._lanes[served] = Lane(self._loop, self._beat, self._free_number(), served)
+            self._lanes[served] = Lane(self._loop, self._beat, self._record, self._free_number(), served)
         return self._lanes[served]
 
     def _free_number(self) -> int:
@@ -90,9 +96,12 @@ class Turns:
 class Lane:
     """The thread of one version whose calls are too long for the event loop; one call at a time."""
 
-    def __init__(self, loop: AbstractEventLoop, beat: Beat, number: int, served: ServedVersion) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, beat: Beat, record: Record, number: int, served: ServedVersion
+    ) -> None:
         self._loop = loop
         self._beat = beat
+        self._record = record
         self.number = number
         self._served = served
         self._queue: deque[Exchange] = deque()
@@ -134,10 +143,11 @@ class Lane:
 
     def _finish(self, pieces: list[Piece], done: "Future[list[Result | Exception]]", started_ns: int) -> None:
         error = done.exception()
-        if error is None:
-            settle(self._served, pieces, done.result(), started_ns)
-        else:
-            settle(self._served, pieces, [RuntimeError(str(error))] * len(pieces), started_ns)
+        results: list[Result | Exception] = (
+            [RuntimeError(str(error))] * len(pieces) if error is not None else done.result()
+        )
+        settle(self._served, pieces, results, started_ns)
+        self._record(self._served, pieces, results)
         self._next()
 
 
@@ -149,7 +159,8 @@ def settle(
     rows = queue_ns = 0
     for exchange, start, stop in pieces:
         rows += stop - start
-        queue_ns += started_ns - exchange.arrived_ns
+        exchange.queue_ns = waited_ns = started_ns - exchange.arrived_ns
+        queue_ns += waited_ns
         exchange.infer_ns += infer_ns
     served.observe(rows, infer_ns / 1e9)
     served.counters.executed(rows, infer_ns, queue_ns, time.time_ns() // 1_000_000)

@@ -20,6 +20,8 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listening import KEEP_ALIVE_S, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.predict import PredictPath
+from driftgate.gateway.recorder import Recorder
+from driftgate.gateway.recording import open_log
 from driftgate.gateway.replica import Replica
 from driftgate.gateway.slots import SlotLease, beat_path, write_status
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
@@ -67,17 +69,22 @@ class Worker:
         if await self._until_ready():
             await self._serve(plane)
         following.cancel()
+        if self._log is not None:
+            self._log.close()
         self._beat.state = BeatState.DEAD
 
     def _plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
-        turns = Turns(loop, self._beat)
+        log = open_log(self._layout, self._slot, self._boot, self._settings.log, self._logger)
+        recorder = Recorder(log, self._settings.log, loop)
+        turns = Turns(loop, self._beat, recorder.call)
         self._replica.on_unload = turns.close
-        predict = PredictPath(self._replica, turns, self._counters, self._settings, self._logger)
+        predict = PredictPath(self._replica, turns, recorder, self._settings, self._logger)
         plane = DataPlane(predict, self._replica, self._layout, self._settings)
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
         protocol = partial(GatewayProtocol, predict, KnownHeads())
         self._server = FairServer(server_config(plane, grace_s, protocol), self._others, self._pulse)
         self._predict = predict
+        self._log = log
         return plane
 
     def _in_flight(self) -> int:

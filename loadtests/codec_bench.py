@@ -86,7 +86,7 @@ def measure(rows: int) -> list[Measured]:
     head = json.dumps({"inputs": [described | binary_size], "parameters": parameters}).encode()
     binary = head + array.tobytes()
     named = json.dumps({"rows": [dict(zip(_NAMES, row, strict=True)) for row in numbers.tolist()]}).encode()
-    result = InferenceResult(2, PredictionIds().new(1), Computed({"y": array[:, :2].copy()}))
+    result = InferenceResult(2, PredictionIds().new(1), Computed({}, {"y": array[:, :2].copy()}))
     request = parse_infer(flat, None, view, limits)
     binary_request = parse_infer(binary, len(head), view, limits)
     parse_floor, encode_floor = _floor(flat, result)

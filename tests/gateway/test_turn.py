@@ -101,7 +101,7 @@ def in_loop(path: Path, work: Callable[[Turns], Awaitable[list[object]]]) -> lis
 
     async def main() -> list[object]:
         beat = Beat.create(path / "beat", "boot", 1, 1)
-        turns = Turns(asyncio.get_running_loop(), beat)
+        turns = Turns(asyncio.get_running_loop(), beat, lambda served, pieces, results: None)
         return await work(turns)
 
     return asyncio.run(main())

@@ -58,7 +58,7 @@ def parsed(manifest: Manifest, body: bytes, header_length: int | None = None) ->
 
 def result_of(**outputs: Array) -> InferenceResult:
     """Return what model `m`, version 2, computed."""
-    return InferenceResult(2, PREDICTION_ID, Computed(outputs))
+    return InferenceResult(2, PREDICTION_ID, Computed({}, outputs))
 
 
 def answer_of(manifest: Manifest, request: InferenceRequest, **outputs: Array) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""From the turn to the prediction log: a record per call of a model and per request that was never computed.
+
+Where the log promises more than its best, answers wait here until their records are as safe as promised.
+"""
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from driftgate.gateway.batch import Piece, Result
+from driftgate.gateway.exchange import Exchange
+from driftgate.gateway.inference import Array
+from driftgate.gateway.recording import unrouted
+from driftgate.gateway.served import ServedVersion
+from driftgate.gateway.settings import LogSettings
+from driftgate.monitoring.record import RecordSink, RequestRecord, TurnRecord
+
+Arrays = Mapping[str, Array]
+Release = Callable[[Exchange, bool], None]
+
+
+class Recorder:
+    """Records the requests of one worker in `sink` (None: nowhere); for the event loop's thread alone.
+
+    `release` is told of each held answer whether it may be sent or must be refused.
+    """
+
+    def __init__(self, sink: RecordSink | None, settings: LogSettings, loop: AbstractEventLoop) -> None:
+        self._sink = sink
+        self._loop = loop
+        self._waits = sink is not None and settings.mode != "async"
+        self.holds = self._waits or (sink is not None and settings.when_full == "refuse")
+        self._unrouted = unrouted()
+        self.release: Release = lambda exchange, recorded: None
+
+    @property
+    def refusing(self) -> bool:
+        """Whether requests are to be refused before they are computed, because they cannot be recorded."""
+        return self.holds and self._sink is not None and self._sink.refusing
+
+    def call(self, served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]) -> None:
+        """Record what one turn computed with one version; its requests have been answered or are held."""
+        if self._sink is None:
+            return
+        first = results[0]
+        if not isinstance(first, Exception) and first.last is not None:
+            self._append(self._sink, pieces, first.computed.inputs, first.computed.outputs)
+            return
+        for piece, result in zip(pieces, results, strict=True):
+            outputs = {} if isinstance(result, Exception) else result.computed.outputs
+            self._append(self._sink, [piece], piece.feeds, outputs)
+
+    def refused(self, exchange: Exchange) -> None:
+        """Record a request that was answered without being computed."""
+        if self._sink is not None:
+            target = exchange.target
+            version = target.version.recorded if target else self._unrouted
+            generation = target.generation if target else 0
+            self._sink.append(TurnRecord(version, generation, [_record(Piece(exchange, 0, 1))]))
+
+    def _append(self, sink: RecordSink, pieces: list[Piece], inputs: Arrays, outputs: Arrays) -> None:
+        exchange = pieces[0].exchange
+        if not exchange.served.view.batched:
+            inputs, outputs = _as_one_row(inputs), _as_one_row(outputs)
+        generation = exchange.target.generation if exchange.target else 0
+        records = [_record(piece) for piece in pieces]
+        turn = TurnRecord(exchange.served.recorded, generation, records, inputs, outputs)
+        if not self.holds:
+            sink.append(turn)
+            return
+        waiting = [piece.exchange for piece in pieces if piece.exchange.held is not None]
+        if not self._waits:
+            self._let_go(waiting, sink.append(turn))
+        elif not sink.append(turn, partial(self._tell, waiting)):
+            self._let_go(waiting, False)
+
+    def _tell(self, waiting: list[Exchange], recorded: bool) -> None:
+        """Called by the log's thread."""
+        self._loop.call_soon_threadsafe(self._let_go, waiting, recorded)
+
+    def _let_go(self, waiting: list[Exchange], recorded: bool) -> None:
+        for exchange in waiting:
+            self.release(exchange, recorded)
+
+
+def _record(piece: Piece) -> RequestRecord:
+    exchange, start, stop = piece
+    target, headers, request = exchange.target, exchange.headers, exchange.request
+    return RequestRecord(
+        exchange.prediction_id,
+        stop - start,
+        exchange.at_us,
+        request.id if request else "",
+        start,
+        target.arm if target else "",
+        target.propensity if target else None,
+        headers.purpose,
+        headers.routing_key or (request.sequence_id.encode() if request else b""),
+        b"",
+        headers.idempotency_key,
+        headers.traceparent,
+        exchange.parse_ns,
+        exchange.queue_ns,
+        exchange.infer_ns,
+        exchange.encode_ns,
+        exchange.code,
+    )
+
+
+def _as_one_row(arrays: Arrays) -> Arrays:
+    return {name: array[np.newaxis] for name, array in arrays.items()}
