@@ -21,7 +21,7 @@ from loadtests.scenario import InvalidScenario, Scenario, load_scenario, names
 from loadtests.wire import Address
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 Scale = Annotated[float, typer.Option(min=0.001, max=10, help="Fraction of the full length.")]
 

@@ -4,8 +4,8 @@ from loadtests.bench.measure import Cell, Goal
 
 MODELS = ("tiny", "trees", "wide")
 CONCURRENCIES = (1, 16, 64)
-HALF = "at half of peak"
-BESIDE = "at half of peak beside a model of 5 ms"
+HALF = "at half"
+BESIDE = "at half, slow beside"
 
 
 def cells() -> tuple[Cell, ...]:

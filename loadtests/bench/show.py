@@ -23,9 +23,9 @@ def print_measurements(console: Console, measurements: Sequence[Measurement]) ->
     title = f"{machine['cpu']}, {machine['cores']} cores; load from {client_name()}; medians"
     table = Table(title=title, title_justify="left")
     for heading in ("server", "model", "sent as"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("connections", "requests/s", "p50 ms", "p99 ms", "CPU µs", "to floor"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for cell, middle in medians(measurements).items():
         floor = Cell("floor", cell.model, "json", cell.connections)
         of_floor = ratio(measurements, cell, floor, "rate")

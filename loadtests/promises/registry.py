@@ -34,6 +34,7 @@ COPY_S = 60.0
 VANISH_S = 60.0
 COPY_STEPS = 20
 AFTER_S = 1.0
+BEING_CHECKED = "is being copied and checked"
 PROBATION_BYTES = 2 * 2**30
 AUTO = 'promote = "auto"\n'
 """What arrives gets all traffic as soon as it seems good: a bad version has every chance to do harm."""
@@ -98,9 +99,9 @@ async def _reason(gateway: Gateway, version: int) -> str:
     """Return why a version is not served, "" while nothing is said or it is still being looked at."""
     model = await document(Address.of(gateway.admin), f"/api/models/{MODEL}")
     found = next((one for one in model["versions"] if one["version"] == version), None)
-    if found is None or found["state"] != "UNAVAILABLE" or "being copied" in found.get("reason", ""):
+    if found is None or found["state"] != "UNAVAILABLE" or found["reason"] == BEING_CHECKED:
         return ""
-    return str(found.get("reason", ""))
+    return str(found["reason"])
 
 
 def never_half(scale: float) -> list[Verdict]:
