@@ -89,7 +89,8 @@ class Archiver:
     def tidy(self, now_us: int) -> bool:
         """Merge, slim or delete some files; return whether there may be more to do."""
         files = self._db.files()
-        gone = expired(files, now_us, self._ages)
+        gone = [file for file in files if not (self._root / file.path).exists()]
+        gone += expired(files, now_us, self._ages)
         slimming = next_slimming(files, now_us, self._ages)
         if gone:
             self._db.replace_files(gone, ())

@@ -160,7 +160,6 @@ class LogReader:
             for (slot, boot), position in (positions or {}).items()
         }
         self.watermark_us = 0
-        self._look()
 
     @property
     def positions(self) -> Mapping[BootKey, Position]:
@@ -172,6 +171,7 @@ class LogReader:
 
         Whoever looks at the watermark before the last item has been taken sees the one before.
         """
+        self._look()
         for key in sorted(self._boots):
             yield from self._boots[key].read(most_bytes)
         # Whoever began before this look is in it, and whoever comes after it logs later times only.
