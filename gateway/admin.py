@@ -157,7 +157,7 @@ class AdminApi:
         return self._answer(documents.StateAnswer(desired, facts.slots, tuple(problems), loop))
 
     async def example(self, request: Request) -> Response:
-        """Answer rows that the model takes, from the examples it was published with."""
+        """Answer rows that the model takes: the examples it was published with, else made up."""
         name = request.path_params["model"]
         report = self._report(name)
         version = report.labels.get("stable", report.labels.get("latest", 0))
@@ -169,8 +169,6 @@ class AdminApi:
         if held is None or manifest is None:
             raise NotFound(f"{name} has no version that is loaded")
         rows = example_rows(self._cache.path(held.digest), manifest, EXAMPLE_ROWS)
-        if not rows:
-            raise NotFound(f"version {version} of {name} was published without examples")
         return self._answer(documents.ExampleAnswer(self._predict_url, name, version, tuple(rows)))
 
     async def promote(self, request: Request) -> Response:

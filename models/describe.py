@@ -10,7 +10,7 @@ from pathlib import Path
 from driftgate.models.bare import bare_columns
 from driftgate.models.errors import ConversionError, RunError
 from driftgate.models.examples import save_examples
-from driftgate.models.golden import GoldenRun, run_golden, synthetic_rows
+from driftgate.models.golden import GoldenRun, run_golden
 from driftgate.models.manifest import (
     EXAMPLES_FILE,
     FORMAT,
@@ -26,6 +26,7 @@ from driftgate.models.manifest import (
 from driftgate.models.provenance import provenance_now
 from driftgate.models.runtime import Array, Session
 from driftgate.models.signature import Signature
+from driftgate.models.synthetic import synthetic_rows
 from driftgate.models.tasks import graph_task
 from driftgate.models.version_writer import file_entries
 

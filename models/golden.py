@@ -1,21 +1,15 @@
-"""Golden examples: rows to run, what the model answers, and whether a row's answer depends on its neighbours.
+"""Golden examples: rows to run, what the model answers, and whether an answer depends on other rows."""
 
-Where nobody gave examples, rows are made up from the signature, always the same ones for the same signature.
-"""
-
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from driftgate.models.errors import InvalidInput, RunError
 from driftgate.models.examples import MAX_ROWS
 from driftgate.models.runtime import Array, Session
-from driftgate.models.signature import DATATYPES, FLOATS, Signature, TensorSpec
+from driftgate.models.signature import DATATYPES, Signature, TensorSpec
 
-SYNTHETIC_ROWS = 8
 PROBED_ROWS = 16
 ROW_RTOL = 1e-4
 ROW_ATOL = 1e-5
@@ -56,13 +50,6 @@ def check_examples(signature: Signature, inputs: Mapping[str, Array]) -> dict[st
     if 0 in lengths.values():
         raise InvalidInput("examples: there are no rows")
     return checked
-
-
-def synthetic_rows(signature: Signature) -> dict[str, Array]:
-    """Return rows that fit the signature: small numbers and short texts, the same on every call."""
-    seed = hashlib.sha256(msgspec.json.encode(signature)).digest()[:8]
-    generator = np.random.default_rng(int.from_bytes(seed, "little"))
-    return {spec.name: _synthetic(spec, generator) for spec in signature.inputs}
 
 
 def rows_are_independent(session: Session, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> bool:
@@ -118,15 +105,3 @@ def _checked(spec: TensorSpec, inputs: Mapping[str, Array]) -> Array:
             f"examples: {spec.name!r} has shape {list(array.shape)}, and the model takes {list(spec.shape)}"
         )
     return array
-
-
-def _synthetic(spec: TensorSpec, generator: np.random.Generator) -> Array:
-    first, rest = spec.shape[:1], spec.shape[1:]
-    shape = tuple(SYNTHETIC_ROWS if size == -1 else size for size in first)
-    shape += tuple(1 if size == -1 else size for size in rest)
-    dtype = DATATYPES[spec.datatype].dtype
-    if spec.datatype == "BYTES":
-        return generator.choice(np.array(["a", "b", ""], dtype=object), shape).astype(object)
-    if spec.datatype in FLOATS:
-        return generator.normal(size=shape).astype(dtype)
-    return generator.integers(0, 2, shape).astype(dtype)

@@ -8,11 +8,12 @@ from pathlib import Path
 from driftgate.models.cost import CostModel, measure_latency, predicted
 from driftgate.models.errors import InvalidInput, InvalidManifest, LoadError, RunError
 from driftgate.models.examples import load_examples
-from driftgate.models.golden import check_examples, synthetic_rows
+from driftgate.models.golden import check_examples
 from driftgate.models.manifest import EXAMPLES_FILE, MODEL_FILE, Manifest
 from driftgate.models.reproduce import check_reproduced
 from driftgate.models.runtime import Array, Session
 from driftgate.models.signature import Signature
+from driftgate.models.synthetic import synthetic_rows
 from driftgate.models.transfer import verify_version
 
 __all__ = ["CostModel", "LoadedVersion", "Trial", "try_version"]

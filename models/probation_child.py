@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 
 from driftgate.models.errors import ModelError, RunError
-from driftgate.models.golden import run_golden, synthetic_rows
+from driftgate.models.golden import run_golden
 from driftgate.models.loaded import try_version
 from driftgate.models.manifest import MODEL_FILE
 from driftgate.models.probation import BareFacts, ProbationReport
 from driftgate.models.runtime import Session
+from driftgate.models.synthetic import synthetic_rows
 
 _PR_SET_PDEATHSIG = 1
 _NICENESS = 10
