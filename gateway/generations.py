@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from driftgate.gateway.desired import DesiredState, UnreadableState, decode_state, encode_state, state_digest
+from driftgate.models.durable import sync, write_synced
 
 NO_PREDECESSOR = ""
 _NAME = re.compile(r"([1-9][0-9]{0,17})\.json")
@@ -33,13 +34,13 @@ class GenerationStore:
         self._check_follows(state)
         unfinished = self._directory / f"{_UNFINISHED}{state.generation}-{secrets.token_hex(8)}"
         try:
-            _write_durably(unfinished, encode_state(state))
+            write_synced(unfinished, encode_state(state))
             os.link(unfinished, self._path(state.generation))
         except FileExistsError as error:
             raise StaleGeneration(f"generation {state.generation} exists already") from error
         finally:
             unfinished.unlink(missing_ok=True)
-        _sync_directory(self._directory)
+        sync(self._directory)
 
     def newest(self) -> tuple[DesiredState, bytes] | None:
         """Return the newest generation and its bytes, or None before the first.
@@ -117,18 +118,3 @@ class GenerationStore:
             return self._path(generation).read_bytes()
         except OSError as error:
             raise UnreadableState(f"generation {generation}: {error.strerror}") from error
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

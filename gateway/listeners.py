@@ -5,13 +5,13 @@ One shared listener per port, because connections that wait in it survive the en
 
 import errno
 import ipaddress
-import os
 import socket
 from pathlib import Path
 
 import msgspec
 
 from driftgate.gateway.settings import ServerSettings, Settings
+from driftgate.models.durable import write_whole
 
 BACKLOG = 2048
 PORTS_FILE = "ports.json"
@@ -94,9 +94,7 @@ def with_real_ports(
 
 def write_ports(directory: Path, ports: Ports) -> None:
     """Write `ports.json` in one step."""
-    unfinished = directory / f".{PORTS_FILE}"
-    unfinished.write_bytes(msgspec.json.encode(ports) + b"\n")
-    os.rename(unfinished, directory / PORTS_FILE)
+    write_whole(directory / PORTS_FILE, msgspec.json.encode(ports) + b"\n")
 
 
 def read_ports(directory: Path) -> Ports | None:

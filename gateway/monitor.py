@@ -18,7 +18,7 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import LogSettings
 from driftgate.gateway.slots import slot_numbers, take_lock
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
-from driftgate.models.files import write_whole
+from driftgate.models.durable import write_whole
 from driftgate.monitoring.archive_files import Ages
 from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.follower import Follower, FollowerSettings

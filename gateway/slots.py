@@ -15,6 +15,7 @@ import msgspec
 from driftgate.gateway.beat import BeatReading, BeatState, mark_dead, read_beat
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.status import SlotStatus
+from driftgate.models.durable import write_whole
 from driftgate.monitoring.log_segments import end_other_boots
 
 PRIVATE = 0o700
@@ -83,10 +84,7 @@ def beat_path(layout: StateLayout, number: int) -> Path:
 
 def write_status(layout: StateLayout, status: SlotStatus) -> None:
     """Replace the status of `status.slot` in one step."""
-    path = _status_path(layout, status.slot)
-    unfinished = path.with_name(".status-unfinished")
-    unfinished.write_bytes(msgspec.json.encode(status))
-    os.rename(unfinished, path)
+    write_whole(_status_path(layout, status.slot), msgspec.json.encode(status))
 
 
 def read_status(layout: StateLayout, number: int) -> SlotStatus | None:

@@ -9,8 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from driftgate.models.durable import sync
 from driftgate.models.errors import RegistryError
-from driftgate.models.files import sync_directory
 from driftgate.models.manifest import Manifest
 from driftgate.models.snapshot import PublishedVersion, RegistrySource
 from driftgate.models.transfer import is_digest, verify_version
@@ -101,7 +101,7 @@ class VersionCache:
     def _publish(self, complete: Path, final: Path) -> None:
         try:
             os.rename(complete, final)
-            sync_directory(self.root)
+            sync(self.root)
         except OSError as error:
             if not final.is_dir():
                 raise RegistryError(f"the cache cannot be written: {error.strerror}") from error

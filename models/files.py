@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from driftgate.models.durable import NEW
 from driftgate.models.errors import UnsafeFile
 from driftgate.models.manifest import FileEntry
 
 CHUNK_BYTES = 2**20
 _SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Identity(NamedTuple):
@@ -106,8 +106,9 @@ def copy_below(directory: int, path: str, target: Path | None, limit_bytes: int)
     with open_below(directory, path) as source:
         if target is None:
             return _copy(source, None, path, limit_bytes)
-        with open(os.open(target, _NEW, 0o600), "wb", buffering=0) as copy:
+        with open(os.open(target, NEW, 0o600), "wb") as copy:
             entry = _copy(source, copy, path, limit_bytes)
+            copy.flush()
             os.fsync(copy.fileno())
             return entry
 
@@ -135,37 +136,5 @@ def _copy(source: BinaryIO, copy: BinaryIO | None, path: str, limit_bytes: int) 
             raise UnsafeFile(f"{path!r} has more than the {limit_bytes} bytes that it may have")
         digest.update(chunk)
         if copy:
-            _write_all(copy, chunk)
+            copy.write(chunk)
     return FileEntry(path, size, digest.hexdigest())
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) :]
-
-
-def write_whole(path: Path, data: bytes, durable: bool = False) -> None:
-    """Replace `path` by `data` so that a reader sees the old or the new content, never a part.
-
-    `durable` waits until the disk has it. The file is readable by its owner alone.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    try:
-        with open(os.open(temporary, _NEW, 0o600), "wb", buffering=0) as file:
-            _write_all(file, data)
-            if durable:
-                os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the disk has the directory's entries."""
-    with open_directory(path) as descriptor:
-        os.fsync(descriptor)

@@ -3,14 +3,9 @@
 import re
 from pathlib import Path
 
+from driftgate.models.durable import sync, write_whole
 from driftgate.models.errors import UnsafeFile
-from driftgate.models.files import (
-    copy_checked,
-    open_directory,
-    read_below,
-    sync_directory,
-    write_whole,
-)
+from driftgate.models.files import copy_checked, open_directory, read_below
 from driftgate.models.manifest import (
     MANIFEST_FILE,
     MAX_MANIFEST_BYTES,
@@ -34,7 +29,7 @@ def copy_version(source: int, manifest: Manifest, manifest_bytes: bytes, target:
         copy_checked(source, entry, copy)
     write_whole(target / MANIFEST_FILE, manifest_bytes, durable=True)
     for directory in {(target / entry.path).parent for entry in manifest.files}:
-        sync_directory(directory)
+        sync(directory)
 
 
 def is_digest(name: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from driftgate.models.durable import sync, write_synced
 from driftgate.models.errors import InvalidManifest, VersionExists
 from driftgate.models.manifest import (
     MANIFEST_FILE,
@@ -65,11 +66,11 @@ def place_version(
             return same, False
         if version in numbers(model_directory):
             raise VersionExists(_taken(manifest))
-        _write_synced(temporary / MANIFEST_FILE, encode_manifest(manifest))
-        _sync(temporary)
+        write_synced(temporary / MANIFEST_FILE, encode_manifest(manifest))
+        sync(temporary)
         if _renamed(temporary, model_directory / str(number)):
-            _sync(model_directory)
-            _sync(model_directory.parent)
+            sync(model_directory)
+            sync(model_directory.parent)
             return manifest, True
 
 
@@ -79,7 +80,7 @@ def write_new(path: Path, data: bytes, temporary: Path) -> None:
     `temporary` is a directory on the same file system.
     """
     draft = temporary / path.name
-    _write_synced(draft, data)
+    write_synced(draft, data)
     with suppress(OSError):
         os.link(draft, path)
     draft.unlink()
@@ -153,21 +154,6 @@ def _entry(path: Path, directory: Path) -> FileEntry:
     return FileEntry(path.relative_to(directory).as_posix(), path.stat().st_size, sha256)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _sync_tree(directory: Path) -> None:
     for path in directory.rglob("*"):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)

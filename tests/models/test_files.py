@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.models.errors import UnsafeFile
-from driftgate.models.files import copy_checked, open_directory, read_below, write_whole
+from driftgate.models.files import copy_checked, open_directory, read_below
 from driftgate.models.manifest import FileEntry
 
 
@@ -106,19 +106,3 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     """A file that the manifest lists and that is not there is named."""
     with open_directory(tmp_path) as directory, pytest.raises(UnsafeFile, match=r"'gone\.bin' is missing"):
         copy_checked(directory, entry_of("gone.bin", b"abc"), None)
-
-
-def test_write_whole_replaces(tmp_path: Path) -> None:
-    """Writing replaces the content and leaves nothing else behind."""
-    write_whole(tmp_path / "file", b"old")
-    write_whole(tmp_path / "file", b"new", durable=True)
-    assert (tmp_path / "file").read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_failed_write_leaves_the_old(tmp_path: Path) -> None:
-    """A write that fails (here: the target is a directory) leaves what was there, and no temporary file."""
-    (tmp_path / "target").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_whole(tmp_path / "target", b"new")
-    assert os.listdir(tmp_path) == ["target"]
