@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check bench lock clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Installing into .venv; the first time takes about a minute."
@@ -22,6 +22,10 @@ check: .venv/installed
 	$(BIN)/mypy -p driftgate
 	$(BIN)/mypy tests loadtests
 	$(BIN)/lint-imports
+
+# Compares with a bare application and a usual one, for about half an hour. BENCH=--quick takes minutes.
+bench: .venv/installed
+	$(BIN)/python -m loadtests bench $(BENCH)
 
 # Writes the versions that are installed now as the ones everybody gets.
 lock: .venv/installed

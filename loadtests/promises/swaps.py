@@ -20,6 +20,8 @@ SWAPS = 1000
 REQUESTS = 100_000
 VERSIONS = 5
 STEADY_S = 20.0
+PACE_S = 1.0
+"""From the begin of one swap to the next: each loads and proves a version that was not held."""
 SWITCHES = 100
 SWITCH_MS = 200.0
 AFTER_S = 0.3
@@ -40,7 +42,8 @@ async def _swap_under_load(gateway: Gateway, swaps: int, requests: float) -> lis
     async with traffic(signed_target(), data, await half_of_peak(gateway)) as flow:
         await asyncio.sleep(STEADY_S)
         began_s = flow.loop.now_s
-        for _ in range(swaps):
+        for swap in range(swaps):
+            await asyncio.sleep(max(0.0, began_s + swap * PACE_S - flow.loop.now_s))
             await promote(admin, MODEL, next(versions))
         ended_s = flow.loop.now_s
         while flow.loop.tally.answered < requests:  # noqa: ASYNC110 - the hot path sets no event

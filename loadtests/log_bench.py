@@ -1,0 +1,125 @@
+"""What the prediction log costs: `append` on the loop, the writer's CPU per row, and the reader's rate.
+
+Run with `python -m loadtests.log_bench`. Prints one figure per line with the goal beside it, and ends with 1 if
+a goal is missed. The reader's figure includes counting, Parquet with zstd, and the book.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from driftgate.monitoring.archive_files import Ages
+from driftgate.monitoring.archiver import Archiver
+from driftgate.monitoring.follower import Follower, FollowerSettings
+from driftgate.monitoring.log_counts import LogCounts
+from driftgate.monitoring.log_policy import LogPolicy
+from driftgate.monitoring.log_store import SegmentStore, now_us
+from driftgate.monitoring.log_writer import LogWriter
+from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.record import RecordedVersion, RequestRecord, TensorColumns, TurnRecord
+
+COLUMNS = 30
+READER_GOAL_PER_S = 100_000
+VERSION = RecordedVersion(
+    "tiny",
+    1,
+    (TensorColumns("x", tuple(f"feature_{number}" for number in range(COLUMNS))),),
+    (TensorColumns("label", role="prediction"), TensorColumns("p", ("no", "yes"), "probabilities")),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; `goal` is None where there is none."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+
+    @property
+    def missed(self) -> bool:
+        """Whether the goal was not reached."""
+        return self.goal is not None and self.value < self.goal
+
+
+def turn(requests: int, rng: np.random.Generator) -> TurnRecord:
+    """Return a call of the tiny model with so many requests of one row, as the gateway makes it."""
+    at_us = now_us()
+    records = [
+        RequestRecord(
+            str(uuid.uuid4()), 1, at_us, "", 0, "stable", 0.9, "live", b"", b"", "", "", 9, 8, 7, 6, 200
+        )
+        for _ in range(requests)
+    ]
+    inputs = {"x": rng.normal(size=(requests, COLUMNS)).astype(np.float32)}
+    p = rng.random((requests, 2), np.float32)
+    return TurnRecord(VERSION, 1, records, inputs, {"label": p.argmax(axis=1), "p": p})
+
+
+def measure(directory: Path, rows: int, turn_rows: int, flush_rows: int) -> Iterator[Figure]:
+    """Write and read so many rows, in turns and flushes of the given size."""
+    rng = np.random.default_rng(7)
+    writer = _writer(directory)
+    turns = [turn(turn_rows, rng) for _ in range(flush_rows // turn_rows)]
+    append_s, write_s, written = 0.0, 0.0, 0
+    while written < rows:
+        began = time.thread_time()
+        for one in turns:
+            writer.append(one)
+        appended = time.thread_time()
+        writer.step()
+        write_s += time.thread_time() - appended
+        append_s += appended - began
+        written += len(turns) * turn_rows
+    writer.close()
+    size = f"turns of {turn_rows}, flushes of {flush_rows}"
+    yield Figure(f"append, {size}", append_s / (written / turn_rows) * 1e9, "ns/turn")
+    yield Figure(f"writer's CPU, {size}", write_s / written * 1e6, "us/row")
+    yield Figure(f"reader with Parquet, {size}", written / _read_s(directory), "rows/s", READER_GOAL_PER_S)
+
+
+def _writer(directory: Path) -> LogWriter:
+    boot = uuid.uuid4().hex
+    log = directory / "slots" / "0" / "log"
+    log.mkdir(parents=True)
+    policy = LogPolicy(key=b"k" * 32, buffer_rows=10**9, buffer_bytes=2**40)
+    counts = LogCounts(directory / "counts")
+    return LogWriter(SegmentStore(log, boot, policy), boot, policy, counts)
+
+
+def _read_s(directory: Path) -> float:
+    """Return the CPU seconds that a monitor takes for the whole log, on all its threads."""
+    db = MonitorDb(directory / "monitor.db")
+    archiver = Archiver(directory / "archive", db, Ages(), print)
+    logs = {0: directory / "slots" / "0" / "log"}
+    follower = Follower(lambda: logs, db, archiver, FollowerSettings(), print)
+    began = time.process_time()
+    follower.finish(now_us(), 600.0)
+    return time.process_time() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=400_000)
+    rows = parser.parse_args().rows
+    missed = False
+    for turn_rows, flush_rows in ((1, 50), (16, 320), (64, 2048)):
+        with tempfile.TemporaryDirectory() as directory:
+            for figure in measure(Path(directory), rows, turn_rows, flush_rows):
+                goal = f"  goal {figure.goal:,.0f}" if figure.goal else ""
+                print(f"{figure.name:58} {figure.value:12,.2f} {figure.unit}{goal}")
+                missed = missed or figure.missed
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
