@@ -364,23 +364,20 @@ def test_deletion_is_seen(registry: DirectoryRegistry, registry_root: Path, publ
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[None]:
-    """Run as a user who may not read everything."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    yield
-    os.seteuid(user)
-
-
-@pytest.fixture
-def unprivileged_registry(unprivileged: None) -> Iterator[Path]:
-    """A registry with two models and a version each, owned by a user who may not read everything."""
+def unprivileged_registry() -> Iterator[Path]:
+    """A registry with two models and a version each, and a process that may not read everything."""
     root = Path(tempfile.mkdtemp())
-    for name in ("closed", "open"):
-        (root / name / "1").mkdir(parents=True)
+    directories = [root, root / "closed", root / "closed" / "1", root / "open", root / "open" / "1"]
+    user, other = os.geteuid(), 65534
+    for directory in directories:
+        directory.mkdir(exist_ok=True)
+        if user == 0:
+            os.chown(directory, other, -1)
+    if user == 0:
+        os.seteuid(other)
     yield root
-    for directory in (root, root / "closed", root / "closed" / "1"):
+    os.seteuid(user)
+    for directory in directories:
         directory.chmod(0o700)
     shutil.rmtree(root)
 
