@@ -55,11 +55,16 @@ class Turns:
         budget_s = INLINE_LIMIT_S
         for served, exchanges in gathered.items():
             predicted_s = served.seconds(sum(exchange.request.rows for exchange in exchanges))
-            if predicted_s <= budget_s:
-                budget_s -= predicted_s
-                self._run_now(served, exchanges)
-            else:
+            if predicted_s > budget_s:
                 self._lane(served).add(exchanges)
+                continue
+            budget_s -= predicted_s
+            try:
+                self._run_now(served, exchanges)
+            except Exception as error:  # the loop's edge: what goes wrong with one answer costs no other
+                self._loop.call_exception_handler({"message": "a turn broke", "exception": error})
+                for exchange in exchanges:
+                    exchange.fail(error)
 
     def _run_now(self, served: ServedVersion, exchanges: list[Exchange]) -> None:
         now_ns = time.perf_counter_ns()
@@ -146,9 +151,11 @@ class Lane:
         results: list[Result | Exception] = (
             [RuntimeError(str(error))] * len(pieces) if error is not None else done.result()
         )
-        settle(self._served, pieces, results, started_ns)
-        self._record(self._served, pieces, results)
-        self._next()
+        try:
+            settle(self._served, pieces, results, started_ns)
+            self._record(self._served, pieces, results)
+        finally:
+            self._next()
 
 
 def settle(

@@ -10,13 +10,14 @@ from typing import cast
 import numpy as np
 import pytest
 
+from driftgate.gateway.batch import Piece, Result
 from driftgate.gateway.beat import Beat, read_beat
 from driftgate.gateway.counters import BATCH_CELLS, EXECUTIONS, ROWS, CounterFile
 from driftgate.gateway.errors import DeadlineExceeded
 from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.inference import Array, InferenceRequest
 from driftgate.gateway.served import ServedVersion
-from driftgate.gateway.turn import Turns
+from driftgate.gateway.turn import Record, Turns
 from driftgate.models.errors import RunError
 from driftgate.models.loaded import LoadedVersion, Trial
 from driftgate.models.manifest import FileEntry, Manifest, Provenance
@@ -96,13 +97,19 @@ async def infer(turns: Turns, served: ServedVersion, item: InferenceRequest, dea
     return await asked.future
 
 
-def in_loop(path: Path, work: Callable[[Turns], Awaitable[list[object]]]) -> list[object]:
+def no_record(served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]) -> None:
+    """Record nothing."""
+
+
+def in_loop(
+    path: Path, work: Callable[[Turns], Awaitable[list[object]]], record: Record = no_record
+) -> list[object]:
     """Run `work` on a loop of its own."""
 
     async def main() -> list[object]:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         beat = Beat.create(path / "beat", "boot", 1, 1)
-        turns = Turns(asyncio.get_running_loop(), beat, lambda served, pieces, results: None)
-        return await work(turns)
+        return await work(Turns(asyncio.get_running_loop(), beat, record))
 
     return asyncio.run(main())
 
@@ -249,6 +256,25 @@ def test_the_beat_names_what_runs(tmp_path: Path) -> None:
     during, after = in_loop(tmp_path, work)
     assert [run.version for run in during.runs] == ["m/1"]  # type: ignore[attr-defined]
     assert after.runs == ()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("seconds_per_row", [1e-6, 0.1])
+def test_what_breaks_after_a_call_costs_no_request(tmp_path: Path, seconds_per_row: float) -> None:
+    """A call whose record cannot be made holds up neither other versions of its turn nor the next calls."""
+    versions = [serve(tmp_path, Doubler(), seconds_per_row) for _ in range(2)]
+
+    def broken(served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]) -> None:
+        raise ValueError("no record of this")
+
+    async def work(turns: Turns) -> list[object]:
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(2):
+                waits = [infer(turns, served, request(1), soon_ns()) for served in versions]
+                found = [first(result) for result in await asyncio.gather(*waits)]
+                assert found == [[[2, 2]], [[2, 2]]]
+        return []
+
+    in_loop(tmp_path, work, broken)
 
 
 class Held(Doubler):
