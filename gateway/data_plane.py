@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from driftgate import __version__
 from driftgate.gateway import oip_documents as documents
 from driftgate.gateway.answers import CLOSE, error_answer
-from driftgate.gateway.asgi_predict import predict_over_asgi
+from driftgate.gateway.asgi_predict import AsgiExchange, predict_over_asgi
 from driftgate.gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, NotServable
 from driftgate.gateway.example_rows import example_rows
 from driftgate.gateway.layout import StateLayout
@@ -141,11 +141,23 @@ class DataRoutes:
         return _json(documents.model_ready_body(request.path_params["model"], True))
 
     async def explain(self, request: Request) -> Response:
+        """Refuse a prediction whose path is not served; it is counted and logged like any other."""
+        exchange = AsgiExchange(request.scope["path"])
+        self._predict.open_raw(exchange, request.scope["headers"])
+        if not exchange.answered.done():
+            self._predict.refuse(exchange, self._reason(request))
+        status, headers, body = await exchange.answered
+        return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+
+    def _reason(self, request: Request) -> GatewayError:
         """Say why a prediction path is not served: unknown, or known and not ready."""
-        route, _ = self._find(request)
+        try:
+            route, _ = self._find(request)
+        except GatewayError as error:
+            return error
         if route.entry is None:
-            raise NotServable(f"model '{route.name}' has no version with traffic yet")
-        raise NotFound("the model changed while the request came in; try again")
+            return NotServable(f"model '{route.name}' has no version with traffic yet")
+        return NotFound("the model changed while the request came in; try again")
 
     async def all_statistics(self, request: Request) -> Response:
         """Cumulative statistics of every loaded version, over all workers."""

@@ -85,7 +85,7 @@ class _Machine(Collector):
 
 
 def request_metrics(versions: list[CountedVersion]) -> Iterator[Metric]:
-    """Yield what clients saw: answers by code and their latency. An empty model is an unknown one."""
+    """Yield what clients saw: answers by code and their latency. An empty model is unknown, or was not looked at."""
     requests = CounterMetricFamily(
         "driftgate_requests", "Prediction requests answered, by status code.", labels=[*_BY_VERSION, "code"]
     )
@@ -131,9 +131,15 @@ def slot_metrics(
     beats: dict[int, BeatReading | None], statuses: dict[int, SlotStatus | None]
 ) -> Iterator[Metric]:
     """Yield the state of the workers and of the versions in them."""
-    generation = GaugeMetricFamily("driftgate_generation", "Desired state in force.", labels=["slot"])
-    accepting = GaugeMetricFamily("driftgate_worker_accepting", "1 while it takes requests.", labels=["slot"])
-    in_flight = GaugeMetricFamily("driftgate_in_flight_requests", "Not yet answered.", labels=["slot"])
+    generation = GaugeMetricFamily(
+        "driftgate_generation", "Generation of the desired state in force.", labels=["slot"]
+    )
+    accepting = GaugeMetricFamily(
+        "driftgate_worker_accepting", "1 while the worker takes requests.", labels=["slot"]
+    )
+    in_flight = GaugeMetricFamily(
+        "driftgate_in_flight_requests", "Requests not yet answered.", labels=["slot"]
+    )
     connections = GaugeMetricFamily("driftgate_connections", "Open client connections.", labels=["slot"])
     state = GaugeMetricFamily(
         "driftgate_model_state",

@@ -98,6 +98,21 @@ def test_errors_have_the_protocols_wording(
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
+def test_predictions_of_unknown_models_are_counted_and_logged(shared_gateway: Gateway) -> None:
+    """A refused prediction has an id, a count and a line in the log even if its model is unknown."""
+
+    def refused() -> float:
+        text = shared_gateway.client.get(f"{shared_gateway.ports.metrics}/metrics").text
+        wanted = 'driftgate_requests_total{code="404",model="",version=""} '
+        return sum(float(line.removeprefix(wanted)) for line in text.splitlines() if line.startswith(wanted))
+
+    before = refused()
+    answer = shared_gateway.client.post(f"{shared_gateway.ports.data}/v2/models/not-here/predict")
+    assert answer.status_code == 404
+    assert refused() == before + 1
+    assert answer.headers["x-prediction-id"] in shared_gateway.log.read_text()
+
+
 def test_loading_is_refused_on_the_data_port(shared_gateway: Gateway) -> None:
     """Clients of the data port are told where models are loaded and unloaded."""
     url = f"{shared_gateway.ports.data}/v2/repository/models/m/unload"
