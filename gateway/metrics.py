@@ -85,7 +85,7 @@ class _Machine(Collector):
 
 
 def request_metrics(versions: list[CountedVersion]) -> Iterator[Metric]:
-    """Yield what clients saw: answers by code and their latency. An empty model is unknown, or was not looked at."""
+    """Yield what clients saw: codes and latency. An empty model is unknown or was not looked at."""
     requests = CounterMetricFamily(
         "driftgate_requests", "Prediction requests answered, by status code.", labels=[*_BY_VERSION, "code"]
     )
