@@ -11,6 +11,7 @@ from pathlib import Path
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import LogSettings
+from driftgate.models.durable import write_synced
 from driftgate.models.manifest import Manifest
 from driftgate.models.settings import ModelLogSettings
 from driftgate.monitoring.log_counts import LogCounts
@@ -46,7 +47,7 @@ def log_key(path: Path) -> bytes:
     if not path.exists():
         unfinished = path.with_name(f".{path.name}-{os.getpid()}")
         unfinished.touch(0o600)
-        unfinished.write_bytes(secrets.token_bytes(KEY_BYTES))
+        write_synced(unfinished, secrets.token_bytes(KEY_BYTES))
         # Another slot may have been first; then its key is the one.
         with suppress(FileExistsError):
             os.link(unfinished, path)
@@ -69,6 +70,7 @@ def log_policy(settings: LogSettings, key: bytes) -> LogPolicy:
 
 def recorded_version(manifest: Manifest, settings: ModelLogSettings) -> RecordedVersion:
     """Return a version as the log knows it: columns by their names, outputs with their roles."""
+    signature = manifest.signature
     return RecordedVersion(
         model=manifest.name,
         version=manifest.version,
@@ -84,6 +86,7 @@ def recorded_version(manifest: Manifest, settings: ModelLogSettings) -> Recorded
             max_text_bytes=settings.max_text_bytes,
             max_row_bytes=settings.max_row_bytes,
         ),
+        has_texts=any(spec.datatype == "BYTES" for spec in (*signature.inputs, *signature.outputs)),
     )
 
 

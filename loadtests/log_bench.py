@@ -1,7 +1,7 @@
 """What the prediction log costs: `append` on the loop, the writer's CPU per row, and the reader's rate.
 
-Run with `python -m loadtests.log_bench`. Prints one figure per line with the goal beside it, and ends with 1 if
-a goal is missed. The reader's figure includes counting, Parquet with zstd, and the book.
+Run with `python -m loadtests.log_bench`. Prints one figure per line with the goal beside it, and ends with 1
+if a goal is missed. The reader's figure includes counting, Parquet with zstd, and the book.
 """
 
 import argparse
@@ -32,6 +32,7 @@ VERSION = RecordedVersion(
     1,
     (TensorColumns("x", tuple(f"feature_{number}" for number in range(COLUMNS))),),
     (TensorColumns("label", role="prediction"), TensorColumns("p", ("no", "yes"), "probabilities")),
+    has_texts=False,
 )
 
 

@@ -104,13 +104,16 @@ class LogWriter:
         A turn that is larger than the buffer is taken while the buffer is empty.
         """
         rows, size, policy = turn.rows, turn.size_bytes, self._policy
-        if not self.refusing:
+        if not self._failing or not self.refusing:
             with self._lock:
                 waiting = self._waiting
                 if not waiting or (
                     self._rows + rows <= policy.buffer_rows and self._bytes + size <= policy.buffer_bytes
                 ):
-                    turn.recorded_us = self._last_us = max(self._last_us, now_us())
+                    at_us = time.time_ns() // 1000
+                    if at_us > self._last_us:
+                        self._last_us = at_us
+                    turn.recorded_us = self._last_us
                     waiting.append((turn, on_durable))
                     self._rows += rows
                     self._bytes += size

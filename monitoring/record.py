@@ -43,6 +43,8 @@ class RecordedVersion(msgspec.Struct, frozen=True, eq=False):
     inputs: tuple[TensorColumns, ...] = ()
     outputs: tuple[TensorColumns, ...] = ()
     policy: ModelLogPolicy = ModelLogPolicy()
+    has_texts: bool = True
+    """Whether any array may hold texts; False saves looking."""
 
 
 class RequestRecord(msgspec.Struct, gc=False):
@@ -102,9 +104,10 @@ class TurnRecord(msgspec.Struct):
     def size_bytes(self) -> int:
         """Bytes that the arrays keep in memory, texts estimated, and some for each request."""
         size = REQUEST_BYTES * len(self.requests)
+        has_texts = self.version.has_texts
         for arrays in (self.inputs, self.outputs):
             for array in arrays.values():
-                size += array.nbytes * TEXT_FACTOR if array.dtype.hasobject else array.nbytes
+                size += array.nbytes * TEXT_FACTOR if has_texts and array.dtype.hasobject else array.nbytes
         return size
 
 
