@@ -84,7 +84,7 @@ def parse_settings(text: str, source: str = SETTINGS_FILE) -> ModelSettings:
 def _line_of(text: str, problem: str, document: dict[str, Any]) -> int:
     """Find the line a validation error speaks of: by the key it names, else by its path."""
     named = re.search(r"unknown field `([^`]+)`", problem)
-    path = re.findall(r"\$?\.([A-Za-z0-9_]+)", problem)
+    path = re.findall(r"\.([A-Za-z0-9_]+)", problem.partition("$")[2])
     section, key = (path[:-1], path[-1]) if path and not named else (path, "")
     if named:
         key = named.group(1)

@@ -64,7 +64,7 @@ def records_of(places: Places, prediction_id: str) -> list[dict[str, Any]]:
 
 
 def export_records(places: Places, wanted: RecordFilter, path: Path) -> int:
-    """Write all wanted records to one Parquet file, the earliest first; return how many there are."""
+    """Write all wanted records to one Parquet file, archived ones first; return how many there are."""
 
     def export(known: _Known) -> int:
         files = [file for file in known.files if wanted.may_be_in(file)]

@@ -102,6 +102,8 @@ def export(  # noqa: PLR0913 - each is one option of the command
     state: State = None,
 ) -> None:
     """Write records of a model to one Parquet file."""
+    if not out.parent.is_dir():
+        leave(Refused(f"{out} cannot be written: there is no directory {out.parent}", Exit.FAILED))
     wanted = RecordFilter(model, version, arm, code, None, _time(since), _time(until))
     try:
         rows = _read(lambda: export_records(_places(state), wanted, out))
