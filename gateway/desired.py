@@ -104,6 +104,21 @@ class DesiredState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     models: dict[str, DesiredModel] = {}
     retired_boots: tuple[str, ...] = ()
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """The digests of all versions that are held."""
+        return frozenset(held.digest for model in self.models.values() for held in model.held)
+
+    @property
+    def digests_with_weight(self) -> frozenset[str]:
+        """The digests of the versions that have traffic."""
+        return frozenset(
+            held.digest
+            for model in self.models.values()
+            for held in model.held
+            if held.version in model.split.versions
+        )
+
 
 class UnreadableState(Exception):
     """A generation file that is damaged or written by a newer Driftgate."""

@@ -233,7 +233,7 @@ class Reconciler:
             if self.health.registry_problem:
                 self._world.logger.info("registry_available")
             self.health.registry_problem = ""
-            self._world.verifier.forget(self._digests_held() | self._digests_wanted(), self._registry)
+            self._world.verifier.forget(self._desired.digests | self._digests_wanted(), self._registry)
         except RegistryUnavailable as error:
             self._note_registry(str(error))
         except Exception as error:  # a task's edge: an unreadable registry unloads nothing
@@ -255,14 +255,11 @@ class Reconciler:
             self._world.logger.warning("registry_unavailable", reason=problem)
         self.health.registry_problem = problem
 
-    def _digests_held(self) -> frozenset[str]:
-        return frozenset(held.digest for model in self._desired.models.values() for held in model.held)
-
     def _digests_wanted(self) -> frozenset[str]:
         return frozenset(version.digest for version in versions_wanted(self._desired, self.facts()))
 
     def _digests_needed(self) -> frozenset[str]:
-        return self._world.verifier.digests | self._digests_held()
+        return self._world.verifier.digests | self._desired.digests
 
     def _digests_in_use(self) -> frozenset[str]:
         return frozenset(version.digest for slot in self._world.slots() for version in slot.versions)

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from driftgate.gateway.counters import CounterFile
-from driftgate.gateway.desired import DesiredModel, DesiredState
+from driftgate.gateway.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.routing import ModelRoute, RoutingTable
@@ -71,14 +72,21 @@ class Replica:
         return self._wanted is not None and self._wanted.generation == self.table.generation
 
     def current(self, patience_s: float) -> Table:
-        """Return the table in force, after another look if the last one is older than `patience_s`."""
+        """Return the table in force, after another look if the last one is older than `patience_s`.
+
+        A generation that cannot be read changes nothing; whoever looks regularly says so.
+        """
         now = time.monotonic()
         if now - self._looked_at > patience_s:
-            self.look(now)
+            with suppress(UnreadableState):
+                self.look(now)
         return self.table
 
     def look(self, now: float) -> None:
-        """Read generations that have come since the last look and put them into force where possible."""
+        """Read generations that have come since the last look and put them into force where possible.
+
+        Raises UnreadableState if the newest one cannot be read.
+        """
         self._looked_at = now
         generation = newest = self._wanted.generation if self._wanted else self._store.newest_number()
         while self._store.exists(newest + 1):
@@ -116,10 +124,9 @@ class Replica:
         wanted = self._wanted
         if wanted is None:
             return
-        for model in wanted.models.values():
-            for held in model.held:
-                if self._may_load(held.digest, now):
-                    self._start_loading(held.digest)
+        for digest in (*wanted.digests_with_weight, *wanted.digests):
+            if self._may_load(digest, now):
+                self._start_loading(digest)
         if wanted.generation != self.table.generation and not self._waits_for(wanted):
             self._swap(wanted)
 
@@ -130,13 +137,7 @@ class Replica:
         return failure is None or now >= failure.retry_at
 
     def _waits_for(self, wanted: DesiredState) -> bool:
-        return any(
-            held.version in model.split.versions
-            and held.digest not in self._held
-            and held.digest not in self._failed
-            for model in wanted.models.values()
-            for held in model.held
-        )
+        return bool(wanted.digests_with_weight - self._held.keys() - self._failed.keys())
 
     def _start_loading(self, digest: str) -> None:
         self._loading.add(digest)
@@ -171,13 +172,11 @@ class Replica:
         self._logger.info("version_loaded", model=loaded.model, version=loaded.version, digest=digest)
         if self.table.generation:
             self._show(self.table.generation)
+            self._unload_unwanted()
 
     def _swap(self, wanted: DesiredState) -> None:
         self._show(wanted.generation)
-        keep = {held.digest for model in wanted.models.values() for held in model.held}
-        for digest in self._held.keys() - keep:
-            self._unload(digest)
-        self._failed = {digest: why for digest, why in self._failed.items() if digest in keep}
+        self._unload_unwanted()
         self._logger.info("generation_in_force", generation=wanted.generation, why=wanted.why)
 
     def _show(self, generation: int) -> None:
@@ -196,6 +195,16 @@ class Replica:
         for served in loaded.values():
             served.apply(model.settings)
         return ModelRoute(name, model.split, loaded, generation)
+
+    def _unload_unwanted(self) -> None:
+        """Drop what the table in force does not hold; it may have been dropped while it was being loaded."""
+        wanted = self._wanted
+        if wanted is None or wanted.generation != self.table.generation:
+            return
+        keep = wanted.digests
+        for digest in self._held.keys() - keep:
+            self._unload(digest)
+        self._failed = {digest: why for digest, why in self._failed.items() if digest in keep}
 
     def _unload(self, digest: str) -> None:
         served = self._held.pop(digest)

@@ -30,6 +30,8 @@ from driftgate.gateway.turn import Turns
 from driftgate.models.cache import VersionCache
 
 PULSE_S = 0.25
+REPEAT_S = 60.0
+"""How often the same failure of the loop is logged."""
 
 
 class Worker:
@@ -56,6 +58,8 @@ class Worker:
         )
         self._accepting = False
         self._reported: SlotStatus | None = None
+        self._failure = ""
+        self._noted_at = 0.0
         self._stopping = asyncio.Event()
         self._arguments = arguments
 
@@ -93,7 +97,7 @@ class Worker:
     async def _until_ready(self) -> bool:
         """Wait until the newest generation is in force; return False if told to stop before."""
         while not self._stopping.is_set():
-            self._replica.look(time.monotonic())
+            self._replica.current(patience_s=0.0)
             if self._replica.ready:
                 return True
             await self._pause(self._settings.timing.desired_poll_ms / 1000)
@@ -135,8 +139,15 @@ class Worker:
                     self._close_idle()
                 self._report()
             except Exception as error:  # the loop's edge: a worker serves on with what it has
-                self._logger.error("follow_failed", error=type(error).__name__, reason=str(error))
+                self._note_failure(error)
             await asyncio.sleep(poll_s)
+
+    def _note_failure(self, error: Exception) -> None:
+        """Log what fails twenty times a second only once in a while."""
+        now = time.monotonic()
+        if repr(error) != self._failure or now - self._noted_at > REPEAT_S:
+            self._failure, self._noted_at = repr(error), now
+            self._logger.error("follow_failed", error=type(error).__name__, reason=str(error))
 
     def _others(self, limit: int) -> list[int]:
         """Connections of the next `limit` slots that accept."""
@@ -168,8 +179,13 @@ class Worker:
             self._accepting,
             self._replica.versions(),
         )
-        if status != self._reported:
+        if status == self._reported:
+            return
+        try:
             write_status(self._layout, status)
+        except OSError as error:  # a full disk stops neither serving nor draining; it is tried again
+            self._note_failure(error)
+        else:
             self._reported = status
 
     async def _pause(self, seconds: float) -> None:
