@@ -156,7 +156,7 @@ def test_a_killed_gateway_leaves_no_orphans(start_gateway: Start, publish_versio
     gateway = start_gateway(workers=2)
     port = gateway.ports.data.rpartition(":")[2]
     children = children_of(gateway.process.pid)
-    assert len(children) == 4
+    assert len(children) == 5  # control, monitor, probes and two workers
     gateway.infer("m", [[1, 2, 3, 4]])
     gateway.process.kill()
     gateway.process.wait()
