@@ -46,7 +46,7 @@ MANIFEST = Manifest(
 
 
 def test_columns_are_named_in_the_order_of_their_tensor() -> None:
-    """Names come from the manifest, by index; tensors with nameless elements have none; outputs have roles."""
+    """Names come from the manifest, by index, for tensors whose elements all have one; outputs have roles."""
     of = recorded_version(MANIFEST, ModelLogSettings())
     assert of.inputs == (
         TensorColumns("x", ("age", "income")),
