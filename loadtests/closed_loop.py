@@ -47,12 +47,11 @@ class ClosedLoop:
 
     async def run(self, seconds: float, warm_up_s: float = 0.0) -> Peak:
         """Ask for `seconds` after a warm-up and return what came of it; raise OSError if none can connect."""
-        await self._pool.open()
         check = SelfCheck()
-        self._start_ns = now_ns()
-        self._sending = True
-        self.free()
         try:
+            await self._pool.open()
+            self._start_ns, self._sending = now_ns(), True
+            self.free()
             await asyncio.sleep(warm_up_s)
             begin, self.tally = time.monotonic(), Tally()
             check.begin()
@@ -75,7 +74,10 @@ class ClosedLoop:
 
     def answered(self, connection: Connection, answer: Answer) -> None:
         """Count an answer."""
-        question, sent_ns = self._sent.pop(connection)
+        sent = self._sent.pop(connection, None)
+        if sent is None:
+            return
+        question, sent_ns = sent
         problem, now = problem_of(answer, question), now_ns()
         if problem:
             self.tally.fail(problem, (sent_ns - self._start_ns) // 1000)
@@ -84,8 +86,9 @@ class ClosedLoop:
 
     def lost(self, connection: Connection) -> None:
         """Count a request whose connection went away."""
-        _, sent_ns = self._sent.pop(connection)
-        self.tally.fail("closed", (sent_ns - self._start_ns) // 1000)
+        sent = self._sent.pop(connection, None)
+        if sent is not None:
+            self.tally.fail("closed", (sent[1] - self._start_ns) // 1000)
 
     async def _drain(self) -> None:
         deadline = time.monotonic() + DRAIN_S

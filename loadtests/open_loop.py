@@ -100,12 +100,12 @@ class OpenLoop:
 
     async def run(self) -> Run:
         """Send everything and return what came of it; raise OSError if the server cannot be reached."""
-        await self._pool.open()
         self._ticker = Ticker(asyncio.get_running_loop(), self._tick)
-        self._start_ns = now_ns() + START_IN_NS
-        self._check.begin()
-        self._arm()
         try:
+            await self._pool.open()
+            self._start_ns = now_ns() + START_IN_NS
+            self._check.begin()
+            self._arm()
             while not self._settled.is_set():
                 await asyncio.sleep(LOOK_S)
                 self._give_up_late()

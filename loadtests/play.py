@@ -8,7 +8,7 @@ import uvloop
 
 from loadtests.ask import promote
 from loadtests.bodies import binary_question, json_question, random_rows, signed_questions
-from loadtests.closed_loop import ClosedLoop
+from loadtests.closed_loop import ClosedLoop, Peak
 from loadtests.gateway import Gateway, Setup, publish, running, wait_traffic, workplace
 from loadtests.open_loop import OpenLoop, Plan, Run
 from loadtests.scenario import Ask, Scenario, Swap
@@ -35,7 +35,7 @@ class Played:
     """What came of a scenario. `swaps_s` is how long each change of version took."""
 
     run: Run
-    peak: float | None = None
+    peak: Peak | None = None
     swaps_s: tuple[float, ...] = ()
     slow: SlowOutcome | None = None
 
@@ -82,7 +82,12 @@ def targets_of(asks: tuple[Ask, ...]) -> tuple[Target, ...]:
 async def _play(scenario: Scenario, servers: Servers, scale: float) -> Played:
     targets = targets_of(scenario.ask)
     peak = await measure_peak(targets, servers.data) if scenario.needs_peak else None
-    plan = Plan(targets, scenario.arrivals(peak or 0.0, scale), scenario.connections, scenario.timeout_s)
+    plan = Plan(
+        targets,
+        scenario.arrivals(peak.rate if peak else 0.0, scale),
+        scenario.connections,
+        scenario.timeout_s,
+    )
     extras, ended = _Extras(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         if scenario.swap and servers.admin:
@@ -94,11 +99,11 @@ async def _play(scenario: Scenario, servers: Servers, scale: float) -> Played:
     return Played(run, peak, tuple(extras.swaps_s), extras.slow)
 
 
-async def measure_peak(targets: tuple[Target, ...], address: Address) -> float:
-    """Return the right answers per second of a closed loop over all targets in turn."""
+async def measure_peak(targets: tuple[Target, ...], address: Address) -> Peak:
+    """Return what a closed loop over all targets in turn gets."""
     questions = tuple(question for target in targets for question in target.questions)
-    peak = await ClosedLoop(Target("peak", questions), address, PEAK_CONNECTIONS).run(PEAK_S, PEAK_WARM_UP_S)
-    return peak.rate
+    loop = ClosedLoop(Target("peak", questions), address, PEAK_CONNECTIONS)
+    return await loop.run(PEAK_S, PEAK_WARM_UP_S)
 
 
 async def _keep_swapping(swap: Swap, admin: Address, extras: _Extras, ended: asyncio.Event) -> None:

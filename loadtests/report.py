@@ -19,7 +19,7 @@ def document_of(name: str, played: Played) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "scenario": name,
-        "peak_rate": played.peak,
+        "peak_rate": played.peak.rate if played.peak else None,
         "offered": run.offered,
         "answered": run.tally.answered,
         "failed": run.tally.failed,
@@ -51,7 +51,9 @@ def print_run(console: Console, name: str, played: Played) -> None:
     run = played.run
     console.print(_table(name, run))
     if played.peak is not None:
-        console.print(f"peak of a closed loop, measured first: {played.peak:,.0f}/s")
+        console.print(f"peak of a closed loop, measured first: {played.peak.rate:,.0f}/s")
+        for problem in played.peak.fitness.problems:
+            console.print(f"[yellow]while the peak was measured, {problem}[/yellow]")
     console.print(f"offered {run.offered_rate:,.0f}/s, answered {run.achieved_rate:,.0f}/s")
     for kind, count in sorted(run.tally.errors.items()):
         console.print(f"[red]{count:,} requests: {kind}[/red]")

@@ -38,42 +38,43 @@ class Second:
 
 @dataclass
 class Tally:
-    """Requests by due time (µs from the start), latency (µs from the due time) and target number.
+    """Requests by due time (ms from the start), latency (µs from the due time) and target number.
 
-    Failures are kept apart: they have a kind and a due time and never a latency.
+    Failures are kept apart: they have a kind and a due time and never a latency. Nine bytes an answer, so
+    that a long run fits into memory.
     """
 
-    due_us: "array[int]" = field(default_factory=lambda: array("Q"))
-    latency_us: "array[int]" = field(default_factory=lambda: array("Q"))
+    due_ms: "array[int]" = field(default_factory=lambda: array("I"))
+    latency_us: "array[int]" = field(default_factory=lambda: array("I"))
     targets: "array[int]" = field(default_factory=lambda: array("B"))
-    failed_us: "array[int]" = field(default_factory=lambda: array("Q"))
+    failed_ms: "array[int]" = field(default_factory=lambda: array("I"))
     errors: "Counter[str]" = field(default_factory=Counter)
 
     def answer(self, target: int, due_us: int, latency_us: int) -> None:
         """Count a right answer."""
-        self.due_us.append(due_us)
-        self.latency_us.append(latency_us)
+        self.due_ms.append(due_us // 1000)
+        self.latency_us.append(min(latency_us, LONGEST_US))
         self.targets.append(target)
 
     def fail(self, kind: str, due_us: int) -> None:
         """Count a request that got no right answer."""
         self.errors[kind] += 1
-        self.failed_us.append(max(0, due_us))
+        self.failed_ms.append(max(0, due_us) // 1000)
 
     @property
     def answered(self) -> int:
         """How many answers were right."""
-        return len(self.due_us)
+        return len(self.due_ms)
 
     @property
     def failed(self) -> int:
         """How many requests were not answered rightly."""
-        return len(self.failed_us)
+        return len(self.failed_ms)
 
     def latency(self, target: int | None = None, from_s: float = 0.0, until_s: float = 1e9) -> Latency:
         """Return the latencies of what was due in [from_s, until_s), of one target or of all."""
-        due, latencies = _view(self.due_us), _view(self.latency_us)
-        chosen = (due >= from_s * 1e6) & (due < until_s * 1e6)
+        due, latencies = _view(self.due_ms), _view(self.latency_us)
+        chosen = (due >= from_s * 1e3) & (due < until_s * 1e3)
         if target is not None:
             chosen &= np.frombuffer(self.targets, np.uint8) == target
         return latency_of(latencies[chosen])
@@ -84,8 +85,8 @@ class Tally:
 
     def seconds(self) -> tuple[Second, ...]:
         """Return the run second by second."""
-        due, latencies = _view(self.due_us) // 1_000_000, _view(self.latency_us)
-        failed = _view(self.failed_us) // 1_000_000
+        due, latencies = _view(self.due_ms) // 1000, _view(self.latency_us)
+        failed = _view(self.failed_ms) // 1000
         last = max((int(part.max()) for part in (due, failed) if len(part)), default=-1)
         return tuple(
             _second(number, latencies[due == number], int((failed == number).sum()))
@@ -93,7 +94,7 @@ class Tally:
         )
 
 
-def latency_of(latencies_us: NDArray[np.uint64]) -> Latency:
+def latency_of(latencies_us: NDArray[np.uint32]) -> Latency:
     """Return the percentiles of latencies given in microseconds."""
     if not len(latencies_us):
         return Latency(0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -102,7 +103,7 @@ def latency_of(latencies_us: NDArray[np.uint64]) -> Latency:
     return Latency(len(latencies_us), p50, p90, p99, p999, int(latencies_us.max()) / 1000)
 
 
-def histogram_of(latencies_us: NDArray[np.uint64]) -> HdrHistogram:
+def histogram_of(latencies_us: NDArray[np.uint32]) -> HdrHistogram:
     """Return an HDR histogram of values in microseconds."""
     histogram = HdrHistogram(1, LONGEST_US, DIGITS)
     values, counts = np.unique(np.clip(latencies_us, 1, LONGEST_US), return_counts=True)
@@ -111,12 +112,12 @@ def histogram_of(latencies_us: NDArray[np.uint64]) -> HdrHistogram:
     return histogram
 
 
-def _second(number: int, latencies: NDArray[np.uint64], failed: int) -> Second:
+def _second(number: int, latencies: NDArray[np.uint32], failed: int) -> Second:
     if not len(latencies):
         return Second(number, 0, failed, 0.0, 0.0)
     p50, p99 = np.percentile(latencies, (50, 99)) / 1000
     return Second(number, len(latencies), failed, float(p50), float(p99))
 
 
-def _view(values: "array[int]") -> NDArray[np.uint64]:
-    return np.frombuffer(values, np.uint64) if len(values) else np.zeros(0, np.uint64)
+def _view(values: "array[int]") -> NDArray[np.uint32]:
+    return np.frombuffer(values, np.uint32) if len(values) else np.zeros(0, np.uint32)

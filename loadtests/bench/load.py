@@ -17,6 +17,7 @@ from loadtests.wire import Address
 
 SCRIPT = Path(__file__).parent / "wrk.lua"
 WARM_UP_S = 0.5
+WRK, OWN = "wrk", "our own closed loop"
 LONGEST_S = 150.0
 
 
@@ -44,13 +45,13 @@ def measure_load(
 
 def client_name() -> str:
     """Return who measures here."""
-    return "wrk" if shutil.which("wrk") else "our own closed loop"
+    return WRK if shutil.which("wrk") else OWN
 
 
 async def _closed(question: Question, address: Address, connections: int, seconds: float) -> Load:
     peak = await ClosedLoop(Target("bench", (question,)), address, connections).run(seconds, WARM_UP_S)
     errors = sum(peak.errors.values())
-    return Load(client_name(), peak.answered, peak.rate, peak.latency.p50, peak.latency.p99, errors)
+    return Load(OWN, peak.answered, peak.rate, peak.latency.p50, peak.latency.p99, errors)
 
 
 def _by_wrk(
@@ -85,6 +86,4 @@ def _load_of(output: str) -> Load:
         raise Failed(f"wrk said nothing of its result: {output[-300:]}")
     found = json.loads(line.removeprefix("RESULT "))
     rate = found["requests"] / (found["duration_us"] / 1e6)
-    return Load(
-        "wrk", found["requests"], rate, found["p50_us"] / 1000, found["p99_us"] / 1000, found["errors"]
-    )
+    return Load(WRK, found["requests"], rate, found["p50_us"] / 1000, found["p99_us"] / 1000, found["errors"])

@@ -71,7 +71,7 @@ async def traffic(
 
 async def half_of_peak(gateway: Gateway) -> float:
     """Measure the peak and return half of it."""
-    return await measure_peak((signed_target(),), Address.of(gateway.data)) / 2
+    return (await measure_peak((signed_target(),), Address.of(gateway.data))).rate / 2
 
 
 async def eventually(condition: Callable[[], object], within_s: float, what: str) -> float:

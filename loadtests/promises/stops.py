@@ -76,7 +76,7 @@ async def _stop(gateway: Gateway, stuck: bool) -> Stop:
             promised_s = flow.loop.now_s + DRAIN_S - SEEN_LATE_S
             await asyncio.sleep(DRAIN_S)
         code, took_s = await ended
-    failed = sum(due_us < promised_s * 1e6 for due_us in flow.run.tally.failed_us)
+    failed = sum(due_ms < promised_s * 1e3 for due_ms in flow.run.tally.failed_ms)
     return Stop(flow.run.offered, failed, code, took_s)
 
 

@@ -82,7 +82,7 @@ def test_the_picture_is_well_formed(answers: int) -> None:
 
 def test_a_run_is_a_json_document() -> None:
     """Everything that was measured survives JSON: sums, each target, errors and each second."""
-    document = json.loads(json.dumps(document_of("x", Played(some_run(), peak=400.0))))
+    document = json.loads(json.dumps(document_of("x", Played(some_run()))))
     assert (document["answered"], document["failed"], document["errors"]) == (1000, 1, {"status 503": 1})
     assert document["targets"]["a < b & c"]["count"] == 1000
     assert [second["answered"] for second in document["seconds"]] == [200] * 5
