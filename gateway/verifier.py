@@ -15,6 +15,7 @@ from driftgate.gateway.logs import Logger
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import InvalidManifest, LoadError, ModelError
 from driftgate.models.manifest import MANIFEST_FILE, Manifest, decode_manifest
+from driftgate.models.memory import bytes_in_worker
 from driftgate.models.probation import ProbationReport
 from driftgate.models.snapshot import PublishedVersion, RegistrySnapshot, RegistrySource
 
@@ -122,7 +123,8 @@ class Verifier:
         try:
             report = await asyncio.to_thread(self._fetch_and_prove, version)
             self._failures.pop(key, None)
-            self.verified[key] = Verified(version.digest, _size_of(version, report), version.manifest)
+            size_bytes = bytes_in_worker(report.rss_bytes, version.manifest.size_bytes)
+            self.verified[key] = Verified(version.digest, size_bytes, version.manifest)
             self._logger.info("version_verified", model=key.model, version=key.version, digest=version.digest)
         except ModelError as error:
             self._note_failure(key, version.digest, str(error))
@@ -155,11 +157,6 @@ class Verifier:
             return decode_manifest((self._cache.path(digest) / MANIFEST_FILE).read_bytes())
         except (OSError, ValueError, InvalidManifest):
             return None
-
-
-def _size_of(version: PublishedVersion, report: ProbationReport) -> int:
-    """Memory of one worker: what was measured, or the files where so little was that it says nothing."""
-    return max(report.rss_bytes, version.manifest.size_bytes)
 
 
 def _shown_digest(key: VersionKey, registry: RegistrySnapshot) -> str | None:

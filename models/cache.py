@@ -32,10 +32,6 @@ class VersionCache:
             raise ValueError(f"{digest!r} is not a SHA-256 in hex")
         return self.root / digest
 
-    def has(self, digest: str) -> bool:
-        """Return whether the version is here."""
-        return self.path(digest).is_dir()
-
     def add(self, source: RegistrySource, published: PublishedVersion) -> Path:
         """Copy a version in, unless it is here, and return its directory.
 

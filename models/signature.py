@@ -58,16 +58,6 @@ def datatype_of_onnx(onnx_type: str) -> str:
     )
 
 
-def datatype_of_dtype(dtype: np.dtype[Any]) -> str:
-    """Return the protocol's name for a numpy dtype (objects and text are BYTES), else raise LoadError."""
-    if dtype.kind in "OUST":
-        return "BYTES"
-    for row in DATATYPES.values():
-        if row.name != "BYTES" and row.dtype == dtype:
-            return row.name
-    raise LoadError(f"numpy dtype {dtype} has no tensor datatype")
-
-
 class TensorSpec(msgspec.Struct, frozen=True):
     """Name, protocol datatype and shape of one input or output; -1 is a dimension that may vary."""
 
