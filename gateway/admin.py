@@ -140,7 +140,7 @@ class AdminApi:
 
     async def models(self, request: Request) -> Response:
         """Answer all models."""
-        return self._answer(documents.ModelsAnswer(self._reports()))
+        return self._answer(documents.ModelsAnswer(self._reports(), self._registry_problems()))
 
     async def model(self, request: Request) -> Response:
         """Answer one model."""
@@ -149,8 +149,7 @@ class AdminApi:
     async def state(self, request: Request) -> Response:
         """Answer the newest generation, what each slot says, and what is wrong."""
         health, facts = self._reconciler.health, self._reconciler.facts()
-        problems = [health.registry_problem] if health.registry_problem else []
-        problems += facts.registry.problems if facts.registry else ()
+        problems = [*self._registry_problems()]
         problems += [f"{report.name}: {problem}" for report in self._reports() for problem in report.problems]
         loop = documents.LoopHealth(health.failures, health.last_failure)
         desired = _without_salts(self._reconciler.desired)
@@ -240,6 +239,10 @@ class AdminApi:
         generation = self._reconciler.desired.generation
         answer = documents.ChangeAnswer(generation, outcome, self._report(name))
         return self._answer(answer, 202 if outcome == "pending" else 200)
+
+    def _registry_problems(self) -> tuple[str, ...]:
+        unavailable, registry = self._reconciler.health.registry_problem, self._reconciler.facts().registry
+        return (*((unavailable,) if unavailable else ()), *(registry.problems if registry else ()))
 
     def _reports(self) -> tuple[ModelReport, ...]:
         facts, desired = self._reconciler.facts(), self._reconciler.desired

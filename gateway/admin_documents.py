@@ -49,9 +49,10 @@ class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelsAnswer(msgspec.Struct, frozen=True):
-    """All models."""
+    """All models, and what is wrong with the registry as a whole."""
 
     models: tuple[ModelReport, ...]
+    problems: tuple[str, ...] = ()
 
 
 class ChangeAnswer(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from driftgate.gateway.compatibility import incompatibilities
 from driftgate.gateway.desired import TOTAL_PPM, Change, DesiredModel, DesiredState, HeldVersion, TrafficSplit
 from driftgate.gateway.facts import Facts
-from driftgate.gateway.holding import arms_for, sole_version
+from driftgate.gateway.holding import arms_for, sole_version, versions_needed
 from driftgate.gateway.plan import plan_held
 from driftgate.gateway.progress import Step, progress
 
@@ -58,12 +58,12 @@ def propose(name: str, asked: DesiredModel | None, desired: DesiredState, facts:
     plan = plan_held(name, known, desired, facts)
     if plan.held != known.held:
         whys.append(_difference(name, known, plan.held))
-    known = _start_change(name, replace(known, held=plan.held), facts)
+    blocked = plan.refused | {key.version: why for key, why in facts.failed.items() if key.model == name}
+    known = _start_change(name, replace(known, held=plan.held), blocked, facts)
     if known.change and not model.change:
         whys.append(known.change.why)
     elif known.settings != model.settings:
         whys.append(f"settings of {name} changed")
-    blocked = plan.refused | {key.version: why for key, why in facts.failed.items() if key.model == name}
     step = progress(name, known, blocked, desired, facts)
     return _as_proposal(name, step, whys, desired, facts)
 
@@ -118,11 +118,14 @@ def _follow_registry(name: str, model: DesiredModel, facts: Facts) -> DesiredMod
     )
 
 
-def _start_change(name: str, model: DesiredModel, facts: Facts) -> DesiredModel:
+def _start_change(name: str, model: DesiredModel, blocked: Mapping[int, str], facts: Facts) -> DesiredModel:
     """Begin to give traffic to a version that gets it by itself, if there is one."""
     if model.change or model.unloaded:
         return model
-    found = _first_version(name, model) if not model.split.arms else _newer_version(name, model, facts)
+    if model.split.arms:
+        found = _newer_version(name, model, blocked, facts)
+    else:
+        found = _first_version(name, model, blocked, facts)
     if found is None:
         return model
     version, why = found
@@ -131,22 +134,39 @@ def _start_change(name: str, model: DesiredModel, facts: Facts) -> DesiredModel:
     return replace(model, change=Change(arms, CONTROL, why, deadline))
 
 
-def _first_version(name: str, model: DesiredModel) -> tuple[int, str] | None:
-    """The version for a model without traffic: the pinned one, the last that had all, else the newest."""
-    usable = [held.version for held in model.held if str(held.version) not in model.refused]
+def _first_version(
+    name: str, model: DesiredModel, blocked: Mapping[int, str], facts: Facts
+) -> tuple[int, str] | None:
+    """The version for a model without traffic: the pinned one, the last that had all, else the newest.
+
+    A version that had traffic is waited for while it is being checked: that a newer one was faster is no
+    reason to move the traffic.
+    """
+    refused = {int(version) for version in model.refused}
+    usable = {held.version for held in model.held} - refused
+    published = facts.published(name)
+    shown = frozenset(published.versions) if published else frozenset()
+    coming = (versions_needed(model) & shown) - refused - blocked.keys()
     before = (model.pinned, *model.history)
-    version = next((v for v in before if v in usable), max(usable, default=None))
-    if version is None:
+    version = next((v for v in before if v in usable | coming), max(usable, default=None))
+    if version is None or version not in usable:
         return None
     return version, f"version {version} is the first of {name} that is ready"
 
 
-def _newer_version(name: str, model: DesiredModel, facts: Facts) -> tuple[int, str] | None:
-    """The version that the policy `auto` moves on to; a split that somebody set by hand is left alone."""
+def _newer_version(
+    name: str, model: DesiredModel, blocked: Mapping[int, str], facts: Facts
+) -> tuple[int, str] | None:
+    """The version that `promote = "auto"` moves on to: one that the version policy asks for.
+
+    A split that somebody set by hand is left alone.
+    """
     present = sole_version(model.split)
     if model.settings.promote != "auto" or model.pinned or present is None:
         return None
-    newer = [held.version for held in model.held if held.version > present]
+    published = facts.published(name)
+    wanted = model.settings.versions.wanted(tuple(published.versions.keys() - blocked)) if published else ()
+    newer = [held.version for held in model.held if held.version > present and held.version in wanted]
     version = max((v for v in newer if why_not_auto(name, model, v, facts) is None), default=None)
     if version is None:
         return None

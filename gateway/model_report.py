@@ -128,6 +128,7 @@ def _reasons(name: str, model: DesiredModel, desired: DesiredState, facts: Facts
     found |= plan_held(name, model, desired, facts).refused
     if published:
         found |= {version: why for version, why in published.problems.items() if version}
+        found |= _not_published(model, published)
         found |= _other_content(model, published)
     found |= {int(version): why for version, why in model.refused.items() if int(version) not in found}
     if model.settings.promote == "auto":
@@ -136,6 +137,14 @@ def _reasons(name: str, model: DesiredModel, desired: DesiredState, facts: Facts
             if why and held.version not in found and held.version > (model.split.stable or 0):
                 found[held.version] = why
     return found
+
+
+def _not_published(model: DesiredModel, published: RegistryModel) -> dict[int, str]:
+    asked = set(model.settings.versions.specific or ()) - set(published.versions) - set(published.problems)
+    gone = {held.version for held in model.held} - set(published.versions) - set(published.problems)
+    return dict.fromkeys(asked, "model.toml asks for it, and it is not published") | dict.fromkeys(
+        gone, "no longer in the registry; it stays as long as it is needed here"
+    )
 
 
 def _other_content(model: DesiredModel, published: RegistryModel) -> dict[int, str]:

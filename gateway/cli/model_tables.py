@@ -6,7 +6,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from driftgate.gateway.admin_documents import ChangeAnswer
+from driftgate.gateway.admin_documents import ChangeAnswer, ModelsAnswer
 from driftgate.gateway.model_report import ArmReport, ModelReport, VersionReport
 
 PIPE_WIDTH = 200
@@ -17,19 +17,25 @@ def print_json(document: object) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
-def print_models(models: tuple[ModelReport, ...]) -> None:
+def print_models(answer: ModelsAnswer) -> None:
     """Print one line per model, then what is wrong."""
-    if not models:
+    if answer.models:
+        _console().print(_table_of(answer.models))
+    elif not answer.problems:
         _console().print("No models yet. `driftgate publish MODEL.onnx --name NAME` publishes one.")
-        return
+    for problem in answer.problems:
+        _console().print(_plain(f"! {problem}"))
+    _print_problems(answer.models)
+
+
+def _table_of(models: tuple[ModelReport, ...]) -> Table:
     table = _table("MODEL", "TRAFFIC", "VERSIONS", "OWNER", "NOTES")
     for model in models:
         states = ", ".join(_version_word(version) for version in model.versions if version.held)
         table.add_row(
             *map(_plain, (model.name, traffic_text(model.traffic), states, model.owner, _notes(model)))
         )
-    _console().print(table)
-    _print_problems(models)
+    return table
 
 
 def print_model(model: ModelReport) -> None:

@@ -169,7 +169,7 @@ def _list(server: str, json: bool) -> None:
         found = AdminClient(server).get("/api/models", ModelsAnswer)
     except Refused as refused:
         leave(refused)
-    print_json(found) if json else print_models(found.models)
+    print_json(found) if json else print_models(found)
 
 
 def _change(call: _Call, server: str, timeout_s: float, json: bool) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -205,6 +207,32 @@ def test_a_model_is_shown_with_reasons(tmp_path: Path, registry_root: Path, publ
         state = (await room.ask("GET", "/api/state")).json()
         assert state["desired"]["models"]["m"]["split"]["salt"] == ""
         assert any("model.toml" in problem for problem in state["problems"])
+
+    play(tmp_path, scene)
+
+
+def test_what_the_registry_lacks_is_said(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """A deleted version that is served, one asked for and not there, and a registry that is gone are named."""
+
+    async def scene(room: ControlRoom) -> None:
+        await two_versions(room, publish_version)
+        (registry_root / "m" / "model.toml").write_text("[versions]\nspecific = [2, 7]\n")
+        shutil.rmtree(registry_root / "m" / "1")
+
+        async def reason(version: int) -> str:
+            found = (await room.ask("GET", MODEL)).json()["versions"]
+            return next((str(item["reason"]) for item in found if item["version"] == version), "")
+
+        await room.until(lambda: room.model().settings.versions.specific == (2, 7), "the settings")
+        assert await reason(1) == "no longer in the registry; it stays as long as it is needed here"
+        assert await reason(7) == "model.toml asks for it, and it is not published"
+        assert (await room.ask("GET", "/api/models")).json()["problems"] == []
+        os.rename(registry_root, tmp_path / "away")
+        await room.until(lambda: room.loop.health.registry_problem != "", "the registry is missed")
+        (problem,) = (await room.ask("GET", "/api/models")).json()["problems"]
+        assert "the registry cannot be read" in problem
 
     play(tmp_path, scene)
 

@@ -156,6 +156,14 @@ def test_auto_leaves_alone(wanted: DesiredModel) -> None:
     assert decide(state(wanted), look) is None
 
 
+def test_auto_waits_for_what_the_policy_asks_for() -> None:
+    """A version that is held for another reason gets no traffic while the one asked for is being checked."""
+    look = facts(registry(1, 2, 3, settings=AUTO), slot(1, 2), proven=(1, 2))
+    assert decide(state(model(1, 2, settings=AUTO)), look) is None
+    failing = replace(look, failed={VersionKey("m", 3): "its answers differ"})
+    assert next_model(state(model(1, 2, settings=AUTO)), failing).split.arms == all_to(2)
+
+
 def test_auto_never_moves_to_other_inputs() -> None:
     """A version that does not accept what clients send is loaded and waits for an operator."""
     look = facts(registry(1, 99, settings=AUTO), slot(1, 99))
@@ -320,6 +328,22 @@ def test_an_unloaded_model_holds_nothing() -> None:
     change_again = proposal.models["m"].change
     assert change_again is not None
     assert change_again.arms == all_to(1)
+
+
+def test_traffic_comes_back_to_where_it_was() -> None:
+    """A model that is loaded again waits for what had its traffic, however fast a newer version is ready."""
+    gone = state(DesiredModel(TrafficSplit("00"), history=(1,)))
+    first = next_model(gone, facts(registry(1, 2), slot(), proven=(2,)))
+    assert (versions_of(first), first.change) == ([2], None)
+    then = next_model(state(first), facts(registry(1, 2), slot(2), proven=(1, 2)))
+    assert then.change is not None
+    assert then.change.arms == all_to(1)
+    broken = replace(
+        facts(registry(1, 2), slot(2), proven=(2,)), failed={VersionKey("m", 1): "its file is damaged"}
+    )
+    without = next_model(state(first), broken)
+    assert without.change is None
+    assert without.split.arms == all_to(2)
 
 
 def test_a_model_without_anything_left_is_forgotten() -> None:
