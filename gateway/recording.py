@@ -90,6 +90,14 @@ def recorded_version(manifest: Manifest, settings: ModelLogSettings) -> Recorded
     )
 
 
+def unknown_columns(manifest: Manifest, settings: ModelLogSettings) -> tuple[str, ...]:
+    """Return the names in `drop` and `hash` that this version does not have: a slip of the pen, or a leak."""
+    version = recorded_version(manifest, settings)
+    tensors = (*version.inputs, *version.outputs)
+    known = {tensor.name for tensor in tensors} | {name for tensor in tensors for name in tensor.columns}
+    return tuple(name for name in (*settings.drop, *settings.hash) if name not in known)
+
+
 def unrouted(model: str = "") -> RecordedVersion:
     """Return what requests are recorded under that reached no version."""
     return RecordedVersion(model, 0)

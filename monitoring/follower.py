@@ -18,6 +18,8 @@ from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
 
 READ_BYTES = 8 * 2**20
 """Of each boot at a time, so that a long backlog cannot keep a monitor from stating how it fares."""
+ARCHIVE_BYTES = 64 * 2**20
+"""Of the log: so much is archived at once, whatever time it is, so that wide rows do not fill the memory."""
 MOST_WAITING_BYTES = 256 * 2**20
 TIDY_EVERY_US = 10_000_000
 RATE_WINDOW_US = 10_000_000
@@ -67,7 +69,7 @@ class Follower:
         if self._archiver.waiting_bytes < MOST_WAITING_BYTES:
             for found in self._reader.read(READ_BYTES):
                 self._take(found)
-                if self._archiver.waiting_rows >= self._settings.archive_rows:
+                if self._is_much():
                     self._try_checkpoint(now_us)
         due_us = self._archived_at_us + self._settings.archive_every_s * 1e6
         if now_us >= due_us:
@@ -120,6 +122,10 @@ class Follower:
         self._totals["rows"] += block.records
         self._totals["late_rows"] += late_records(block, self._reader.watermark_us)
         self._archiver.add(found)
+
+    def _is_much(self) -> bool:
+        waiting = self._archiver
+        return waiting.waiting_rows >= self._settings.archive_rows or waiting.waiting_bytes >= ARCHIVE_BYTES
 
     def _try_checkpoint(self, now_us: int) -> None:
         try:

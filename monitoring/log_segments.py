@@ -141,6 +141,15 @@ def free_room(directory: Path, bytes_wanted: int) -> int:
     return freed
 
 
+def sync_directory(directory: Path) -> None:
+    """Wait until the disk has the names of all files in a directory; raise OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def used_bytes(directory: Path) -> int:
     """Return the size of all segments in a log directory."""
     total = 0

@@ -11,6 +11,7 @@ from driftgate.monitoring.log_segments import (
     SegmentFile,
     end_other_boots,
     free_room,
+    sync_directory,
     used_bytes,
 )
 
@@ -102,8 +103,11 @@ class SegmentStore:
             if too_large or now - self._opened_at > policy.segment_age_s:
                 self._leave()
         if self._file is None:
-            self._file = self._open(self.directory, self._boot, self.next_number)
+            file = self._open(self.directory, self._boot, self.next_number)
             self.next_number += 1
+            if policy.mode == "fsync":
+                sync_directory(self.directory)
+            self._file = file
             self._opened_at = now
             self._count_again()
         return self._file

@@ -35,8 +35,10 @@ from driftgate.monitoring.record import OnDurable, TurnRecord
 ROOM_BYTES = 2**20
 """Room in the quota that must be there again before requests are taken again."""
 
+CLOSE_S = 5.0
+"""Patience at the end with a disk that does not answer."""
+
 OnProblem = Callable[[str], None]
-Clock = Callable[[], int]
 
 
 class LogWriter:
@@ -127,7 +129,9 @@ class LogWriter:
         self._closing = True
         self._ring()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(CLOSE_S)
+            if self._thread.is_alive():
+                return  # the disk does not answer; the supervisor will say that this boot has ended
         self.step()
         self._store.close()
         with contextlib.suppress(OSError):
@@ -152,12 +156,21 @@ class LogWriter:
             if now - self._marked_at >= self._policy.mark_every_s:
                 self._write_mark(mark_us, now)
             return
-        ok = self._write(self._encode(waiting), mark_us, now) or self._policy.when_full == "drop"
-        for _, on_durable in waiting:
+        lost = [True] * len(waiting)
+        try:
+            blocks, lost = self._encode([turn for turn, _ in waiting])
+            if not self._write(blocks, mark_us, now):
+                lost = [True] * len(waiting)
+        finally:
+            self._tell(waiting, lost)
+
+    def _tell(self, waiting: list[tuple[TurnRecord, OnDurable | None]], lost: list[bool]) -> None:
+        may_lose = self._policy.when_full == "drop"
+        for (_, on_durable), is_lost in zip(waiting, lost, strict=True):
             if on_durable is not None:
                 # The loop may have ended meanwhile; then nobody waits.
                 with contextlib.suppress(RuntimeError):
-                    on_durable(ok)
+                    on_durable(may_lose or not is_lost)
 
     def _not_taken(self, rows: int, on_durable: OnDurable | None) -> bool:
         if self._policy.when_full == "refuse":
@@ -181,19 +194,21 @@ class LogWriter:
             except Exception as error:  # the thread's edge: a log that stops would be worse
                 self._on_problem(f"{type(error).__name__}: {error}")
 
-    def _encode(self, waiting: list[tuple[TurnRecord, OnDurable | None]]) -> list[EncodedBlock]:
-        turns = [turn for turn, _ in waiting]
+    def _encode(self, turns: list[TurnRecord]) -> tuple[list[EncodedBlock], list[bool]]:
+        """Return the blocks of the turns, and which turns cannot be encoded."""
         try:
-            return list(encode_turns(turns, self._policy.key))
+            return list(encode_turns(turns, self._policy.key)), [False] * len(turns)
         except Exception as error:  # a record that cannot be encoded must not take the others with it
             self._on_problem(f"a record cannot be encoded: {type(error).__name__}: {error}")
         blocks: list[EncodedBlock] = []
-        for turn in turns:
+        lost = [False] * len(turns)
+        for place, turn in enumerate(turns):
             try:
                 blocks += encode_turns([turn], self._policy.key)
             except Exception:  # told above, counted here
                 self._counts.cells[DROPPED_INVALID] += turn.rows
-        return blocks
+                lost[place] = True
+        return blocks, lost
 
     def _write(self, blocks: list[EncodedBlock], mark_us: int, now: float) -> bool:
         """Write blocks and a watermark in one go; return whether the blocks were written."""

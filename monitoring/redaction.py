@@ -36,11 +36,12 @@ def kept_arrays(
     omitted: list[str] = []
     for name, array in arrays.items():
         tensor = names.get(name, TensorColumns(name))
-        if name in policy.drop or array.nbytes > policy.max_row_bytes * len(array):
+        too_wide = array.nbytes > policy.max_row_bytes * len(array)
+        if name in policy.drop or too_wide or _is_beyond_us(tensor, array, policy):
             omitted.append(name)
             continue
         kept += _of_tensor(tensor, array, policy, secret)
-    omitted += [column for tensor in described for column in tensor.columns if column in policy.drop]
+        omitted += [column for column in tensor.columns if column in policy.drop]
     return kept, omitted
 
 
@@ -54,26 +55,29 @@ def sampled(prediction_ids: bytes, share: float) -> Array:
     return np.asarray((mixed >> np.uint64(11)) < np.uint64(share * 2**53))
 
 
+def _is_beyond_us(tensor: TensorColumns, array: Array, policy: ModelLogPolicy) -> bool:
+    """Tell whether columns are to be hidden in an array that is not made of them: then none of it is kept."""
+    asked = tensor.name in policy.hash or not (policy.drop | policy.hash).isdisjoint(tensor.columns)
+    return (
+        asked and bool(tensor.columns) and (array.ndim > 2 or array.size != len(array) * len(tensor.columns))
+    )
+
+
 def _of_tensor(tensor: TensorColumns, array: Array, policy: ModelLogPolicy, secret: bytes) -> list[Kept]:
-    array = _cut_texts(array, policy.max_text_bytes)
-    if array.ndim == 2 and array.shape[1] == len(tensor.columns):
-        return _of_matrix(tensor, array, policy, secret)
-    if tensor.name in policy.hash:
+    whole = tensor.name in policy.hash
+    if not whole and (policy.drop | policy.hash).isdisjoint(tensor.columns):
+        return [Kept(tensor, _cut_texts(array, policy.max_text_bytes))]
+    if not tensor.columns:
         return [Kept(tensor, _hashed(array, secret))]
-    return [Kept(tensor, array)]
-
-
-def _of_matrix(tensor: TensorColumns, array: Array, policy: ModelLogPolicy, secret: bytes) -> list[Kept]:
-    secret_names = policy.hash if tensor.name not in policy.hash else frozenset(tensor.columns)
-    hashed = [i for i, name in enumerate(tensor.columns) if name in secret_names and name not in policy.drop]
-    plain = [
-        i for i, name in enumerate(tensor.columns) if name not in policy.drop and name not in secret_names
-    ]
-    if len(plain) == len(tensor.columns):
-        return [Kept(tensor, array)]
-    kept = [Kept(_part(tensor, plain), array[:, plain])] if plain else []
+    left = [(index, name) for index, name in enumerate(tensor.columns) if name not in policy.drop]
+    hashed = [index for index, name in left if whole or name in policy.hash]
+    plain = [index for index, _ in left if index not in hashed]
+    matrix = array.reshape(len(array), len(tensor.columns))
+    kept = []
+    if plain:
+        kept.append(Kept(_part(tensor, plain), _cut_texts(matrix[:, plain], policy.max_text_bytes)))
     if hashed:
-        kept.append(Kept(_part(tensor, hashed), _hashed(array[:, hashed], secret)))
+        kept.append(Kept(_part(tensor, hashed), _hashed(matrix[:, hashed], secret)))
     return kept
 
 
@@ -82,10 +86,9 @@ def _part(tensor: TensorColumns, indices: list[int]) -> TensorColumns:
 
 
 def _hashed(array: Array, secret: bytes) -> Array:
-    hashes = [
-        keyed_hash(as_text(value).encode(errors="replace"), secret).hex() for value in array.ravel().tolist()
-    ]
-    return np.array(hashes, object).reshape(array.shape)
+    texts = map(as_text, array.ravel().tolist())
+    hashes = [keyed_hash(text.encode("utf-8", "backslashreplace"), secret).hex() for text in texts]
+    return _of_objects(hashes, array.shape)
 
 
 def _cut_texts(array: Array, most: int) -> Array:

@@ -7,7 +7,14 @@ import pytest
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.recording import log_key, log_policy, open_log, recorded_version, unrouted
+from driftgate.gateway.recording import (
+    log_key,
+    log_policy,
+    open_log,
+    recorded_version,
+    unknown_columns,
+    unrouted,
+)
 from driftgate.gateway.settings import LogSettings
 from driftgate.models.errors import InvalidSettings
 from driftgate.models.manifest import Column, FileEntry, Manifest, Provenance, Task, TaskOutput
@@ -67,6 +74,12 @@ def test_a_models_settings_become_its_policy() -> None:
     policy = recorded_version(MANIFEST, parse_settings(text).log).policy
     assert (policy.sample, set(policy.drop), set(policy.hash)) == (0.5, {"age"}, {"town"})
     assert (policy.max_text_bytes, policy.max_row_bytes) == (64, 128)
+
+
+def test_columns_to_hide_that_do_not_exist_are_named() -> None:
+    """A misspelt column would be recorded in the open, so it can be found out."""
+    settings = ModelLogSettings(drop=("age", "raw", "emial"), hash=("town", "label", "citty"))
+    assert unknown_columns(MANIFEST, settings) == ("emial", "citty")
 
 
 @pytest.mark.parametrize("line", ["sample = 1.5", "sample = -0.1", "max_text_bytes = 0", "samples = 1"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from driftgate.monitoring.log_blocks import Block, DamagedBlock, decode_block, encode_turns
 from driftgate.monitoring.log_columns import Texts
+from driftgate.monitoring.log_policy import ModelLogPolicy
 from driftgate.monitoring.record import RecordedVersion, TensorColumns, TurnRecord
 from driftgate.monitoring.redaction import cut, keyed_hash
 
@@ -27,6 +28,11 @@ def only(*turns: TurnRecord) -> Block:
 def texts(values: Any) -> list[str]:
     assert isinstance(values, Texts)
     return values.tolist()
+
+
+def hiding(how: str, column: str) -> ModelLogPolicy:
+    names = frozenset({column})
+    return ModelLogPolicy(drop=names) if how == "drop" else ModelLogPolicy(hash=names)
 
 
 def tensor(block: Block, name: str) -> Any:
@@ -126,6 +132,30 @@ def test_hashed_columns_show_equality_and_nothing_else() -> None:
         assert first == second != third
         assert len(bytes.fromhex(first)) == 16
     assert tensor(block, "age").tolist() == [[4], [4], [5]]
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+@pytest.mark.parametrize("how", ["drop", "hash"])
+def test_a_tensor_that_is_one_column_is_known_by_the_columns_name(how: str, shape: tuple[int, ...]) -> None:
+    """`drop` and `hash` find a column by its name, whatever its tensor is called and shaped."""
+    of = RecordedVersion(
+        "m", 1, (TensorColumns("input_7", ("email",)),), (), ModelLogPolicy(**{how: frozenset({"email"})})
+    )
+    made = TurnRecord(of, 1, turn(version(), [1, 2]).requests)
+    made.inputs = {"input_7": np.array(["a@example.com", "b@example.com"], object).reshape(shape)}
+    (encoded,) = encode_turns([made], SECRET)
+    assert b"example.com" not in encoded.payload
+    block = decode_block(encoded.payload)
+    assert [column.entry.columns for column in block.tensors] == ([("email",)] if how == "hash" else [])
+
+
+@pytest.mark.parametrize("how", ["drop", "hash"])
+def test_what_cannot_be_told_apart_is_not_kept(how: str) -> None:
+    """A tensor that should hold a hidden column and has another shape than described is left out whole."""
+    hides: dict[str, Any] = {how: frozenset({"age"})}
+    made = turn(version(**hides), [1, 2])
+    made.inputs = {"people": np.zeros((2, 3), np.float32)}
+    assert only(made).header.omitted == ("people",)
 
 
 @pytest.mark.parametrize(

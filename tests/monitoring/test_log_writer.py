@@ -256,6 +256,18 @@ def test_a_record_that_cannot_be_encoded_goes_alone(tmp_path: Path) -> None:
     assert "cannot be encoded" in log.problems[0]
 
 
+def test_audit_refuses_what_cannot_be_recorded(tmp_path: Path) -> None:
+    """With `refuse` the request of a bad record is refused, and its neighbours are not."""
+    log = SlotLog(tmp_path, mode="written", when_full="refuse")
+    bad = turn(version(), [2])
+    bad.requests[0].prediction_id = "no id"
+    told: dict[int, bool] = {}
+    for number, one in enumerate([turn(version(), [1]), bad, turn(version(), [3])]):
+        log.writer.append(one, partial(told.__setitem__, number))
+    log.writer.step()
+    assert told == {0: True, 1: False, 2: True}
+
+
 def test_times_never_go_back(tmp_path: Path) -> None:
     """Records are stamped when they are appended, each no earlier than the one before."""
     log = SlotLog(tmp_path)
