@@ -75,22 +75,10 @@ class Gateway:
         answer = self.client.get(f"{self.admin}/api/models/{name}")
         return dict(answer.json()) if answer.status_code == 200 else {}
 
-    def version(self, name: str, number: int) -> dict[str, Any]:
-        """Return what the admin API says of a version, empty while it knows none."""
-        versions = self.model(name).get("versions", ())
-        return next((dict(one) for one in versions if one["version"] == number), {})
-
     def slots(self) -> list[dict[str, Any]]:
         """Return what each slot says of itself: slot, boot, pid, generation, accepting."""
         defaults = {"generation": 0, "accepting": False}
         return [defaults | slot for slot in self.get("/api/state")["slots"]]
-
-    def is_ready(self) -> bool:
-        """Tell whether the readiness probe is green."""
-        try:
-            return self.client.get(f"{self.metrics}/health/ready").status_code == 200
-        except httpx.TransportError:
-            return False
 
     def last_log(self) -> str:
         """Return the end of its log."""

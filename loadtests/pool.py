@@ -34,16 +34,10 @@ class Pool:
         self._all: set[Connection] = set()
         self._openers: set[asyncio.Task[None]] = set()
         self._closed = False
-        self.refused = 0
 
     async def open(self) -> None:
         """Open all; raise OSError if the server cannot be reached at all."""
         await asyncio.gather(*(self._connect() for _ in range(self._size)))
-
-    @property
-    def connections(self) -> frozenset[Connection]:
-        """All that are open now."""
-        return frozenset(self._all)
 
     @property
     def can_connect(self) -> bool:
@@ -99,6 +93,5 @@ class Pool:
             try:
                 return await self._connect()
             except OSError:
-                self.refused += 1
                 await asyncio.sleep(pause_s)
                 pause_s = min(LONGEST_RETRY_S, 2 * pause_s)

@@ -34,7 +34,6 @@ class Answer:
     status: int = 0
     served_by: bytes = b""
     body: bytes = b""
-    json_length: int | None = None
 
 
 class Owner(Protocol):
@@ -102,11 +101,9 @@ class Connection(asyncio.Protocol):
         self._owner.lost(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the header that names the version, and where the JSON of a binary answer ends."""
+        """Keep the header that names the version."""
         if len(name) == 11 and name.lower() == b"x-served-by":
             self._answer.served_by = value
-        elif len(name) == 31 and name.lower() == b"inference-header-content-length":
-            self._answer.json_length = int(value)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""

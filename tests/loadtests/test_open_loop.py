@@ -178,4 +178,4 @@ def test_an_answer_keeps_what_checks_need() -> None:
 
     with stand_in(lambda number: OK.replace(b"x-served-by", b"X-Served-By")) as port:
         run(port, Plan((Target("x", (Question(REQUEST, keep),)),), steady(10, 0.1)))
-    assert answers == [Answer(200, b"version=1, arm=stable", b"{}", None)]
+    assert answers == [Answer(200, b"version=1, arm=stable", b"{}")]
