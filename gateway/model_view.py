@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from driftgate.gateway.errors import TooLarge
 from driftgate.gateway.inference import RequestedOutput
 from driftgate.models.columns import RowReader
 from driftgate.models.elements import Elements
@@ -33,6 +34,15 @@ class ParseLimits:
     """What one request may ask for, whatever its protocol."""
 
     max_rows: int = 100_000
+    max_json_bytes: int = 16 * 2**20
+
+    def check_json(self, size_bytes: int) -> None:
+        """Raise TooLarge for JSON that would hold up all other requests of the worker while it is read."""
+        if size_bytes > self.max_json_bytes:
+            raise TooLarge(
+                f"the request has {size_bytes} bytes of JSON and may have {self.max_json_bytes}; send tensors "
+                "as binary data, or fewer rows"
+            )
 
 
 @dataclass(frozen=True, slots=True)

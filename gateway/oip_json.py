@@ -43,6 +43,7 @@ def parse_infer(
     end = len(body) if header_length is None else header_length
     if not 0 <= end <= len(body):
         raise BadRequest(f"inference header size should be in range (0, {len(body)}), got: {end}")
+    limits.check_json(end)
     envelope = decode_envelope(body if end == len(body) else body[:end])
     reader = _InputReader(view, limits, body, end)
     inputs = reader.read(envelope.inputs)

@@ -58,7 +58,7 @@ class PredictPath:
         self._recorder = recorder
         self._unknown = replica.unknown
         self._limits = settings.limits
-        self._parse_limits = ParseLimits(max_rows=settings.limits.max_rows_per_request)
+        self._parse_limits = ParseLimits(self._limits.max_rows_per_request, self._limits.max_json_bytes)
         self._patience_s = settings.timing.desired_poll_ms / 1000
         self._patience_ns = settings.limits.max_deadline_ms * 1_000_000
         self._logger = logger

@@ -43,6 +43,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one request and one worker may ask for; beyond it 413 or 503."""
 
     max_body_bytes: Positive = 64 * 2**20
+    max_json_bytes: Positive = 16 * 2**20
+    """The worst JSON of this size holds up a worker's loop for about a second; binary data does not."""
     max_rows_per_request: Positive = 100_000
     max_rows_per_worker: Positive = 200_000
     max_deadline_ms: Positive = 30_000

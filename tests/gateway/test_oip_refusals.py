@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from driftgate.gateway.errors import BadRequest, TooLarge
-from driftgate.gateway.model_view import ModelView
+from driftgate.gateway.model_view import ModelView, ParseLimits
 from driftgate.gateway.oip_json import parse_infer
 from driftgate.models.errors import InvalidInput
 
@@ -168,6 +168,16 @@ def test_rows_over_the_limit() -> None:
     for rows in (1001, 2**64, 10**400):
         with pytest.raises(TooLarge, match="one request may have 1000"):
             parsed(manifest_of(), body_of(tensor(shape=[rows, 4])))
+
+
+def test_json_over_the_limit() -> None:
+    """JSON beyond its limit is refused before it is read; the bytes of tensors behind it do not count."""
+    view, whole = ModelView.of(manifest_of()), body_of(tensor())
+    with pytest.raises(TooLarge, match=f"{len(whole)} bytes of JSON and may have {len(whole) - 1}"):
+        parse_infer(whole, None, view, ParseLimits(max_json_bytes=len(whole) - 1))
+    head = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","parameters":{"binary_data_size":16}}]}'
+    request = parse_infer(head + bytes(16), len(head), view, ParseLimits(max_json_bytes=len(head)))
+    assert request.rows == 1
 
 
 @pytest.mark.parametrize("data", [5, [[5]], [], [1, 2]])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from driftgate.gateway.errors import BadRequest, NonfiniteAnswer, TooLarge
 from driftgate.gateway.inference import Array, InferenceRequest
-from driftgate.gateway.model_view import ModelView, Nonfinite
+from driftgate.gateway.model_view import ModelView, Nonfinite, ParseLimits
 from driftgate.gateway.rows import encode_predict, parse_predict
 from driftgate.models.errors import InvalidInput
 from driftgate.models.manifest import Column
@@ -122,6 +122,12 @@ def test_rows_over_the_limit() -> None:
     """More rows than the limit are refused as too large."""
     with pytest.raises(TooLarge, match="one request may have 1000"):
         parse_predict(b'{"rows":[' + b"{}," * 1000 + b"{}]}", VIEW, LIMITS)
+
+
+def test_json_over_the_limit() -> None:
+    """A body beyond the limit of JSON is refused before it is read."""
+    with pytest.raises(TooLarge, match="12 bytes of JSON and may have 11"):
+        parse_predict(b'{"rows":[{}]', VIEW, ParseLimits(max_json_bytes=11))
 
 
 values = (
