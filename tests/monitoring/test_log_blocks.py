@@ -138,9 +138,7 @@ def test_hashed_columns_show_equality_and_nothing_else() -> None:
 @pytest.mark.parametrize("how", ["drop", "hash"])
 def test_a_tensor_that_is_one_column_is_known_by_the_columns_name(how: str, shape: tuple[int, ...]) -> None:
     """`drop` and `hash` find a column by its name, whatever its tensor is called and shaped."""
-    of = RecordedVersion(
-        "m", 1, (TensorColumns("input_7", ("email",)),), (), ModelLogPolicy(**{how: frozenset({"email"})})
-    )
+    of = RecordedVersion("m", 1, (TensorColumns("input_7", ("email",)),), (), hiding(how, "email"))
     made = TurnRecord(of, 1, turn(version(), [1, 2]).requests)
     made.inputs = {"input_7": np.array(["a@example.com", "b@example.com"], object).reshape(shape)}
     (encoded,) = encode_turns([made], SECRET)
