@@ -40,8 +40,8 @@ class ParseLimits:
         """Raise TooLarge for JSON that would hold up all other requests of the worker while it is read."""
         if size_bytes > self.max_json_bytes:
             raise TooLarge(
-                f"the request has {size_bytes} bytes of JSON and may have {self.max_json_bytes}; send tensors "
-                "as binary data, or fewer rows"
+                f"the request has {size_bytes} bytes of JSON and may have {self.max_json_bytes}; "
+                "send tensors as binary data, or fewer rows"
             )
 
 
