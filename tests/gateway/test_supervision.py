@@ -12,6 +12,7 @@ from driftgate.gateway.supervision import (
     CONTROL_HUNG_S,
     HEALTHY_AFTER_S,
     LONGEST_DELAY_S,
+    MONITOR_STOP_S,
     STARTING_S,
     Child,
     Patience,
@@ -189,3 +190,16 @@ def test_what_is_not_there_is_not_signalled(children: list[Child], phase: Phase)
         started = action.step.value == "start"
         assert started is not running[action.child]
         assert not started or phase is Phase.RUNNING
+
+
+def test_the_monitor_stops_last_and_has_time_to_archive() -> None:
+    """It is asked when no worker is left, gets its own patience, and is watched for a blocked loop."""
+    monitor = Child("monitor", Role.MONITOR, running=True, since=NOW - 500)
+    assert decided(worker(asked_at=NOW), monitor, phase=Phase.STOPPING) == []
+    assert decided(monitor, phase=Phase.STOPPING) == ["terminate monitor the gateway stops"]
+    asked = replace(monitor, asked_at=NOW - MONITOR_STOP_S + 0.1)
+    assert decided(asked, phase=Phase.STOPPING) == []
+    late = replace(monitor, asked_at=NOW - MONITOR_STOP_S)
+    assert decided(late, phase=Phase.STOPPING) == ["kill monitor did not stop in time"]
+    silent = replace(monitor, beat=beat(CONTROL_HUNG_S + 1))
+    assert decided(silent) == ["dump stacks monitor blocked loop"]
