@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import uvloop
 
 from loadtests.ask import document
 from loadtests.bodies import json_question
@@ -52,7 +53,7 @@ def only_in_flight(scale: float) -> list[Verdict]:
     """R7: kill workers in turn under load; only requests on their connections may be lost."""
     with prepared(1, Setup(workers=KILL_WORKERS)) as gateway:
         start_s = _start_seconds(gateway)
-        return asyncio.run(_kill_under_load(gateway, max(4, round(KILLS * scale)), start_s))
+        return uvloop.run(_kill_under_load(gateway, max(4, round(KILLS * scale)), start_s))
 
 
 def _start_seconds(gateway: Gateway) -> float:

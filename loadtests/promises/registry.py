@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
+import uvloop
+
 from loadtests.ask import document
 from loadtests.gateway import Failed, Gateway, Setup, publish, running, until, wait_traffic, workplace
 from loadtests.promises.corruptions import KINDS, make_copy
@@ -43,7 +45,7 @@ AUTO = 'promote = "auto"\n'
 def never_bad(scale: float) -> list[Verdict]:
     """R3: drop damaged versions one after the other into a registry whose policy promotes what is good."""
     with _automatic(Setup(workers=2, environment=_limits())) as gateway:
-        return asyncio.run(_drop_all(gateway, max(len(KINDS), round(DROPS * scale))))
+        return uvloop.run(_drop_all(gateway, max(len(KINDS), round(DROPS * scale))))
 
 
 def _limits() -> dict[str, str]:
@@ -108,7 +110,7 @@ def never_half(scale: float) -> list[Verdict]:
     """R4: copy a version slowly into its place, the manifest last; nobody may touch it before."""
     with _automatic(Setup(workers=2)) as gateway:
         publish(gateway.root / "elsewhere", "signed", MODEL, 2)
-        return asyncio.run(_copy_slowly(gateway, max(3.0, COPY_S * scale)))
+        return uvloop.run(_copy_slowly(gateway, max(3.0, COPY_S * scale)))
 
 
 async def _copy_slowly(gateway: Gateway, seconds: float) -> list[Verdict]:
@@ -158,9 +160,9 @@ def vanishing(scale: float) -> list[Verdict]:
     """R5: rename, empty and block the registry under load; then start without it."""
     seconds = max(3.0, VANISH_S * scale)
     with _automatic(Setup(workers=2)) as gateway:
-        rate = asyncio.run(half_of_peak(gateway))
+        rate = uvloop.run(half_of_peak(gateway))
         verdicts = [
-            asyncio.run(_vanish(gateway, f"{name} for {seconds:g} s at {rate:,.0f}/s", away, (rate, seconds)))
+            uvloop.run(_vanish(gateway, f"{name} for {seconds:g} s at {rate:,.0f}/s", away, (rate, seconds)))
             for name, away in (("renamed", _renamed), ("emptied", _emptied), ("unreadable", _unreadable))
         ]
         gateway.stop()
@@ -226,7 +228,7 @@ def _cold_start(root: Path) -> Verdict:
     with running(root, Setup(workers=2)) as gateway:
         try:
             until(lambda: gateway.model(MODEL).get("traffic"), PATIENCE_S, "the last good state is served")
-            return asyncio.run(_ask_once(Address.of(gateway.data)))
+            return uvloop.run(_ask_once(Address.of(gateway.data)))
         except Failed as error:
             return Verdict("started without the registry it serves the last good state", str(error), False)
 

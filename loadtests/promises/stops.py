@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import uvloop
+
 from loadtests.ask import status_of
 from loadtests.gateway import Gateway, Setup, running, wait_traffic, workplace
 from loadtests.promises.ground import MODEL, publish_signed, signed_target, traffic
@@ -45,7 +47,7 @@ def drains(scale: float) -> list[Verdict]:
         for number in range(count):
             with running(root, setup) as gateway:
                 wait_traffic(gateway, MODEL)
-                stops.append(asyncio.run(_stop(gateway, stuck=number % STUCK_EVERY == 0)))
+                stops.append(uvloop.run(_stop(gateway, stuck=number % STUCK_EVERY == 0)))
     codes = [stop.exit_code for stop in stops if stop.exit_code]
     sent = sum(stop.offered for stop in stops)
     return [

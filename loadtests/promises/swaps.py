@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import cycle
 
+import uvloop
+
 from loadtests.ask import Line, document, promote
 from loadtests.bodies import is_signed, signed_questions, version_of
 from loadtests.gateway import Gateway, Setup
@@ -33,7 +35,7 @@ STOPPED_S = 0.5
 def invisible(scale: float) -> list[Verdict]:
     """R1: swap at half of the peak; versions come and go, since only a few are held at a time."""
     with prepared(VERSIONS, Setup(workers=2)) as gateway:
-        return asyncio.run(_swap_under_load(gateway, max(10, round(SWAPS * scale)), REQUESTS * scale))
+        return uvloop.run(_swap_under_load(gateway, max(10, round(SWAPS * scale)), REQUESTS * scale))
 
 
 async def _swap_under_load(gateway: Gateway, swaps: int, requests: float) -> list[Verdict]:
@@ -99,9 +101,9 @@ class LastSeen:
 def together(scale: float) -> list[Verdict]:
     """R2: time from the commit to the last answer of the old version, over all workers; and paused ones."""
     with prepared(2, Setup(workers=2)) as gateway:
-        switches = asyncio.run(_switch(gateway, max(10, round(SWITCHES * scale))))
+        switches = uvloop.run(_switch(gateway, max(10, round(SWITCHES * scale))))
         stops = [
-            asyncio.run(_switch_past_stopped(gateway, turn)) for turn in range(max(2, round(STOPS * scale)))
+            uvloop.run(_switch_past_stopped(gateway, turn)) for turn in range(max(2, round(STOPS * scale)))
         ]
     waited = sum(waited for waited, _ in stops)
     old = sum(old for _, old in stops)
