@@ -58,7 +58,7 @@ class Recorder:
             target = exchange.target
             version = target.version.recorded if target else self._unrouted
             generation = target.generation if target else 0
-            self._sink.append(TurnRecord(version, generation, [_record(Piece(exchange, 0, 1))]))
+            self._sink.append(TurnRecord(version, generation, [_record(Piece(exchange, 0, 0))]))
 
     def _append(self, sink: RecordSink, pieces: list[Piece], inputs: Arrays, outputs: Arrays) -> None:
         exchange = pieces[0].exchange
