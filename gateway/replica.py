@@ -151,8 +151,10 @@ class Replica:
             loaded = await loop.run_in_executor(
                 self._loader, LoadedVersion.load, self._cache.path(digest), self._threads
             )
-        except (ModelError, OSError) as error:
+        except ModelError as error:
             self._note_failure(digest, str(error))
+        except Exception as error:  # a task's edge: whatever happens is a reason that is shown
+            self._note_failure(digest, f"loading it failed unexpectedly ({type(error).__name__})")
         else:
             self._note_loaded(digest, loaded)
         finally:

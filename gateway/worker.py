@@ -107,6 +107,7 @@ class Worker:
         server = self._settings.server
         sock = listener(self._arguments.listen_fd, server.host, server.port)
         serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
+        serving.add_done_callback(lambda _: self._stopping.set())
         self._accepting = True
         self._beat.state = BeatState.ACCEPTING
         self._report()

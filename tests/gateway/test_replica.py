@@ -156,11 +156,12 @@ def test_what_was_dropped_while_it_was_loaded_is_freed(tmp_path: Path, digests: 
     play(tmp_path, scene)
 
 
-def test_what_cannot_be_loaded_holds_up_nobody(tmp_path: Path, digests: dict[int, str]) -> None:
+@pytest.mark.parametrize("digest", [NO_SUCH_DIGEST, "no digest at all"])
+def test_what_cannot_be_loaded_holds_up_nobody(tmp_path: Path, digests: dict[int, str], digest: str) -> None:
     """A version that cannot be loaded is shown with its reason; the rest of its table is in force."""
 
     async def scene(stage: Stage) -> None:
-        stage.commit({1: digests[1], 2: NO_SUCH_DIGEST}, {1: TOTAL_PPM // 2, 2: TOTAL_PPM // 2})
+        stage.commit({1: digests[1], 2: digest}, {1: TOTAL_PPM // 2, 2: TOTAL_PPM // 2})
         await stage.until(lambda: stage.replica.ready)
         assert stage.states() == {1: "READY", 2: "UNAVAILABLE"}
         assert all(status.reason for status in stage.replica.versions() if status.version == 2)
