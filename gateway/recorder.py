@@ -3,6 +3,7 @@
 Where the log promises more than its best, answers wait here until their records are as safe as promised.
 """
 
+import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,6 +32,9 @@ class Recorder:
         self._sink = sink
         self._loop = loop
         self._waits = sink is not None and settings.mode != "async"
+        self._writes = settings.mode == "written"
+        self._write_due = False
+        self._thread = threading.get_ident()
         self.holds = self._waits or (sink is not None and settings.when_full == "refuse")
         self._unrouted = unrouted()
         self.release: Release = lambda exchange, recorded: None
@@ -75,10 +79,21 @@ class Recorder:
             self._let_go(waiting, sink.append(turn))
         elif not sink.append(turn, partial(self._tell, waiting)):
             self._let_go(waiting, False)
+        elif self._writes and not self._write_due:
+            self._write_due = True
+            self._loop.call_soon(self._write, sink)
+
+    def _write(self, sink: RecordSink) -> None:
+        """Write what one turn of the loop has recorded."""
+        self._write_due = False
+        sink.step()
 
     def _tell(self, waiting: list[Exchange], recorded: bool) -> None:
-        """Called by the log's thread."""
-        self._loop.call_soon_threadsafe(self._let_go, waiting, recorded)
+        """Called by the loop's thread or the log's own."""
+        if threading.get_ident() == self._thread:
+            self._let_go(waiting, recorded)
+        else:
+            self._loop.call_soon_threadsafe(self._let_go, waiting, recorded)
 
     def _let_go(self, waiting: list[Exchange], recorded: bool) -> None:
         for exchange in waiting:

@@ -64,6 +64,7 @@ class LogWriter:
         self._on_problem = on_problem
         self._before = (counts.cells[WRITTEN_ROWS], counts.dropped_rows)
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._waiting: list[tuple[TurnRecord, OnDurable | None]] = []
         self._rows = 0
         self._bytes = 0
@@ -119,7 +120,8 @@ class LogWriter:
                     waiting.append((turn, on_durable))
                     self._rows += rows
                     self._bytes += size
-                    if on_durable is not None or self._rows * 2 > policy.buffer_rows:
+                    hurry = on_durable is not None and policy.mode == "fsync"
+                    if hurry or self._rows * 2 > policy.buffer_rows:
                         self._ring()
                     return True
         return self._not_taken(rows, on_durable)
@@ -144,7 +146,15 @@ class LogWriter:
             )
 
     def step(self) -> None:
-        """Write what has gathered, and a watermark after it or when one is due."""
+        """Write what has gathered, and a watermark after it or when one is due; from any thread.
+
+        In mode `written` the event loop calls it at the end of a turn: one write into the page cache costs
+        less than waking the thread and being woken by it.
+        """
+        with self._writing:
+            self._step()
+
+    def _step(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, []
             rows, size, self._rows, self._bytes = self._rows, self._bytes, 0, 0

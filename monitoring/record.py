@@ -121,6 +121,9 @@ class RecordSink(Protocol):
     def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
         """Take the records of one call; False: its requests must be refused, and nobody is told."""
 
+    def step(self) -> None:
+        """Write what has been taken; whoever waits for it is told before this returns."""
+
 
 class MemorySink:
     """Keeps turns in a list; refuses them while `refusing` is set."""
@@ -137,3 +140,6 @@ class MemorySink:
         if on_durable is not None:
             on_durable(True)
         return True
+
+    def step(self) -> None:
+        """Do nothing: what was taken is kept already."""
