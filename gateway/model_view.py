@@ -36,12 +36,12 @@ class ParseLimits:
     max_rows: int = 100_000
     max_json_bytes: int = 16 * 2**20
 
-    def check_json(self, size_bytes: int) -> None:
-        """Raise TooLarge for JSON that would hold up all other requests of the worker while it is read."""
+    def check_text(self, size_bytes: int) -> None:
+        """Raise TooLarge for JSON and strings that would hold up all other requests while they are read."""
         if size_bytes > self.max_json_bytes:
             raise TooLarge(
-                f"the request has {size_bytes} bytes of JSON and may have {self.max_json_bytes}; "
-                "send tensors as binary data, or fewer rows"
+                f"the request has {size_bytes} bytes of JSON and strings and may have {self.max_json_bytes}; "
+                "send numbers as binary data, or fewer rows"
             )
 
 

@@ -43,7 +43,7 @@ def parse_infer(
     end = len(body) if header_length is None else header_length
     if not 0 <= end <= len(body):
         raise BadRequest(f"inference header size should be in range (0, {len(body)}), got: {end}")
-    limits.check_json(end)
+    limits.check_text(end)
     envelope = decode_envelope(body if end == len(body) else body[:end])
     reader = _InputReader(view, limits, body, end)
     inputs = reader.read(envelope.inputs)
@@ -100,13 +100,13 @@ def checked_id(identifier: str) -> str:
 class _InputReader:
     """Reads the inputs of one request in their order, which is also that of their bytes behind the JSON."""
 
-    __slots__ = ("_body", "_limits", "_offset", "_view", "rows")
+    __slots__ = ("_body", "_limits", "_offset", "_text_bytes", "_view", "rows")
 
     def __init__(self, view: ModelView, limits: ParseLimits, body: bytes, offset: int) -> None:
         self._view = view
         self._limits = limits
         self._body = body
-        self._offset = offset
+        self._offset = self._text_bytes = offset
         self.rows = 0
 
     def read(self, tensors: list[InputTensor]) -> dict[str, Array]:
@@ -154,6 +154,9 @@ class _InputReader:
             return array_from_json(spec, data, tensor.shape, count)
         if size is None:
             raise BadRequest(f"input {spec.name!r} has neither data nor the parameter binary_data_size")
+        if not spec.size_bytes:
+            self._text_bytes += size
+            self._limits.check_text(self._text_bytes)
         span = Span(self._offset, size)
         self._offset += size
         return array_from_bytes(spec, self._body, span, tensor.shape, count)

@@ -29,7 +29,7 @@ def parse_predict(body: bytes, view: ModelView, limits: ParseLimits) -> Inferenc
     Raises BadRequest where it is not `{"rows": [{…}], "id"?}`, InvalidInput naming row and column of what the
     model's columns do not allow, TooLarge beyond `limits`.
     """
-    limits.check_json(len(body))
+    limits.check_text(len(body))
     check_utf8(body)
     try:
         asked = _DECODER.decode(body)

@@ -44,7 +44,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_body_bytes: Positive = 64 * 2**20
     max_json_bytes: Positive = 16 * 2**20
-    """The worst JSON of this size holds up a worker's loop for about a second; binary data does not."""
+    """Also for strings in binary tensors. The worst of it holds up a worker's loop for about a second."""
     max_rows_per_request: Positive = 100_000
     max_rows_per_worker: Positive = 200_000
     max_deadline_ms: Positive = 30_000

@@ -170,14 +170,21 @@ def test_rows_over_the_limit() -> None:
             parsed(manifest_of(), body_of(tensor(shape=[rows, 4])))
 
 
-def test_json_over_the_limit() -> None:
-    """JSON beyond its limit is refused before it is read; the bytes of tensors behind it do not count."""
-    view, whole = ModelView.of(manifest_of()), body_of(tensor())
-    with pytest.raises(TooLarge, match=f"{len(whole)} bytes of JSON and may have {len(whole) - 1}"):
-        parse_infer(whole, None, view, ParseLimits(max_json_bytes=len(whole) - 1))
-    head = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","parameters":{"binary_data_size":16}}]}'
-    request = parse_infer(head + bytes(16), len(head), view, ParseLimits(max_json_bytes=len(head)))
-    assert request.rows == 1
+def test_text_over_the_limit() -> None:
+    """JSON and strings beyond their limit are refused before they are read; binary numbers do not count."""
+
+    def read(datatype: str, most: int) -> int:
+        head = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"%b","parameters":{"binary_data_size":16}}]}'
+        head %= datatype.encode()
+        view = ModelView.of(manifest_of([("x", datatype, (-1, 4))]))
+        return parse_infer(
+            head + bytes(16), len(head), view, ParseLimits(max_json_bytes=len(head) + most)
+        ).rows
+
+    assert (read("FP32", 0), read("BYTES", 16)) == (1, 1)
+    for datatype, most in (("FP32", -1), ("BYTES", 15)):
+        with pytest.raises(TooLarge, match="bytes of JSON and strings and may have"):
+            read(datatype, most)
 
 
 @pytest.mark.parametrize("data", [5, [[5]], [], [1, 2]])

@@ -126,7 +126,7 @@ def test_rows_over_the_limit() -> None:
 
 def test_json_over_the_limit() -> None:
     """A body beyond the limit of JSON is refused before it is read."""
-    with pytest.raises(TooLarge, match="12 bytes of JSON and may have 11"):
+    with pytest.raises(TooLarge, match="12 bytes of JSON and strings and may have 11"):
         parse_predict(b'{"rows":[{}]', VIEW, ParseLimits(max_json_bytes=11))
 
 
