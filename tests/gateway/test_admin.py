@@ -214,7 +214,7 @@ def test_a_model_is_shown_with_reasons(tmp_path: Path, registry_root: Path, publ
 def test_what_the_registry_lacks_is_said(
     tmp_path: Path, registry_root: Path, publish_version: Publish
 ) -> None:
-    """A deleted version that is served, one asked for and not there, and a registry that is gone are named."""
+    """A deleted version that is served, one asked for and not there, and a lost registry are named."""
 
     async def scene(room: ControlRoom) -> None:
         await two_versions(room, publish_version)
