@@ -90,8 +90,8 @@ class VersionCache:
         free = shutil.disk_usage(self.root).free
         if manifest.size_bytes + _SPARE_BYTES > free:
             raise RegistryError(
-                f"the disk of the cache is full: the version has {manifest.size_bytes} bytes, "
-                f"and {free} are free"
+                f"the disk of the cache is full: the version has {manifest.size_bytes} bytes, {free} are "
+                f"free, and {_SPARE_BYTES} of them are kept for the gateway's own files"
             )
 
     def _publish(self, complete: Path, final: Path) -> None:
