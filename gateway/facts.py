@@ -57,6 +57,12 @@ class Facts:
         """The slots that accept requests: those which must agree to a change of traffic."""
         return tuple(slot for slot in self.slots if slot.accepting)
 
+    @property
+    def unloadable(self) -> frozenset[str]:
+        """The digests of versions that some live slot cannot load."""
+        states = (version for slot in self.slots for version in slot.versions)
+        return frozenset(version.digest for version in states if version.state == "UNAVAILABLE")
+
     def published(self, model: str) -> RegistryModel | None:
         """Return what the registry shows of `model`, or None."""
         return self.registry.models.get(model) if self.registry else None

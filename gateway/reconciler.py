@@ -122,6 +122,7 @@ class Reconciler:
         facts = self.facts()
         wanted = versions_to_verify(self._desired, facts)
         self._world.verifier.pursue(wanted, self._clocks.monotonic())
+        self._world.verifier.doubt(facts.unloadable, self._clocks.monotonic())
         if self._desired.generation == 0:
             self._commit_first(facts, self._looks_done == 0 or self._world.verifier.untried(wanted))
             return

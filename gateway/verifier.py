@@ -4,6 +4,7 @@ All methods run on the event loop; copying and probation run in threads and a ch
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from driftgate.gateway.desired import DesiredState
 from driftgate.gateway.facts import Verified, VersionKey
 from driftgate.gateway.logs import Logger
 from driftgate.models.cache import VersionCache
-from driftgate.models.errors import InvalidManifest, LoadError, ModelError
+from driftgate.models.errors import InvalidManifest, LoadError, ModelError, RegistryError, UnsafeFile
 from driftgate.models.manifest import MANIFEST_FILE, Manifest, decode_manifest
 from driftgate.models.memory import bytes_in_worker
 from driftgate.models.probation import ProbationReport
@@ -22,6 +23,8 @@ from driftgate.models.snapshot import PublishedVersion, RegistrySnapshot, Regist
 AT_ONCE = 2
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 60.0
+DOUBT_AGAIN_S = 60.0
+"""How often a cached copy that a worker cannot load is hashed again."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Verifier:
         self._failures: dict[VersionKey, Failure] = {}
         self._running: dict[VersionKey, asyncio.Task[None]] = {}
         self._digests: dict[VersionKey, str] = {}
+        self._doubted: dict[VersionKey, float] = {}
         self.verified: dict[VersionKey, Verified] = {}
 
     @property
@@ -86,6 +90,17 @@ class Verifier:
             if key not in self._running and self._is_due(key, version.digest, now):
                 self._digests[key] = version.digest
                 self._running[key] = asyncio.create_task(self._verify(key, version))
+
+    def doubt(self, digests: frozenset[str], now: float) -> None:
+        """Check the cached copies of what some worker cannot load; a damaged one is fetched anew.
+
+        `now` is monotonic.
+        """
+        for key, verified in self.verified.items():
+            due = now - self._doubted.get(key, -math.inf) >= DOUBT_AGAIN_S
+            if verified.digest in digests and due and key not in self._running:
+                self._doubted[key] = now
+                self._running[key] = asyncio.create_task(self._check_again(key, verified.digest))
 
     def untried(self, wanted: Iterable[PublishedVersion]) -> bool:
         """Return whether some wanted version has neither passed nor failed yet."""
@@ -134,6 +149,28 @@ class Verifier:
         finally:
             self._running.pop(key, None)
             self._digests.pop(key, None)
+
+    async def _check_again(self, key: VersionKey, digest: str) -> None:
+        try:
+            damage = await asyncio.to_thread(self._damage, digest)
+            if damage:
+                self._logger.error("cached_copy_dropped", model=key.model, version=key.version, reason=damage)
+                await asyncio.to_thread(self._cache.remove, digest)
+                self.verified.pop(key, None)
+        finally:
+            self._running.pop(key, None)
+
+    def _damage(self, digest: str) -> str:
+        """Return what is wrong with a cached copy; nothing where that cannot be told now."""
+        if digest not in self._cache.digests():
+            return "it is gone"
+        try:
+            self._cache.verify(digest)
+        except (UnsafeFile, InvalidManifest) as error:
+            return str(error)
+        except RegistryError:
+            return ""
+        return ""
 
     def _fetch_and_prove(self, version: PublishedVersion) -> ProbationReport:
         directory = self._cache.add(self._source, version)

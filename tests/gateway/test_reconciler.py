@@ -131,6 +131,28 @@ def test_what_fails_is_tried_again(tmp_path: Path, publish_version: Publish) -> 
     play(scene, tmp_path, prove=lambda directory: answers.pop(0))
 
 
+def test_a_damaged_copy_is_fetched_anew(tmp_path: Path, publish_version: Publish) -> None:
+    """What a worker cannot load is hashed again: a damaged copy is replaced, a sound one is left alone."""
+    publish_version()
+
+    async def scene(room: ControlRoom) -> None:
+        await room.until(lambda: room.held() == [1], "version 1 is held")
+        publish_version(scale=2.0)
+        await room.until(lambda: room.held() == [1, 2], "version 2 is held too")
+        cache = tmp_path / "state" / "cache"
+        sound, damaged = (cache / version.digest / "model.onnx" for version in room.model().held)
+        inodes, content = [sound.stat().st_ino, damaged.stat().st_ino], damaged.read_bytes()
+        damaged.write_bytes(b"x" + content[1:])
+        room.workers[0].cannot_load = {1, 2}
+        await room.until(
+            lambda: damaged.exists() and damaged.read_bytes() == content, "the damaged copy is replaced"
+        )
+        assert [sound.stat().st_ino == inodes[0], damaged.stat().st_ino == inodes[1]] == [True, False]
+        assert room.held() == [1, 2]
+
+    play(scene, tmp_path, workers=1)
+
+
 @pytest.mark.parametrize("loss", ["renamed away", "emptied", "unreadable"])
 def test_a_lost_registry_changes_nothing(tmp_path: Path, publish_version: Publish, loss: str) -> None:
     """Without its registry the gateway stays as it is, through a restart of control too."""

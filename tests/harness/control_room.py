@@ -68,7 +68,10 @@ class PaperWorker:
             self.__post_init__()
         versions = tuple(
             VersionStatus(
-                name, held.version, held.digest, "LOADING" if held.version in self.cannot_load else "READY"
+                name,
+                held.version,
+                held.digest,
+                "UNAVAILABLE" if held.version in self.cannot_load else "READY",
             )
             for name, model in state.models.items()
             for held in model.held
