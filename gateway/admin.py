@@ -20,7 +20,14 @@ from driftgate.gateway.admin_requests import check_origin, expected_generation, 
 from driftgate.gateway.answers import error_answer
 from driftgate.gateway.changes import Subject
 from driftgate.gateway.desired import DesiredModel, DesiredState, TrafficSplit
-from driftgate.gateway.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, PreconditionFailed
+from driftgate.gateway.errors import (
+    BadRequest,
+    GatewayError,
+    MethodNotAllowed,
+    NotFound,
+    PreconditionFailed,
+    StateUnusable,
+)
 from driftgate.gateway.example_rows import example_rows
 from driftgate.gateway.generations import StaleGeneration
 from driftgate.gateway.logs import Logger
@@ -123,6 +130,9 @@ class AdminApi:
                 return await endpoint(request)
             except (GatewayError, ModelError) as error:
                 return _refusal(error)
+            except OSError as error:
+                self._logger.error("admin_request_failed", path=request.scope["path"], error=repr(error))
+                return _refusal(StateUnusable(f"the state directory cannot be used: {error.strerror}"))
             except Exception as error:  # the edge of the API: nothing of it reaches the client
                 self._logger.error("admin_request_failed", path=request.scope["path"], error=repr(error))
                 return _refusal(error)

@@ -12,6 +12,7 @@ GatewayError
 ├── NonfiniteAnswer     422   the model computed NaN or an infinity, and its settings refuse to send one
 ├── NotServable         503   a known model without a version that can answer now
 ├── Overloaded          503   with Retry-After
+├── StateUnusable       503   the gateway's own files, for operators
 └── DeadlineExceeded    504
 """
 
@@ -80,6 +81,10 @@ class Overloaded(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class StateUnusable(GatewayError):
+    """The state directory cannot be read or written, its disk is full for example; nothing was changed."""
+
+
 class DeadlineExceeded(GatewayError):
     """The request's deadline passed before an answer was computed."""
 
@@ -96,6 +101,7 @@ STATUS_OF: dict[type[Exception], int] = {
     NonfiniteAnswer: 422,
     NotServable: 503,
     Overloaded: 503,
+    StateUnusable: 503,
     DeadlineExceeded: 504,
     InvalidInput: 400,
     InvalidName: 404,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -235,6 +236,28 @@ def test_what_the_registry_lacks_is_said(
         assert "the registry cannot be read" in problem
 
     play(tmp_path, scene)
+
+
+def test_a_state_that_cannot_be_written_is_named(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """An operator is told that the disk is at fault; the change is not made."""
+
+    async def run() -> None:
+        async with control_room(tmp_path) as room:
+            publish_version()
+            await room.until(lambda: room.held() == [1], "version 1")
+            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+            try:
+                answer = await room.ask("POST", f"{MODEL}/pin")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            assert answer.status_code == 503
+            assert answer.json() == {"error": "the state directory cannot be used: File too large"}
+            assert room.model().pinned is None
+
+    asyncio.run(run())
 
 
 def test_the_protocols_repository_calls(
