@@ -116,7 +116,7 @@ def test_a_change_that_waits_too_long(tmp_path: Path, registry_root: Path, publi
 
     async def scene(room: ControlRoom, call: Call) -> None:
         room.workers[0].cannot_load = {2}
-        await room.until(lambda: "LOADING" in str(room.loop.facts().slots), "the worker lost version 2")
+        await room.until(lambda: "UNAVAILABLE" in str(room.loop.facts().slots), "the worker lost version 2")
         result = await call("promote", "m", "2", "--timeout", "0.2")
         assert (result.exit_code, room.model().split.stable) == (6, 1)
 
@@ -130,7 +130,7 @@ def test_waiting_ends_when_the_version_is_ready(
 
     async def scene(room: ControlRoom, call: Call) -> None:
         room.workers[0].cannot_load = {2}
-        await room.until(lambda: "LOADING" in str(room.loop.facts().slots), "the worker lost version 2")
+        await room.until(lambda: "UNAVAILABLE" in str(room.loop.facts().slots), "the worker lost version 2")
         waiting = asyncio.create_task(call("wait", "m@2", "--json"))
         room.workers[0].cannot_load = set()
         assert json.loads((await waiting).output)["state"] == "READY"
