@@ -41,8 +41,8 @@ def last_lines(log: Path) -> str:
 
 
 def interrupt_on_termination() -> None:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does, which scripts switch off with `&`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 

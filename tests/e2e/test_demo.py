@@ -43,8 +43,18 @@ def test_an_interrupt_leaves_no_process(
 ) -> None:
     """Whenever it is interrupted, the demo ends with 130 and no traceback, and all its children end."""
     place = tmp_path / "demo"
+    in_the_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as scripts start it, with `&`
     demo = subprocess.Popen(
-        [sys.executable, "-P", "-m", "driftgate.gateway.cli.main", "demo", "--directory", str(place)],
+        [
+            *in_the_background,
+            sys.executable,
+            "-P",
+            "-m",
+            "driftgate.gateway.cli.main",
+            "demo",
+            "--directory",
+            str(place),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
