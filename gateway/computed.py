@@ -14,17 +14,17 @@ class Computed:
     def __init__(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         self.inputs = inputs
         self.outputs = outputs
-        self._texts: dict[str, list[bytes] | None] = {}
+        self._texts: tuple[list[bytes], ...] | None = None
 
-    def texts(self, output: str) -> list[bytes] | None:
-        """Return the elements of each row of one output as JSON, without brackets.
+    def texts(self, tails: tuple[tuple[int, ...], ...]) -> tuple[list[bytes], ...]:
+        """Return, for each output, the elements of each of its rows as JSON, without brackets.
 
-        The whole output is written once and cut at its rows. None where that cannot be done: text, numbers
-        that JSON cannot say, more than two dimensions.
+        Every output is written once and cut at its rows. Empty where that cannot be done: outputs whose
+        shapes do not end in `tails`, text, and numbers that JSON cannot say.
         """
-        if output not in self._texts:
-            self._texts[output] = _texts_of(self.outputs[output])
-        return self._texts[output]
+        if self._texts is None:
+            self._texts = _texts_of(self.outputs, tails)
+        return self._texts
 
 
 class InferenceResult:
@@ -46,18 +46,21 @@ class InferenceResult:
         whole = self._computed.outputs[output]
         return whole if self._last is None else whole[self._first : self._last]
 
-    def text(self, output: str) -> bytes | None:
-        """Return the elements of one output as a flat JSON list, or None as `Computed.texts` does."""
-        texts = self._computed.texts(output)
-        if texts is None:
-            return None
-        return b"[%b]" % b",".join(texts[self._first : self._last])
+    def texts(self, tails: tuple[tuple[int, ...], ...]) -> list[bytes]:
+        """Return the elements of each output as JSON without brackets; empty as in `Computed.texts`."""
+        first, last = self._first, self._last
+        if last == first + 1:
+            return [texts[first] for texts in self._computed.texts(tails)]
+        return [b",".join(texts[first:last]) for texts in self._computed.texts(tails)]
 
 
-def _texts_of(array: Array) -> list[bytes] | None:
-    if array.ndim not in (1, 2) or array.dtype == object or not array.size:
-        return None
-    text = json_of(array.tolist())
-    if array.dtype.kind == "f" and b"n" in text:
-        return None
-    return text[1:-1].split(b",") if array.ndim == 1 else text[2:-2].split(b"],[")
+def _texts_of(outputs: Mapping[str, Array], tails: tuple[tuple[int, ...], ...]) -> tuple[list[bytes], ...]:
+    found = []
+    for array, tail in zip(outputs.values(), tails, strict=True):
+        if array.shape[1:] != tail or array.dtype == object or not array.size:
+            return ()
+        text = json_of(array.tolist())
+        if array.dtype.kind == "f" and b"n" in text:
+            return ()
+        found.append(text[2:-2].split(b"],[") if tail else text[1:-1].split(b","))
+    return tuple(found)

@@ -1,7 +1,7 @@
 """What the codecs need to know about one model version, worked out once when it is loaded."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +14,8 @@ from driftgate.models.columns import RowReader
 from driftgate.models.elements import Elements
 from driftgate.models.manifest import Label, Manifest
 from driftgate.models.signature import DATATYPES, FLOATS, Signature, TensorSpec
+
+MAX_TEMPLATE_ROWS = 16
 
 Decode = Callable[[Any], list[Any]]
 Nonfinite = Literal["null", "token", "error"]
@@ -113,6 +115,8 @@ class ModelView:
     `batched` says that every input and output counts rows in its first dimension; `independent_rows` that
     rows of several requests may be computed together. Versions with the same `contract` (a hash of signature
     and columns) read every request alike; the signature alone does not tell, since columns may trade places.
+    `templates[rows]` is the JSON answer with all outputs of so many rows, with places for the id and for each
+    output's elements; it fits outputs whose shapes end in `tails`. It is empty where shapes vary.
     """
 
     name: str
@@ -127,6 +131,8 @@ class ModelView:
     outputs: dict[str, OutputView]
     rows: RowReader
     head: bytes
+    templates: tuple[bytes, ...]
+    tails: tuple[tuple[int, ...], ...]
     json_outputs: tuple[RequestedOutput, ...]
     binary_outputs: tuple[RequestedOutput, ...]
 
@@ -135,6 +141,8 @@ class ModelView:
         """Return the view of the version that `manifest` describes."""
         signature = manifest.signature
         output_names = tuple(spec.name for spec in signature.outputs)
+        outputs = {spec.name: OutputView.of(spec, _labels(manifest, spec)) for spec in signature.outputs}
+        head = b'"model_name":"%b","model_version":"%d"' % (manifest.name.encode(), manifest.version)
         return cls(
             name=manifest.name,
             version=manifest.version,
@@ -148,9 +156,11 @@ class ModelView:
                 spec.name: InputView.of(spec, Elements.of(spec, manifest.columns))
                 for spec in signature.inputs
             },
-            outputs={spec.name: OutputView.of(spec, _labels(manifest, spec)) for spec in signature.outputs},
+            outputs=outputs,
             rows=RowReader.of(manifest),
-            head=b'"model_name":"%b","model_version":"%d"' % (manifest.name.encode(), manifest.version),
+            head=head,
+            templates=_templates(head, outputs),
+            tails=tuple(view.shape[1:] for view in outputs.values()),
             json_outputs=tuple(RequestedOutput(name) for name in output_names),
             binary_outputs=tuple(RequestedOutput(name, binary=True) for name in output_names),
         )
@@ -158,6 +168,26 @@ class ModelView:
     def requested_all(self, binary: bool) -> tuple[RequestedOutput, ...]:
         """Return all outputs, as a client that names none asks for them."""
         return self.binary_outputs if binary else self.json_outputs
+
+
+def _templates(head: bytes, outputs: Mapping[str, OutputView]) -> tuple[bytes, ...]:
+    views = outputs.values()
+    if not all(view.batched and len(view.shape) <= 2 and -1 not in view.shape[1:] for view in views):
+        return ()
+    return tuple(
+        b'{"id":"%%b",%b,"outputs":[%b]}'
+        % (_literal(head), b",".join([_output_template(view, rows) for view in views]))
+        for rows in range(MAX_TEMPLATE_ROWS + 1)
+    )
+
+
+def _output_template(view: OutputView, rows: int) -> bytes:
+    shape = msgspec.json.encode((rows, *view.shape[1:]))
+    return b'%b%b,"data":[%%b]}' % (_literal(view.head), shape)
+
+
+def _literal(text: bytes) -> bytes:
+    return text.replace(b"%", b"%%")
 
 
 def _labels(manifest: Manifest, spec: TensorSpec) -> tuple[str, ...]:

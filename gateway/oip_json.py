@@ -64,6 +64,11 @@ def encode_infer(
 
     Raises NonfiniteAnswer where `nonfinite` is "error" and a JSON output holds NaN or an infinity.
     """
+    plain = request.outputs is None and not request.binary_output and not request.id
+    if plain and request.rows < len(view.templates):
+        texts = result.texts(view.tails)
+        if texts:
+            return EncodedAnswer(view.templates[request.rows] % (result.prediction_id.encode(), *texts))
     parts: list[bytes] = []
     tensors: list[bytes] = []
     unsayable = 0
@@ -79,10 +84,8 @@ def encode_infer(
             tensors.append(raw)
             parts.append(b'%b%b,"parameters":{"binary_data_size":%d}}' % (head, shape, len(raw)))
         else:
-            data = None if wanted.classification else result.text(wanted.name)
-            if data is None:
-                data, count = data_as_json(array, datatype, spec.name, nonfinite)
-                unsayable += count
+            data, count = data_as_json(array, datatype, spec.name, nonfinite)
+            unsayable += count
             parts.append(b'%b%b,"data":%b}' % (head, shape, data))
     json = b'%b,"outputs":[%b]}' % (_opening(request, result, view), b",".join(parts))
     if not tensors:

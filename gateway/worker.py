@@ -1,6 +1,7 @@
 """A worker process: one slot of the data plane."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -30,6 +31,8 @@ from driftgate.gateway.turn import Turns
 from driftgate.models.cache import VersionCache
 
 PULSE_S = 0.25
+GARBAGE_THRESHOLD = 20_000
+"""Requests leave no cycles behind, so that looking for them every 700 objects would find nothing."""
 REPEAT_S = 60.0
 """How often the same failure of the loop is logged."""
 
@@ -108,6 +111,9 @@ class Worker:
         sock = listener(self._arguments.listen_fd, server.host, server.port)
         serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
         serving.add_done_callback(lambda _: self._stopping.set())
+        gc.collect()
+        gc.freeze()  # what is there by now stays; the collector need not look at it again
+        gc.set_threshold(GARBAGE_THRESHOLD)
         self._accepting = True
         self._beat.state = BeatState.ACCEPTING
         self._report()

@@ -44,11 +44,12 @@ class Session:
             inputs=tuple(map(_spec, self._session.get_inputs())),
             outputs=tuple(map(_spec, self._session.get_outputs())),
         )
+        self._output_names = [spec.name for spec in self.signature.outputs]
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
         """Return the named outputs (None: all, in signature order); raise RunError if the graph refuses."""
         try:
-            results: list[Array] = self._session.run(outputs, feeds)
+            results: list[Array] = self._session.run(outputs or self._output_names, feeds)
         except Exception as error:  # as above
             raise RunError(f"the model could not compute these inputs: {first_line(error)}") from error
         return results
