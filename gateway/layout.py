@@ -21,6 +21,16 @@ class StateLayout:
         return self.root / "desired"
 
     @property
+    def events(self) -> Path:
+        """The journals of control and supervisor."""
+        return self.root / "events"
+
+    @property
+    def handover(self) -> Path:
+        """The socket at which a running gateway hands itself over to its successor."""
+        return self.root / "handover.sock"
+
+    @property
     def cache(self) -> Path:
         """One directory per verified version, named by its digest."""
         return self.root / "cache"

@@ -1,8 +1,10 @@
 """`model.toml`: owner, description and every per-model setting, edited by people, checked by line."""
 
+import json
 import re
 import tomllib
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -10,6 +12,17 @@ from driftgate.models.errors import InvalidSettings
 
 SETTINGS_FILE = "model.toml"
 MAX_SETTINGS_BYTES = 2**20
+
+DEFAULT_SETTINGS = b"""\
+# Settings of this model: edit and save, no restart is needed.
+# owner: whom to ask; description: what it predicts, in one line.
+owner = ""
+description = ""
+
+# Which versions are held in memory: latest = N (default 1), all = true, or specific = [3, 5].
+# [versions]
+# latest = 1
+"""
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -66,6 +79,31 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     json_nonfinite: Literal["null", "token", "error"] = "null"
     max_rows_per_request: Positive | None = None
     log: ModelLogSettings = ModelLogSettings()
+
+
+class SettingDifference(NamedTuple):
+    """One setting that differs, by its dotted key; values as TOML would have them."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {json.dumps(self.before)} → {json.dumps(self.after)}"
+
+
+def settings_differences(before: ModelSettings, after: ModelSettings) -> tuple[SettingDifference, ...]:
+    """Return what differs between two settings, by key in the order of the file."""
+    old, new = dict(_flat(before, "")), dict(_flat(after, ""))
+    return tuple(SettingDifference(key, old[key], new[key]) for key in old if old[key] != new[key])
+
+
+def _flat(section: msgspec.Struct, prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in msgspec.structs.asdict(section).items():
+        if isinstance(value, msgspec.Struct):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def parse_settings(text: str, source: str = SETTINGS_FILE) -> ModelSettings:
