@@ -5,7 +5,7 @@ generations is also the audit trail.
 """
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,22 +17,61 @@ TOTAL_PPM = 1_000_000
 Ppm = Annotated[int, msgspec.Meta(ge=0, le=TOTAL_PPM)]
 
 
-class Arm(msgspec.Struct, frozen=True):
-    """One arm of a split: the version that serves it and its share of all keys in parts per million."""
+Interval = tuple[int, int]
+"""Buckets from the first number up to, and without, the second."""
+
+
+class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One arm of a split: the version that serves it and its share of all keys in parts per million.
+
+    `intervals` are its buckets, in order. They are left out in all arms of a split whose arms own
+    consecutive intervals in the order of the split.
+    """
 
     name: str
     version: int
     weight_ppm: Ppm
+    intervals: tuple[Interval, ...] = ()
 
 
-class TrafficSplit(msgspec.Struct, frozen=True):
+class KeySource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the key of a request comes from: what the split randomises.
+
+    `header` and `input` name a request header, or an input or column of the request (its first row's
+    value). A request without such a key is assigned by its sequence id, else by its prediction id.
+    """
+
+    kind: Literal["header", "input", "prediction-id"] = "header"
+    name: str = "x-routing-key"
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "prediction-id" else f"{self.kind} {self.name}"
+
+
+class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How keys come to buckets: the source of the key, and which of the two salts hashes it."""
+
+    key: KeySource = KeySource()
+    salt: Literal["rollout", "variant"] = "rollout"
+
+
+class TrafficSplit(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the traffic of a model is shared out; no arms means that no version has traffic.
 
-    `salt` is the secret key of the assignment hash, in hex. Weights sum to TOTAL_PPM.
+    `salt` and `variant_salt` are secret keys of the assignment hash, in hex: one for rollouts and an
+    independent one for experiments, so that not the same keys are first in everything. Weights sum to
+    TOTAL_PPM.
     """
 
     salt: str
     arms: tuple[Arm, ...] = ()
+    variant_salt: str = ""
+    assignment: Assignment = Assignment()
+
+    @property
+    def hash_key(self) -> bytes:
+        """The secret that keys are hashed with."""
+        return bytes.fromhex(self.salt if self.assignment.salt == "rollout" else self.variant_salt)
 
     @property
     def versions(self) -> frozenset[int]:
@@ -43,6 +82,21 @@ class TrafficSplit(msgspec.Struct, frozen=True):
     def stable(self) -> int | None:
         """The version with the most traffic (the earliest arm among equals), or None."""
         return max(self.arms, key=lambda arm: arm.weight_ppm).version if self.arms else None
+
+    @property
+    def canary(self) -> int | None:
+        """The version of the arm of that name, or None."""
+        return next((arm.version for arm in self.arms if arm.name == "canary"), None)
+
+
+class Shadow(msgspec.Struct, frozen=True):
+    """A version that gets a copy of the rows of others, and whose answers nobody waits for.
+
+    `share_ppm` is the share of the calls that are copied.
+    """
+
+    version: int
+    share_ppm: Ppm = TOTAL_PPM
 
 
 class HeldVersion(msgspec.Struct, frozen=True):
@@ -57,7 +111,8 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of traffic that waits until every member holds the versions it needs.
 
     `deadline` is in Unix seconds. `replaced` says that members which could not prepare were replaced once.
-    `pin` is the version to pin when it is committed.
+    `pin` is the version to pin when it is committed. `shadows` take the place of the present ones and
+    `assignment` that of the split; None leaves those.
     """
 
     arms: tuple[Arm, ...]
@@ -66,6 +121,8 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline: float
     replaced: bool = False
     pin: int | None = None
+    shadows: tuple[Shadow, ...] | None = None
+    assignment: Assignment | None = None
 
 
 class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,6 +130,8 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `history` lists versions that had all traffic, newest first and without repeats: the first is today's or
     the last, the second is where a rollback goes. `refused` tells why a change to a version failed.
+    `ejected` tells why a version gets none of the rows that split and shadows give it: the stable one answers
+    in its place. What happened before `evidence_since` (Unix seconds) ejects nothing.
     """
 
     split: TrafficSplit
@@ -83,6 +142,14 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     history: tuple[int, ...] = ()
     unloaded: bool = False
     refused: dict[str, str] = {}
+    shadows: tuple[Shadow, ...] = ()
+    ejected: dict[str, str] = {}
+    evidence_since: float = 0.0
+
+    @property
+    def ejected_versions(self) -> frozenset[int]:
+        """The numbers of the versions that are ejected."""
+        return frozenset(map(int, self.ejected))
 
     def held_version(self, version: int) -> HeldVersion | None:
         """Return what is held of `version`, or None."""

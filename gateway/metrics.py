@@ -26,6 +26,8 @@ from driftgate.gateway.counters import (
     PARSE_NS,
     QUEUE_NS,
     ROWS,
+    SHADOW_DROPPED,
+    SHADOW_ROWS,
     SUCCESS_NS,
     CountedVersion,
     UnreadableCounters,
@@ -115,16 +117,25 @@ def work_metrics(versions: list[CountedVersion]) -> Iterator[Metric]:
     nonfinite = CounterMetricFamily(
         "driftgate_nonfinite_outputs", "Answers that held NaN or infinity.", labels=_BY_VERSION
     )
+    shadow_rows = CounterMetricFamily(
+        "driftgate_shadow_rows", "Rows computed as a shadow, after their answers.", labels=_BY_VERSION
+    )
+    shadow_dropped = CounterMetricFamily(
+        "driftgate_shadow_dropped_rows", "Rows that a shadow had no time for.", labels=_BY_VERSION
+    )
     for item in versions:
         if not item.model:
             continue
         labels = [item.model, item.version]
+        if item.cells[SHADOW_ROWS] or item.cells[SHADOW_DROPPED]:
+            shadow_rows.add_metric(labels, item.cells[SHADOW_ROWS])
+            shadow_dropped.add_metric(labels, item.cells[SHADOW_DROPPED])
         rows.add_metric(labels, item.cells[ROWS])
         nonfinite.add_metric(labels, item.cells[NONFINITE])
         batches.add_metric(labels, _buckets(BATCH_LIMITS, item.batch_counts), item.cells[ROWS])
         for stage, cell in STAGES:
             stages.add_metric([*labels, stage], item.cells[cell] / 1e9)
-    yield from (rows, stages, batches, nonfinite)
+    yield from (rows, stages, batches, nonfinite, shadow_rows, shadow_dropped)
 
 
 def slot_metrics(

@@ -19,6 +19,8 @@ from driftgate.gateway.settings import LogSettings
 from driftgate.monitoring.record import RecordSink, RequestRecord, TurnRecord
 
 Arrays = Mapping[str, Array]
+SHADOW = "shadow"
+"""The arm of what a shadow computed."""
 Release = Callable[[Exchange, bool], None]
 
 
@@ -64,6 +66,22 @@ class Recorder:
             generation = target.generation if target else 0
             self._sink.append(TurnRecord(version, generation, [_record(Piece(exchange, 0, 0))]))
 
+    def shadow(
+        self,
+        served: ServedVersion,
+        generation: int,
+        requests: list[RequestRecord],
+        inputs: Arrays,
+        outputs: Arrays,
+    ) -> None:
+        """Record what a shadow computed, or (without outputs) could not."""
+        if self._sink is None:
+            return
+        if not served.view.batched:
+            inputs, outputs = _as_one_row(inputs), _as_one_row(outputs)
+        self._sink.append(TurnRecord(served.recorded, generation, requests, inputs, outputs))
+        self._write_soon(self._sink)
+
     def _append(self, sink: RecordSink, pieces: list[Piece], inputs: Arrays, outputs: Arrays) -> None:
         exchange = pieces[0].exchange
         if not exchange.served.view.batched:
@@ -79,7 +97,11 @@ class Recorder:
             self._let_go(waiting, sink.append(turn))
         elif not sink.append(turn, partial(self._tell, waiting)):
             self._let_go(waiting, False)
-        elif self._writes and not self._write_due:
+        else:
+            self._write_soon(sink)
+
+    def _write_soon(self, sink: RecordSink) -> None:
+        if self._writes and not self._write_due:
             self._write_due = True
             self._loop.call_soon(self._write, sink)
 
@@ -122,6 +144,14 @@ def _record(piece: Piece) -> RequestRecord:
         exchange.encode_ns,
         exchange.code,
     )
+
+
+def shadow_record(piece: Piece) -> RequestRecord:
+    """Return the record of a request's part as that of a shadow, which is still to compute it."""
+    record = _record(piece)
+    record.arm, record.propensity = SHADOW, None
+    record.parse_ns = record.encode_ns = record.code = 0
+    return record
 
 
 def _as_one_row(arrays: Arrays) -> Arrays:

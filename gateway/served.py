@@ -1,5 +1,7 @@
 """One loaded version as the data plane uses it: everything looked up once, when it is loaded."""
 
+from typing import NamedTuple
+
 from driftgate.gateway.counters import VersionCounters
 from driftgate.gateway.model_view import ModelView
 from driftgate.gateway.recording import recorded_version
@@ -15,18 +17,38 @@ LEAST_S = 20e-6
 """Shorter calls are mostly their own overhead and say nothing about the model."""
 
 
+class Shadowing(NamedTuple):
+    """A version that gets a copy of the rows of another one, and of which share of the calls."""
+
+    served: "ServedVersion"
+    share_ppm: int
+
+
 class ServedVersion:
-    """A loaded version with its codec view, counters and beat name; `settings` come with each table.
+    """A loaded version with its codec view, counters and beat name.
+
+    `settings` and `shadows` come with each table.
 
     `batchable` says that rows of several requests may share a call, and that a request may be cut into calls.
     """
 
-    __slots__ = ("_pace", "batchable", "beat_name", "counters", "loaded", "recorded", "settings", "view")
+    __slots__ = (
+        "_pace",
+        "batchable",
+        "beat_name",
+        "counters",
+        "loaded",
+        "recorded",
+        "settings",
+        "shadows",
+        "view",
+    )
 
     def __init__(self, loaded: LoadedVersion, counters: VersionCounters) -> None:
         self.loaded = loaded
         self.counters = counters
         self.settings = ModelSettings()
+        self.shadows: tuple[Shadowing, ...] = ()
         self.recorded = recorded_version(loaded.manifest, self.settings.log)
         self.view = ModelView.of(loaded.manifest)
         self.beat_name = f"{loaded.model}/{loaded.version}".encode()

@@ -23,13 +23,21 @@ Record = Callable[[ServedVersion, list[Piece], list[Result | Exception]], None]
 _EXPIRED = "the deadline passed before the model could run"
 
 
+def _no_shadow(served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]) -> None:
+    """Copy nothing."""
+
+
 class Turns:
     """Computes the requests of one worker, on the event loop but for the calls of lanes."""
 
-    def __init__(self, loop: AbstractEventLoop, beat: Beat, record: Record) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, beat: Beat, record: Record, shadow: Record = _no_shadow
+    ) -> None:
+        """`shadow` is told of every call of a version that has shadows, after its answers have left."""
         self._loop = loop
         self._beat = beat
         self._record = record
+        self._shadow = shadow
         self._gathered: dict[ServedVersion, list[Exchange]] = {}
         self._lanes: dict[ServedVersion, Lane] = {}
 
@@ -85,11 +93,17 @@ class Turns:
         finally:
             self._beat.end_run(0)
         settle(served, pieces, results, started_ns)
+        self._note(served, pieces, results)
+
+    def _note(self, served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]) -> None:
+        """Record a call whose requests are settled, and copy it where there are shadows."""
         self._record(served, pieces, results)
+        if served.shadows:
+            self._loop.call_soon(self._shadow, served, pieces, results)
 
     def _lane(self, served: ServedVersion) -> "Lane":
         if served not in self._lanes:
-            self._lanes[served] = Lane(self._loop, self._beat, self._record, self._free_number(), served)
+            self._lanes[served] = Lane(self._loop, self._beat, self._note, self._free_number(), served)
         return self._lanes[served]
 
     def _free_number(self) -> int:
