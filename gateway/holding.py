@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftgate.gateway.desired import TOTAL_PPM, Arm, DesiredModel, TrafficSplit
+from driftgate.gateway.intervals import owned_by, with_intervals
 
 ROLLBACK_DEPTH = 2
 MAX_HISTORY = 16
@@ -15,15 +16,19 @@ MAX_HISTORY = 16
 
 @dataclass(frozen=True)
 class Labels:
-    """The derived names of versions: `stable` has the traffic, `latest` is the newest that is held."""
+    """The derived names of versions: `stable` has most traffic, `canary` is the one beside it, `latest` the
+    newest that is held.
+    """
 
     stable: int | None
     latest: int | None
+    canary: int | None = None
 
 
 def labels_of(model: DesiredModel) -> Labels:
     """Return which versions the labels stand for now."""
-    return Labels(stable=model.split.stable, latest=max((held.version for held in model.held), default=None))
+    latest = max((held.version for held in model.held), default=None)
+    return Labels(model.split.stable, latest, model.split.canary)
 
 
 def versions_needed(model: DesiredModel) -> frozenset[int]:
@@ -75,14 +80,15 @@ def history_after(history: tuple[int, ...], version: int, rolled_back: bool) -> 
 def arms_for(weights: Mapping[int, int], present: TrafficSplit) -> tuple[Arm, ...]:
     """Return the named arms of `weights` (version to ppm); versions without weight are left out.
 
-    Arms that exist keep their order and new ones follow, so that a change of weights moves as few keys
-    between the intervals as it can. The version with most traffic is `stable`; a second one is `canary`.
+    Keys move only into arms that grow, out of arms that shrink. The version with most traffic is `stable`; a
+    second one is `canary`.
     """
     known = [arm.version for arm in present.arms if weights.get(arm.version)]
     order = [*known, *sorted(v for v, weight in weights.items() if weight and v not in known)]
     stable = max(order, key=lambda version: weights[version], default=None)
     other = "canary" if len(order) == 2 else "v{}"
-    return tuple(
+    arms = tuple(
         Arm("stable" if version == stable else other.format(version), version, weights[version])
         for version in order
     )
+    return with_intervals(arms, owned_by(present.arms))

@@ -91,7 +91,7 @@ def report_model(
     numbers |= set(published.versions) if published else set()
     seen = _Looker(name, model, published, facts, reasons)
     versions = tuple(seen.report(number, checking) for number in sorted(numbers, reverse=True))
-    found = (("stable", labels.stable), ("latest", labels.latest))
+    found = (("stable", labels.stable), ("canary", labels.canary), ("latest", labels.latest))
     return ModelReport(
         name=name,
         owner=model.settings.owner,

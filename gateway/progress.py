@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from driftgate.gateway.desired import Change, DesiredModel, DesiredState, TrafficSplit
+from driftgate.gateway.desired import Change, DesiredModel, DesiredState
 from driftgate.gateway.facts import Facts
 from driftgate.gateway.holding import history_after, sole_version
 from driftgate.gateway.status import SlotStatus
@@ -82,7 +82,7 @@ def _unopposed(model: DesiredModel, change: Change) -> bool:
 
 
 def _commit(model: DesiredModel, change: Change) -> Step:
-    split = TrafficSplit(model.split.salt, change.arms)
+    split = replace(model.split, arms=change.arms, assignment=change.assignment or model.split.assignment)
     sole = sole_version(split)
     history = model.history
     if sole is not None:

@@ -1,16 +1,27 @@
 """Routing: who answers a key, and what a path may name."""
 
+from collections import Counter
 from hashlib import blake2b
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftgate.gateway.desired import TOTAL_PPM, Arm, TrafficSplit
 from driftgate.gateway.errors import NotFound, NotServable
+from driftgate.gateway.intervals import owned_by
 from driftgate.gateway.routing import ModelRoute, RoutingTable, bucket_of, served_by
 
 SALT = "00112233445566778899aabbccddeeff"
+
+
+KEYS = [b"user-%d" % n for n in range(20_000)]
+
+
+def decoded(traffic: TrafficSplit) -> TrafficSplit:
+    """The split as another process reads it."""
+    return msgspec.json.decode(msgspec.json.encode(traffic), type=TrafficSplit)
 
 
 def split(**weights_ppm: int) -> TrafficSplit:
@@ -37,11 +48,29 @@ def test_bucket_is_in_range(key: bytes) -> None:
 
 
 def test_shares_are_those_of_the_split() -> None:
-    """Over many keys each arm gets its weight, within five standard errors."""
-    chosen = [
-        route(split(v1=900_000, v2=100_000), 1, 2).choose(str(n).encode()).version for n in range(20_000)
-    ]
-    assert abs(chosen.count("v2") - 2_000) < 5 * (20_000 * 0.1 * 0.9) ** 0.5
+    """Over a million keys each arm's share lies within the 99.9 % binomial interval."""
+    keys = 1_000_000
+    there = route(split(v1=900_000, v2=90_000, v3=10_000), 1, 2, 3)
+    found = Counter(there.choose(b"user-%d" % n).version for n in range(keys))
+    for version, share in (("v1", 0.9), ("v2", 0.09), ("v3", 0.01)):
+        assert abs(found[version] - keys * share) < 3.29 * (keys * share * (1 - share)) ** 0.5
+
+
+def test_buckets_of_two_salts_are_independent() -> None:
+    """Who is first by one salt is spread evenly by the other: chi-squared over ten by ten cells."""
+    cells = Counter((bucket_of(b"a" * 16, k) // 100_000, bucket_of(b"b" * 16, k) // 100_000) for k in KEYS)
+    assert sum((cells[i, k] - 200) ** 2 / 200 for i in range(10) for k in range(10)) < 200
+
+
+@given(st.lists(st.sampled_from(KEYS), min_size=1, max_size=50))
+def test_every_worker_chooses_alike(keys: list[bytes]) -> None:
+    """Two tables of the same split choose the same arm, and the one that owns the key's bucket."""
+    traffic = split(v1=300_000, v2=300_000, v3=400_000)
+    here, there = route(traffic, 1, 2, 3), route(decoded(traffic), 1, 2, 3)
+    for key in keys:
+        bucket = bucket_of(traffic.hash_key, key)
+        owner = next(v for v, pieces in owned_by(traffic.arms).items() for a, b in pieces if a <= bucket < b)
+        assert here.choose(key).version == there.choose(key).version == f"v{owner}"
 
 
 def test_raising_the_first_arm_only_adds_keys_to_it() -> None:
@@ -62,10 +91,33 @@ def test_one_arm_needs_no_key() -> None:
     assert (target.version, target.arm, target.propensity) == ("v3", "v3", 1.0)
 
 
-def test_arm_without_a_loaded_version_gets_nothing() -> None:
-    """Traffic of an arm that could not be loaded goes to the arms that could."""
-    only = route(split(v1=500_000, v2=500_000), 2)
-    assert {only.choose(str(n).encode()).version for n in range(100)} == {"v2"}
+def test_keys_of_an_arm_that_is_not_loaded_fall_back() -> None:
+    """Keys of an arm that could not be loaded go to the arm with most traffic; nobody else moves."""
+    traffic = split(v1=600_000, v2=300_000, v3=100_000)
+    whole, part = route(traffic, 1, 2, 3), route(traffic, 1, 3)
+    for key in KEYS[:1000]:
+        was, now = whole.choose(key), part.choose(key)
+        assert now.version == ("v1" if was.version == "v2" else was.version)
+        assert (now.why, now.propensity is None) == (
+            ("fallback", True) if was.version == "v2" else ("hash", False)
+        )
+
+
+def test_an_arm_can_be_named() -> None:
+    """Whoever names an arm gets it, and that is no evidence: nothing was randomised."""
+    there = route(split(v1=990_000, v2=10_000), 1, 2)
+    target = there.arm("v2")
+    assert (target.version, target.arm, target.propensity, target.why) == ("v2", "v2", None, "override")
+    with pytest.raises(NotFound, match="has no arm 'v3' with traffic; there are: v1, v2"):
+        there.arm("v3")
+
+
+def test_the_canary_has_a_label() -> None:
+    """While there is a canary it can be asked for by that name."""
+    canary = TrafficSplit(SALT, (Arm("stable", 1, 900_000), Arm("canary", 2, 100_000)))
+    assert route(canary, 1, 2).explicit("canary").version == "v2"
+    with pytest.raises(NotFound):
+        route(split(v1=1_000_000), 1, 2).explicit("canary")
 
 
 def test_no_traffic_is_said() -> None:
