@@ -5,13 +5,14 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Send
 
-from driftgate.gateway.errors import Overloaded, status_of
+from driftgate.gateway.errors import Overloaded, Unauthorized, status_of
 from driftgate.models.errors import RunError
 
 Header = tuple[bytes, bytes]
 
 JSON: Header = (b"content-type", b"application/json")
 CLOSE: Header = (b"connection", b"close")
+CHALLENGE: Header = (b"www-authenticate", b"Bearer")
 
 INTERNAL = "internal error; the server's log has the details"
 NOT_COMPUTED = "the model could not compute these inputs; the server's log has the details"
@@ -60,4 +61,6 @@ def error_answer(error: Exception) -> ErrorAnswer:
             (b"retry-after", b"%d" % error.retry_after_s),
             (b"x-shed-reason", error.reason.encode()),
         ]
+    elif isinstance(error, Unauthorized):
+        headers.append(CHALLENGE)
     return ErrorAnswer(status, headers, msgspec.json.encode({"error": text}))

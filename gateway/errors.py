@@ -2,6 +2,7 @@
 
 GatewayError
 ├── BadRequest          400
+├── Unauthorized        401   no token, or none that is known
 ├── Forbidden           403
 ├── NotFound            404
 ├── MethodNotAllowed    405
@@ -10,6 +11,7 @@ GatewayError
 ├── TooLarge            413
 ├── UnsupportedContent  415
 ├── NonfiniteAnswer     422   the model computed NaN or an infinity, and its settings refuse to send one
+├── QuotaExceeded       429   with Retry-After, as Overloaded, of which it is a kind
 ├── NotServable         503   a known model without a version that can answer now
 ├── Overloaded          503   with Retry-After
 ├── StateUnusable       503   the gateway's own files, for operators
@@ -34,6 +36,10 @@ class GatewayError(Exception):
 
 class BadRequest(GatewayError):
     """The request is not what the protocol or the model's signature asks for."""
+
+
+class Unauthorized(GatewayError):
+    """Whoever asks has to say who they are, with a token that is known here."""
 
 
 class Forbidden(GatewayError):
@@ -81,6 +87,10 @@ class Overloaded(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class QuotaExceeded(Overloaded):
+    """The caller has used up what its token may ask for; others are not affected."""
+
+
 class StateUnusable(GatewayError):
     """The state directory cannot be read or written, its disk is full for example; nothing was changed."""
 
@@ -91,6 +101,7 @@ class DeadlineExceeded(GatewayError):
 
 STATUS_OF: dict[type[Exception], int] = {
     BadRequest: 400,
+    Unauthorized: 401,
     Forbidden: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
@@ -99,6 +110,7 @@ STATUS_OF: dict[type[Exception], int] = {
     TooLarge: 413,
     UnsupportedContent: 415,
     NonfiniteAnswer: 422,
+    QuotaExceeded: 429,
     NotServable: 503,
     Overloaded: 503,
     StateUnusable: 503,

@@ -35,7 +35,8 @@ class Exchange:
 
     It is settled exactly once, with rows of `computed` (`first` to `last`, None: all) or with an error, and
     then calls `on_settled`. Times are perf_counter_ns, `at_us` is in Unix microseconds. `held` is an answer
-    that waits for its record; `code` is its status, 0 before there is one.
+    that waits for its record; `code` is its status, 0 before there is one. `collected_bytes` of its body
+    are there while it is still coming in.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Exchange:
         "arrived_ns",
         "at_us",
         "code",
+        "collected_bytes",
         "computed",
         "contract",
         "deadline_ns",
@@ -59,6 +61,7 @@ class Exchange:
         "prediction_id",
         "queue_ns",
         "request",
+        "routing_key",
         "rows_done",
         "served",
         "settled",
@@ -80,6 +83,7 @@ class Exchange:
         self.path = path
         self.prediction_id = ""
         self.request = NO_REQUEST
+        self.routing_key = b""
         self.target: Target[ServedVersion] | None = None
         self.at_us = 0
         self.started_ns = 0
@@ -91,12 +95,18 @@ class Exchange:
         self.encode_ns = 0
         self.rows_done = 0
         self.code = 0
+        self.collected_bytes = 0
         self.held: Answer | None = None
         self.error: Exception | None = None
         self.submitted = False
         self.settled = False
         self.timer: TimerHandle | None = None
         self._parts: list[Outputs] | None = None
+
+    @property
+    def client(self) -> str:
+        """The address that the request came from; empty where it is not known."""
+        return ""
 
     def reply(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
         """Send the answer; does nothing if the client is gone.

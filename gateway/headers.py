@@ -5,13 +5,15 @@ Names arrive in lower case, as ASGI promises. Pure.
 
 import re
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from driftgate.gateway.errors import BadRequest, TooLarge, UnsupportedContent
+from driftgate.gateway.tokens import Holder
 
 PURPOSES = frozenset({"live", "test", "probe", "batch", "replay"})
 MAX_KEY_BYTES = 1024
+ROUTING_KEY = "x-routing-key"
 
 _MAX_DIGITS = 18
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -28,7 +30,9 @@ class RequestHeaders:
     """What the headers of one request ask for; an empty value or None means that they do not.
 
     `json_length` is where the JSON part of the body ends (0: the body is one raw tensor). `timeout_ms` is the
-    smallest of the deadlines given; 0 is one that has passed already.
+    smallest of the deadlines given; 0 is one that has passed already. `variant` names an arm. `raw` are all
+    headers, for those that only a model's settings know. `holder` is whose token `authorization` was found to
+    be among the tokens `judged_by`.
     """
 
     content_length: int = 0
@@ -40,16 +44,29 @@ class RequestHeaders:
     idempotency_key: str = ""
     traceparent: str = ""
     accepts_gzip: bool = False
+    variant: str = ""
+    raw: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    authorization: bytes = field(default=b"", repr=False)
+    holder: Holder | None = None
+    judged_by: object = None
 
 
-def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
+def read_headers(raw: Sequence[tuple[bytes, bytes]]) -> RequestHeaders:
     """Return what an ASGI header list means; raise BadRequest or UnsupportedContent naming the header."""
-    headers = RequestHeaders()
+    headers = RequestHeaders(raw=raw)
     for name, value in raw:
         read = _READERS.get(name)
         if read is not None:
             read(headers, value)
     return headers
+
+
+def header_key(headers: RequestHeaders, name: str) -> bytes:
+    """Return the key in the header `name` (lower case), b"" without one; raise BadRequest if unfit."""
+    if name == ROUTING_KEY:
+        return headers.routing_key
+    wanted = name.encode()
+    return next((_key(name, value) for found, value in headers.raw if found == wanted), b"")
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -132,6 +149,16 @@ def _key(name: str, value: bytes) -> bytes:
     return value
 
 
+def _authorization(headers: RequestHeaders, value: bytes) -> None:
+    if headers.authorization:
+        raise BadRequest("Authorization is given twice")
+    headers.authorization = value
+
+
+def _variant(headers: RequestHeaders, value: bytes) -> None:
+    headers.variant = _key("x-variant", value).decode("latin-1")
+
+
 def _purpose(headers: RequestHeaders, value: bytes) -> None:
     purpose = value.decode("latin-1")
     if purpose not in PURPOSES:
@@ -152,6 +179,7 @@ def _accept_encoding(headers: RequestHeaders, value: bytes) -> None:
 
 _READERS: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
     b"accept-encoding": _accept_encoding,
+    b"authorization": _authorization,
     b"content-encoding": _content_encoding,
     b"content-length": _content_length,
     b"inference-header-content-length": _json_length,
@@ -161,4 +189,5 @@ _READERS: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
     b"x-purpose": _purpose,
     b"x-request-timeout-ms": _timeout_ms("x-request-timeout-ms"),
     b"x-routing-key": _routing_key,
+    b"x-variant": _variant,
 }

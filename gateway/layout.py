@@ -16,6 +16,16 @@ class StateLayout:
         return self.root / "gateway.lock"
 
     @property
+    def tokens(self) -> Path:
+        """The hashes of all access tokens and what their holders may do."""
+        return self.root / "tokens.json"
+
+    @property
+    def quotas(self) -> Path:
+        """How far the quota of each token is used up, shared by all workers."""
+        return self.root / "quotas"
+
+    @property
     def desired(self) -> Path:
         """One file per generation."""
         return self.root / "desired"
@@ -47,6 +57,10 @@ class StateLayout:
     def counters(self, number: int) -> Path:
         """Where slot `number` counts."""
         return self.slot(number) / "counters"
+
+    def refusals(self, number: int) -> Path:
+        """Where slot `number` says whom it would have refused."""
+        return self.slot(number) / "refusals.json"
 
     def stacks(self, number: int) -> Path:
         """Where the stacks of slot `number` are written when it hangs."""

@@ -48,6 +48,10 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_rows_per_request: Positive = 100_000
     max_rows_per_worker: Positive = 200_000
     max_deadline_ms: Positive = 30_000
+    receive_timeout_s: Seconds = 10.0
+    """For a request to come in or an answer to be taken; large ones have it again for every 16 KiB."""
+    max_receiving_bytes: Positive = 256 * 2**20
+    """Of bodies that are still coming in, in one worker."""
     memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Budget for all workers' models together; 0 means 70 % of this machine's or container's memory."""
 
@@ -93,6 +97,17 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_days: Positive = 120
 
 
+class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has to show a token.
+
+    `auto` is `off` while every listener is on loopback, else `control`. `report_only` lets predictions in
+    without one in mode `all`, and lists who would have been refused.
+    """
+
+    mode: Literal["auto", "off", "control", "all"] = "auto"
+    report_only: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All process settings."""
 
@@ -101,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timing: TimingSettings = TimingSettings()
     models: ModelDefaults = ModelDefaults()
     log: LogSettings = LogSettings()
+    auth: AuthSettings = AuthSettings()
 
 
 def load_settings(
