@@ -114,6 +114,7 @@ class ControlProcess:
         await self._reconciler.stop()
         await deciding
         self._beat.state = BeatState.DEAD
+        self._logger.close()
 
     def _pulse(self, generation: int) -> None:
         self._beat.pulse(time.monotonic_ns(), generation, 0, len(self._server.server_state.connections))

@@ -4,12 +4,14 @@ Values are escaped, whatever they hold: control characters, terminal escapes and
 reader takes for the end of a line. No secret and no payload belongs in a value.
 """
 
-import contextlib
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import BinaryIO, Literal
 
 import msgspec
+
+from driftgate.gateway.log_lines import DirectLines, LineSink, QueuedLines
 
 LogFormat = Literal["json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -27,7 +29,11 @@ def _utc_now() -> datetime:
 
 
 class Logger:
-    """Writes events of one process; made once at its start and handed to whoever has something to say."""
+    """Writes events of one process; made once at its start and handed to whoever has something to say.
+
+    Nobody waits for standard error: when it is not read for long, lines are dropped, and the next one that
+    is not says how many (`lines_dropped`). A `stream` of the caller's own is written to at once.
+    """
 
     def __init__(
         self,
@@ -38,9 +44,10 @@ class Logger:
     ) -> None:
         self._process = process
         self._render = _json_line if log_format == "json" else _text_line
-        # Not buffered: a line is one write, so that the lines of several processes do not mix
-        self._stream = stream or open(STANDARD_ERROR, "wb", buffering=0, closefd=False)  # noqa: SIM115
+        self._lines: LineSink = _standard_error() if stream is None else DirectLines(stream)
         self._clock = clock
+        self._dropped = 0
+        self._lock = threading.Lock()
 
     def info(self, event: str, **values: Value) -> None:
         """Log something that is as it should be."""
@@ -54,12 +61,21 @@ class Logger:
         """Log something that a person must look at."""
         self._write("error", event, values)
 
+    def close(self) -> None:
+        """Write out what is left, within half a second; for processes that end without Python's own exit."""
+        self._lines.close()
+
     def _write(self, level: Level, event: str, values: dict[str, Value]) -> None:
-        at = self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        fixed: dict[str, Value] = {"at": at, "level": level, "event": event, "process": self._process}
-        # A log that nobody can take any more is no reason to stop serving
-        with contextlib.suppress(OSError):
-            self._stream.write(self._render({**fixed, **values, **fixed}).encode())
+        with self._lock:
+            at = self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            fixed: dict[str, Value] = {"at": at, "level": level, "event": event, "process": self._process}
+            dropped: dict[str, Value] = {"lines_dropped": self._dropped} if self._dropped else {}
+            line = self._render({**fixed, **values, **dropped, **fixed}).encode()
+            self._dropped = 0 if self._lines.offer(line) else self._dropped + 1
+
+
+def _standard_error() -> QueuedLines:
+    return QueuedLines(open(STANDARD_ERROR, "wb", buffering=0, closefd=False))
 
 
 def _json_line(fields: dict[str, Value]) -> str:

@@ -79,6 +79,7 @@ class Worker:
         if self._log is not None:
             self._log.close()
         self._beat.state = BeatState.DEAD
+        self._logger.close()
 
     def _plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
         log = open_log(self._layout, self._slot, self._boot, self._settings.log, self._logger)

@@ -17,9 +17,13 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     started: list[Gateway] = []
 
     def begin(
-        *options: str, workers: int = 1, environment: Mapping[str, str] | None = None, wait: bool = True
+        *options: str,
+        workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+        wait: bool = True,
+        stderr: int | None = None,
     ) -> Gateway:
-        gateway = start(tmp_path, options, workers, environment or {})
+        gateway = start(tmp_path, options, workers, environment or {}, stderr)
         started.append(gateway)
         if wait:
             until(lambda: accepting(gateway) == workers, READY_WITHIN_S, "every worker accepts")

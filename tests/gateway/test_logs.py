@@ -87,6 +87,8 @@ def test_a_log_that_nobody_reads_stops_nobody() -> None:
 
 
 def test_lines_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
-    """Without a stream of its own a logger writes to standard error at once."""
-    Logger("worker-0").info("seen")
+    """Without a stream of its own a logger writes to standard error; what was said is there once closed."""
+    logger = Logger("worker-0")
+    logger.info("seen")
+    logger.close()
     assert json.loads(capfd.readouterr().err)["event"] == "seen"

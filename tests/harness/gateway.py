@@ -102,8 +102,17 @@ def accepting(gateway: Gateway) -> int:
     return sum(status.accepting for status in gateway.statuses())
 
 
-def start(root: Path, options: tuple[str, ...], workers: int, environment: Mapping[str, str]) -> Gateway:
-    """Start `driftgate serve` on `root`/registry and `root`/state and wait until it listens."""
+def start(
+    root: Path,
+    options: tuple[str, ...],
+    workers: int,
+    environment: Mapping[str, str],
+    stderr: int | None = None,
+) -> Gateway:
+    """Start `driftgate serve` on `root`/registry and `root`/state and wait until it listens.
+
+    Its log goes to `root`/gateway.log, or to the descriptor `stderr`.
+    """
     log = root / "gateway.log"
     ports_file = root / "state" / PORTS_FILE
     ports_file.unlink(missing_ok=True)
@@ -114,7 +123,11 @@ def start(root: Path, options: tuple[str, ...], workers: int, environment: Mappi
     ]
     with open(log, "ab") as stream:
         process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, cwd=root, env={**os.environ, **QUICK, **environment}
+            command,
+            stdout=stream,
+            stderr=stream if stderr is None else stderr,
+            cwd=root,
+            env={**os.environ, **QUICK, **environment},
         )
 
     def answered() -> bool:
