@@ -5,7 +5,7 @@ import asyncio
 from starlette.types import Receive, Scope, Send
 
 from driftgate.gateway.answers import CLOSE, Header, send_answer
-from driftgate.gateway.errors import TooLarge
+from driftgate.gateway.errors import GatewayError
 from driftgate.gateway.exchange import ClientGone, Exchange
 from driftgate.gateway.predict import PredictPath
 
@@ -35,8 +35,8 @@ async def predict_over_asgi(predict: PredictPath, scope: Scope, receive: Receive
     predict.open_raw(exchange, scope["headers"])
     try:
         if not exchange.answered.done():
-            predict.run(exchange, await _body(predict, receive))
-    except TooLarge as error:
+            predict.run(exchange, await _body(predict, exchange, receive))
+    except GatewayError as error:
         predict.refuse(exchange, error)
     except ClientGone as error:
         predict.refuse(exchange, error)
@@ -45,16 +45,14 @@ async def predict_over_asgi(predict: PredictPath, scope: Scope, receive: Receive
     await send_answer(send, status, headers, content)
 
 
-async def _body(predict: PredictPath, receive: Receive) -> bytes:
+async def _body(predict: PredictPath, exchange: Exchange, receive: Receive) -> bytes:
     parts: list[bytes] = []
-    size, more = 0, True
+    more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
-        size += len(parts[-1])
-        if size > predict.max_body_bytes:
-            raise predict.too_large()
+        predict.collect(exchange, len(parts[-1]))
     return parts[0] if len(parts) == 1 else b"".join(parts)

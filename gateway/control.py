@@ -13,10 +13,11 @@ import uvloop
 
 from driftgate.gateway.admin import admin_app
 from driftgate.gateway.beat import Beat, BeatState
+from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.facts import Limits
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
 from driftgate.gateway.settings import Settings, available_cores
@@ -99,7 +100,8 @@ class ControlProcess:
             world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
         )
         app = admin_app(self._reconciler, world.cache, self._logger, predict_url(settings))
-        self._server = QuietServer(server_config(app, GRACE_S))
+        limits = ConnectionLimits(settings.limits.receive_timeout_s)  # uploads of models bound themselves
+        self._server = QuietServer(server_config(app, GRACE_S, bounded(limits)))
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""

@@ -7,17 +7,17 @@ uvicorn and ASGI as usual.
 
 from typing import Any, NamedTuple
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from driftgate.gateway.bounded_protocol import DEFAULT_LIMITS, BoundedProtocol
+from driftgate.gateway.connection_limits import ConnectionLimits, Refused
+from driftgate.gateway.errors import BadRequest, GatewayError
 from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.headers import RequestHeaders
 from driftgate.gateway.predict import PredictPath
 
 MAX_KNOWN_HEADS = 4096
 MAX_KNOWN_BYTES = 2048
-
-NOT_HTTP = b'{"error":"this is not a valid HTTP/1.1 request"}'
 
 
 class KnownHead(NamedTuple):
@@ -73,7 +73,6 @@ class HttpExchange(Exchange):
         "keep_alive",
         "message_event",
         "response_complete",
-        "size",
     )
 
     def __init__(self, path: str, protocol: "GatewayProtocol", keep_alive: bool) -> None:
@@ -81,10 +80,15 @@ class HttpExchange(Exchange):
         self._protocol = protocol
         self.keep_alive = keep_alive
         self.chunks: list[bytes] = []
-        self.size = 0
         self.response_complete = False
         self.message_event = _NOBODY
         self.disconnected = False
+
+    @property
+    def client(self) -> str:
+        """The address of the connection's other end."""
+        client = self._protocol.client
+        return str(client[0]) if client else ""
 
     def reply(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
         """Write the answer in one piece; does nothing if the client is gone."""
@@ -94,18 +98,20 @@ class HttpExchange(Exchange):
         self._protocol.answer(status, fields, body, close or not self.keep_alive)
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(BoundedProtocol):
     """One connection. `predict` answers its predictions; all else is uvicorn's."""
 
-    cycle: Any  # one of uvicorn's or an HttpExchange
-
-    def __init__(self, predict: PredictPath, heads: KnownHeads, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(
+        self,
+        predict: PredictPath,
+        heads: KnownHeads,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
+        **given: Any,
+    ) -> None:
+        super().__init__(limits, **given)
         self._predict = predict
         self._heads = heads
-        self._between = True  # requests: every byte so far belongs to one that is complete
         self._head = b""
-        self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Run a prediction whose head is known and that is all of `data`; leave the rest to the parser."""
@@ -124,87 +130,17 @@ class GatewayProtocol(HttpToolsProtocol):
             self._head = b""
         self._feed(data)
 
-    def on_message_begin(self) -> None:
-        """Note the request; uvicorn's own preparations are made up for where they are needed."""
-        self._between = False
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
-
-    def on_headers_complete(self) -> None:
-        """Take the short way if this is a prediction and the connection is free, else uvicorn's."""
-        if self.parser.should_upgrade():
-            return  # told again without it
-        path = self.url.decode("latin-1")
-        if path in self._predict.endpoints and self.parser.get_method() == b"POST" and self._is_free():
-            self._begin(path)
-            return
-        self._head = b""
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.headers, self.expect_100_continue = url, headers, expects
-        self.scope["headers"] = headers
-        super().on_headers_complete()
-
     def on_body(self, body: bytes) -> None:
-        """Collect a prediction's body, within its limit."""
+        """Collect a prediction's body, within its limit and what this worker can hold."""
         exchange = self.cycle
         if type(exchange) is not HttpExchange:
             super().on_body(body)
         elif not exchange.response_complete:
             exchange.chunks.append(body)
-            exchange.size += len(body)
-            if exchange.size > self._predict.max_body_bytes:
-                self._predict.refuse(exchange, self._predict.too_large())
-
-    def on_message_complete(self) -> None:
-        """Run a prediction that has come in whole."""
-        if self.parser.should_upgrade():
-            return
-        self._between = True
-        self._head = b""
-        exchange = self.cycle
-        if type(exchange) is not HttpExchange:
-            super().on_message_complete()
-        elif not exchange.response_complete:
-            chunks = exchange.chunks
-            self._predict.run(exchange, chunks[0] if len(chunks) == 1 else b"".join(chunks))
-
-    def on_response_complete(self) -> None:
-        """Let the next request come; one clock per worker, not a timer per answer, ends idle connections."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self._idle_since = self.loop.time()
-        if not self.flow.write_paused:
-            self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-
-    def pause_writing(self) -> None:
-        """Take no more requests from a client that does not read its answers; they would pile up here."""
-        super().pause_writing()
-        self.flow.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Go on with a client that reads again."""
-        super().resume_writing()
-        if not self.pipeline:
-            self.flow.resume_reading()
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, in the shape of every other error, and close."""
-        self.transport.write(
-            b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINE[400], len(NOT_HTTP), NOT_HTTP)
-        )
-        self.transport.close()
-
-    def close_if_idle(self, before: float) -> None:
-        """Close the connection if no request is in progress and the last one ended before this loop time."""
-        if self._between and self._is_free() and self._idle_since < before:
-            self.transport.close()
+            try:
+                self._predict.collect(exchange, len(body))
+            except GatewayError as error:
+                self._refuse_exchange(exchange, error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what is being computed for this client."""
@@ -227,46 +163,42 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _is_free(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def _begin(self) -> bool:
+        """Take the short way if this is a prediction and the connection is free."""
+        path = self.url.decode("latin-1")
+        if path in self._predict.endpoints and self.parser.get_method() == b"POST" and self._is_free():
+            self._open(path)
+            return True
+        self._head = b""
+        return False
 
-    def _feed(self, data: bytes) -> None:
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = self._parse(rest)
-        except HttpParserError:
-            self.send_400_response("")
+    def _complete(self) -> None:
+        """Run a prediction that has come in whole."""
+        self._head = b""
+        exchange = self.cycle
+        if type(exchange) is not HttpExchange:
+            super()._complete()
+        elif not exchange.response_complete:
+            chunks = exchange.chunks
+            self._predict.run(exchange, chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
-    def _parse(self, data: memoryview) -> memoryview:
-        """Let the parser read and return what it left: all that follows a head which offers a protocol."""
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            if self.parser.get_method() == b"CONNECT":
-                raise HttpParserError("nothing is tunnelled here") from None
-            self._tell_again()
-            return data[upgrade.args[0] :]
-        return data[len(data) :]
+    def _give_up(self, refused: Refused) -> None:
+        if type(self.cycle) is HttpExchange:
+            self._refuse_exchange(self.cycle, BadRequest(str(refused)))
+        else:
+            super()._give_up(refused)
 
-    def _tell_again(self) -> None:
-        """Go on as if the head had not offered another protocol, as some clients do in every first request.
-
-        The parser cannot be told to read the body of such a request; another one gets the head without it.
-        """
-        lines = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
-        version = self.parser.get_http_version().encode()
-        start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
-        self.parser = HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parser.feed_data(b"".join([start, *lines, b"\r\n"]))
+    def _refuse_exchange(self, exchange: HttpExchange, error: GatewayError) -> None:
+        """Answer with an error and close: what is still to come of the body is not worth reading."""
+        exchange.keep_alive = False
+        self._predict.refuse(exchange, error)
 
     def _run_known(self, known: KnownHead, body: bytes) -> None:
         exchange = self.cycle = HttpExchange(known.path, self, known.keep_alive)
         self._predict.open(exchange, known.headers)
         self._predict.run(exchange, body)
 
-    def _begin(self, path: str) -> None:
+    def _open(self, path: str) -> None:
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         exchange = self.cycle = HttpExchange(path, self, keep_alive)
         headers = self._predict.open_raw(exchange, self.headers)

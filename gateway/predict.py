@@ -55,6 +55,7 @@ class PredictPath:
     ) -> None:
         self._replica = replica
         self._turns = turns
+        self._collected_bytes = 0
         self._recorder = recorder
         self._unknown = replica.unknown
         self._limits = settings.limits
@@ -86,8 +87,19 @@ class PredictPath:
 
     def open_raw(self, exchange: Exchange, raw_headers: list[Header]) -> RequestHeaders | None:
         """Begin with headers that are still to be read; None says that they were refused."""
+    def collect(self, exchange: Exchange, size_bytes: int) -> None:
+        """Count a part of a body that is coming in; raise TooLarge or Overloaded if it is not to be kept."""
+        exchange.collected_bytes += size_bytes
+        self._collected_bytes += size_bytes
+        if exchange.collected_bytes > self._limits.max_body_bytes:
+            raise self.too_large()
+        if self._collected_bytes > self._limits.max_receiving_bytes:
+            raise Overloaded("too many large requests are coming in; try again shortly", "bodies")
+
         self.open(exchange, _NO_HEADERS)
         try:
+        if exchange.collected_bytes:
+            self._forget(exchange)
             headers = exchange.headers = read_headers(raw_headers)
             if headers.content_length > self._limits.max_body_bytes:
                 raise self.too_large()
@@ -244,7 +256,13 @@ class PredictPath:
         elif len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers.accepts_gzip:
             fields = GZIP_FIELDS % served_by
             body = gzip.compress(body, FASTEST)
+    def _forget(self, exchange: Exchange) -> None:
+        self._collected_bytes -= exchange.collected_bytes
+        exchange.collected_bytes = 0
+
         else:
+        if exchange.collected_bytes:
+            self._forget(exchange)
             fields = JSON_FIELDS % served_by
         if answer.nonfinite:
             exchange.served.counters.cells[NONFINITE] += 1

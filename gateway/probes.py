@@ -16,10 +16,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from driftgate.gateway.beat import BeatState, read_beat
+from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.metrics import CONTENT_TYPE, render
 from driftgate.gateway.slots import beat_path, slot_numbers
+from driftgate.gateway.small_bodies import MAX_BODY_BYTES
 from driftgate.gateway.spawn import child_arguments, die_with_parent
 
 FRESH_S = 6.0
@@ -68,8 +70,8 @@ def application(layout: StateLayout) -> Starlette:
     )
 
 
-async def _serve(layout: StateLayout, sock: socket.socket) -> None:
-    server = QuietServer(server_config(application(layout), graceful_s=1))
+async def _serve(layout: StateLayout, sock: socket.socket, limits: ConnectionLimits) -> None:
+    server = QuietServer(server_config(application(layout), 1, bounded(limits)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
@@ -82,7 +84,8 @@ def main(argv: list[str] | None = None) -> None:
     die_with_parent(arguments.parent_pid)
     server = arguments.settings.server
     sock = listener(arguments.listen_fd, server.metrics_host, server.metrics_port, "metrics-")
-    uvloop.run(_serve(StateLayout(Path(server.state)), sock))
+    limits = ConnectionLimits(arguments.settings.limits.receive_timeout_s, MAX_BODY_BYTES)
+    uvloop.run(_serve(StateLayout(Path(server.state)), sock, limits))
 
 
 if __name__ == "__main__":

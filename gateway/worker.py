@@ -13,12 +13,13 @@ import uvloop
 
 from driftgate.gateway.accepting import FairServer
 from driftgate.gateway.beat import Beat, BeatState, read_beat
+from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.counters import CounterFile
 from driftgate.gateway.data_plane import DataPlane
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.http_protocol import GatewayProtocol, KnownHeads
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listening import KEEP_ALIVE_S, listener, server_config
+from driftgate.gateway.listening import listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.predict import PredictPath
 from driftgate.gateway.recorder import Recorder
@@ -89,7 +90,9 @@ class Worker:
         predict = PredictPath(self._replica, turns, recorder, self._settings, self._logger)
         plane = DataPlane(predict, self._replica, self._layout, self._settings)
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
-        protocol = partial(GatewayProtocol, predict, KnownHeads())
+        limits = self._settings.limits
+        connection_limits = ConnectionLimits(limits.receive_timeout_s, limits.max_body_bytes)
+        protocol = partial(GatewayProtocol, predict, KnownHeads(), connection_limits)
         self._server = FairServer(server_config(plane, grace_s, protocol), self._others, self._pulse)
         self._predict = predict
         self._log = log
@@ -144,7 +147,6 @@ class Worker:
                 if now >= pulse_at:
                     pulse_at = now + PULSE_S
                     self._pulse()
-                    self._close_idle()
                 self._report()
             except Exception as error:  # the loop's edge: a worker serves on with what it has
                 self._note_failure(error)
@@ -163,12 +165,6 @@ class Worker:
         numbers = [(self._slot + step) % workers for step in range(1, min(workers, limit + 1))]
         beats = [read_beat(beat_path(self._layout, number)) for number in numbers]
         return [beat.connections for beat in beats if beat and beat.state is BeatState.ACCEPTING]
-
-    def _close_idle(self) -> None:
-        idle_before = asyncio.get_running_loop().time() - KEEP_ALIVE_S
-        for connection in list(self._server.server_state.connections):
-            if isinstance(connection, GatewayProtocol):
-                connection.close_if_idle(idle_before)
 
     def _pulse(self) -> None:
         self._beat.pulse(
