@@ -8,7 +8,14 @@ ModelError
 ├── RegistryError
 │   ├── RegistryUnavailable   the directory cannot be read at all
 │   ├── VersionExists         the number is taken by other content
-│   └── UnsafeFile            a link, device, FIFO, or a file that is not what the manifest says
+│   ├── UnsafeFile            a link, device, FIFO, or a file that is not what the manifest says
+│   ├── RegistryFull          no room for what is to be written
+│   ├── UploadUnknown         an upload that was finished, given up, or never begun
+│   ├── UploadConflict        an upload that is not where the client thinks it is
+│   ├── UploadTooLarge        a version, file or part beyond its limit
+│   ├── TooManyUploads        as many are open as may be
+│   ├── ServerRefused         a gateway did not take, or give, a version; `status` is its HTTP status
+│   └── ServerUnreachable     no answer from a gateway
 ├── ConversionError       an estimator that cannot become ONNX, or does not agree with it
 ├── LoadError             a version that cannot be loaded or fails its probation
 └── RunError              onnxruntime refused these inputs at run time
@@ -49,6 +56,38 @@ class VersionExists(RegistryError):
 
 class UnsafeFile(RegistryError):
     """A file that must not be opened, or whose content is not what the manifest promises."""
+
+
+class RegistryFull(RegistryError):
+    """The disk of the registry has no room for the version."""
+
+
+class UploadUnknown(RegistryError):
+    """No such upload is open; beginning it again tells what is still missing."""
+
+
+class UploadConflict(RegistryError):
+    """The upload is in use, or elsewhere than the client thinks; beginning it again tells where."""
+
+
+class UploadTooLarge(RegistryError):
+    """More than the settings, or the version's own manifest, allow; the text names the limit."""
+
+
+class TooManyUploads(RegistryError):
+    """As many uploads are open as may be; one may be begun when another has ended."""
+
+
+class ServerRefused(RegistryError):
+    """What a gateway answered instead of doing it; `status` is the HTTP status."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ServerUnreachable(RegistryError):
+    """No gateway answered, or none any more."""
 
 
 class ConversionError(ModelError):

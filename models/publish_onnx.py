@@ -30,23 +30,12 @@ from driftgate.models.manifest import (
 )
 from driftgate.models.names import check_model_name, parse_version
 from driftgate.models.runtime import Array, Session
-from driftgate.models.settings import SETTINGS_FILE
+from driftgate.models.settings import DEFAULT_SETTINGS, SETTINGS_FILE
 from driftgate.models.signature import Signature
 from driftgate.models.version_writer import place_version, temporary_version, write_new
 
 GRAPH_MARKS = (b"ZipMap", b"\x0a\x08location")
 """A graph without these bytes has neither a ZipMap nor external data, whose every entry says `location`."""
-
-DEFAULT_SETTINGS = b"""\
-# Settings of this model: edit and save, no restart is needed.
-# owner: whom to ask; description: what it predicts, in one line.
-owner = ""
-description = ""
-
-# Which versions are held in memory: latest = N (default 1), all = true, or specific = [3, 5].
-# [versions]
-# latest = 1
-"""
 
 
 @dataclass(frozen=True)

@@ -48,30 +48,42 @@ def temporary_version(model_directory: Path) -> Iterator[Path]:
 
 
 def place_version(
-    temporary: Path, manifest_of: Callable[[int], Manifest], version: int | None
+    temporary: Path,
+    manifest_of: Callable[[int], Manifest],
+    version: int | None,
+    encode: Callable[[Manifest], bytes] = encode_manifest,
 ) -> tuple[Manifest, bool]:
     """Make `temporary` the version `version`, or the next number; return its manifest and if it is new.
 
-    The same content under that number (or, without one, as the newest version) is left as it is. Raises
-    VersionExists where the number holds anything else.
+    The same content under that number (or, without one, as the newest version) is left as it is. `encode`
+    gives the bytes of the manifest. Raises VersionExists where the number holds anything else.
     """
     model_directory = temporary.parent
     _sync_tree(temporary)
     while True:
         newest = max(numbers(model_directory), default=0)
-        number = parse_version(str(version or newest + 1))
-        manifest = manifest_of(number)
-        same = _same_content(model_directory / str(version or newest), manifest)
+        manifest = manifest_of(parse_version(str(version or newest + 1)))
+        same = already_there(model_directory, manifest, version)
         if same is not None:
             return same, False
-        if version in numbers(model_directory):
-            raise VersionExists(_taken(manifest))
-        write_synced(temporary / MANIFEST_FILE, encode_manifest(manifest))
+        write_synced(temporary / MANIFEST_FILE, encode(manifest))
         sync(temporary)
-        if _renamed(temporary, model_directory / str(number)):
+        if _renamed(temporary, model_directory / str(manifest.version)):
             sync(model_directory)
             sync(model_directory.parent)
             return manifest, True
+
+
+def already_there(model_directory: Path, manifest: Manifest, version: int | None) -> Manifest | None:
+    """Return the manifest of the version with this content, if it is `version` (None: the newest one).
+
+    Raises VersionExists where the number `version` holds anything else.
+    """
+    taken = numbers(model_directory)
+    same = _same_content(model_directory / str(version or max(taken, default=0)), manifest)
+    if same is None and version in taken:
+        raise VersionExists(_taken(manifest))
+    return same
 
 
 def write_new(path: Path, data: bytes, temporary: Path) -> None:
@@ -79,7 +91,7 @@ def write_new(path: Path, data: bytes, temporary: Path) -> None:
 
     `temporary` is a directory on the same file system.
     """
-    draft = temporary / path.name
+    draft = temporary / f".{path.name}"
     write_synced(draft, data)
     with suppress(OSError):
         os.link(draft, path)
