@@ -55,7 +55,6 @@ class PredictPath:
     ) -> None:
         self._replica = replica
         self._turns = turns
-        self._collected_bytes = 0
         self._recorder = recorder
         self._unknown = replica.unknown
         self._limits = settings.limits
@@ -65,16 +64,12 @@ class PredictPath:
         self._logger = logger
         self._ids = PredictionIds()
         self._rows = 0
+        self._collected_bytes = 0
         self.in_flight = 0
         self.endpoints: dict[str, Endpoint] = {}
         self.closing = False
         replica.on_swap = self._on_swap
         recorder.release = self._release
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The largest body that is read."""
-        return self._limits.max_body_bytes
 
     def open(self, exchange: Exchange, headers: RequestHeaders) -> None:
         """Begin: give the exchange its id and its headers."""
@@ -87,19 +82,8 @@ class PredictPath:
 
     def open_raw(self, exchange: Exchange, raw_headers: list[Header]) -> RequestHeaders | None:
         """Begin with headers that are still to be read; None says that they were refused."""
-    def collect(self, exchange: Exchange, size_bytes: int) -> None:
-        """Count a part of a body that is coming in; raise TooLarge or Overloaded if it is not to be kept."""
-        exchange.collected_bytes += size_bytes
-        self._collected_bytes += size_bytes
-        if exchange.collected_bytes > self._limits.max_body_bytes:
-            raise self.too_large()
-        if self._collected_bytes > self._limits.max_receiving_bytes:
-            raise Overloaded("too many large requests are coming in; try again shortly", "bodies")
-
         self.open(exchange, _NO_HEADERS)
         try:
-        if exchange.collected_bytes:
-            self._forget(exchange)
             headers = exchange.headers = read_headers(raw_headers)
             if headers.content_length > self._limits.max_body_bytes:
                 raise self.too_large()
@@ -112,8 +96,19 @@ class PredictPath:
         """The error of a body that is not read to its end."""
         return TooLarge(f"the body is larger than {self._limits.max_body_bytes} bytes")
 
+    def collect(self, exchange: Exchange, size_bytes: int) -> None:
+        """Count a part of a body that is coming in; raise TooLarge or Overloaded if it is not to be kept."""
+        exchange.collected_bytes += size_bytes
+        self._collected_bytes += size_bytes
+        if exchange.collected_bytes > self._limits.max_body_bytes:
+            raise self.too_large()
+        if self._collected_bytes > self._limits.max_receiving_bytes:
+            raise Overloaded("too many large requests are coming in; try again shortly", "bodies")
+
     def run(self, exchange: Exchange, body: bytes) -> None:
         """Parse, route and compute; the exchange answers when its rows are done, or at once if refused."""
+        if exchange.collected_bytes:
+            self._forget(exchange)
         try:
             self._submit(exchange, body)
         except Exception as error:  # the edge: whatever went wrong is answered, counted and logged
@@ -256,13 +251,7 @@ class PredictPath:
         elif len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers.accepts_gzip:
             fields = GZIP_FIELDS % served_by
             body = gzip.compress(body, FASTEST)
-    def _forget(self, exchange: Exchange) -> None:
-        self._collected_bytes -= exchange.collected_bytes
-        exchange.collected_bytes = 0
-
         else:
-        if exchange.collected_bytes:
-            self._forget(exchange)
             fields = JSON_FIELDS % served_by
         if answer.nonfinite:
             exchange.served.counters.cells[NONFINITE] += 1
@@ -276,7 +265,13 @@ class PredictPath:
             fields += b"traceparent: %b\r\n" % exchange.headers.traceparent.encode()
         return Answer(status, fields, body, close or self.closing)
 
+    def _forget(self, exchange: Exchange) -> None:
+        self._collected_bytes -= exchange.collected_bytes
+        exchange.collected_bytes = 0
+
     def _end(self, exchange: Exchange, code: int) -> None:
+        if exchange.collected_bytes:
+            self._forget(exchange)
         self.in_flight -= 1
         exchange.code = code
         counters = exchange.served.counters if exchange.target else self._unknown
