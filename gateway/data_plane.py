@@ -18,11 +18,14 @@ from driftgate.gateway.answers import CLOSE, error_answer
 from driftgate.gateway.asgi_predict import AsgiExchange, predict_over_asgi
 from driftgate.gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, NotServable
 from driftgate.gateway.example_rows import example_rows
+from driftgate.gateway.guards import Guard
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.metrics import counted
 from driftgate.gateway.openapi import DescribedModel, data_plane_document
 from driftgate.gateway.predict import PredictPath
+from driftgate.gateway.relay import relay
 from driftgate.gateway.replica import Replica
+from driftgate.gateway.route_scopes import need_of
 from driftgate.gateway.routing import ModelRoute
 from driftgate.gateway.served import ServedVersion
 from driftgate.gateway.settings import Settings
@@ -36,10 +39,10 @@ class DataPlane:
     """Answers everything on the prediction port of one worker."""
 
     def __init__(
-        self, predict: PredictPath, replica: Replica, layout: StateLayout, settings: Settings
+        self, predict: PredictPath, replica: Replica, layout: StateLayout, settings: Settings, guard: Guard
     ) -> None:
         self._predict = predict
-        self._others: ASGIApp = DataRoutes(replica, predict, layout, settings).application()
+        self._others: ASGIApp = DataRoutes(replica, predict, layout, settings).application(guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,8 +71,11 @@ class DataRoutes:
         self._layout = layout
         self._settings = settings
 
-    def application(self) -> Starlette:
-        """Return the application; slashes are never redirected, because clients do not follow."""
+    def application(self, guard: Guard) -> Starlette:
+        """Return the application; slashes are never redirected, because clients do not follow.
+
+        Raises UndeclaredScope for a route that does not say who may call it.
+        """
         get, post = ["GET"], ["POST"]
         model = "/v2/models/{model}"
         routes: list[tuple[str, Handler, list[str]]] = [
@@ -81,7 +87,7 @@ class DataRoutes:
             (f"{model}/stats", self.statistics, get),
             (f"{model}/versions/{{version}}/stats", self.statistics, get),
             ("/v2/repository/index", self.repository_index, post),
-            ("/v2/repository/models/{model}/{verb:path}", self.refused_here, post),
+            ("/v2/repository/models/{model}/{verb:path}", self.change, post),
             ("/openapi.json", self.openapi, get),
         ]
         for place in (model, f"{model}/versions/{{version}}"):
@@ -94,7 +100,7 @@ class DataRoutes:
             ]
         return Starlette(
             routes=[
-                Route(path + slash, handler, methods=methods)
+                Route(path + slash, guard.before(need_of("data", methods[0], path), handler), methods=methods)
                 for path, handler, methods in routes
                 for slash in ("", "/")
             ],
@@ -183,10 +189,14 @@ class DataRoutes:
         ]
         return _json(documents.repository_index(entries))
 
-    async def refused_here(self, request: Request) -> Response:
-        """Loading and unloading are operators' business."""
-        port = self._settings.server.admin_port
-        raise Forbidden(f"models are loaded and unloaded on the admin port, {port}, at this same path")
+    async def change(self, request: Request) -> Response:
+        """Loading and unloading are operators' business: passed on for those who show that they are."""
+        server = self._settings.server
+        if request.state.holder is None:
+            raise Forbidden(
+                f"models are loaded and unloaded on the admin port, {server.admin_port}, at this same path"
+            )
+        return await relay(request, await read_small_body(request), server)
 
     async def openapi(self, request: Request) -> Response:
         """OpenAPI of this plane, with the operations of every model."""

@@ -63,26 +63,25 @@ class Guard:
 class PredictGuard:
     """Stands before predictions. What it finds out about a head is kept with the head.
 
-    `demanded` tells whether predictions need a token at all. With a `report` nobody is refused for the lack
-    of one, and it says who would have been.
+    With `quotas` every prediction needs a token, without them only what overrides the split does. With a
+    `report` nobody is refused for the lack of one, and it says who would have been.
     """
 
-    def __init__(
-        self, watch: TokenWatch, demanded: bool, quotas: Quotas, report: RefusalReport | None
-    ) -> None:
+    def __init__(self, watch: TokenWatch, quotas: Quotas | None, report: RefusalReport | None) -> None:
         self._watch = watch
-        self._demanded = demanded
         self._quotas = quotas
         self._report = report
 
     def check(self, headers: RequestHeaders, model: str) -> None:
         """Raise Unauthorized or Forbidden for who may not ask this model, before its body is read."""
-        if self._demanded and self._report is None:
+        if self._quotas is not None and self._report is None:
             self._holder(headers, model, "")
 
     def admit(self, headers: RequestHeaders, model: str, client: str) -> None:
         """Let a whole request in and count it, or raise Unauthorized, Forbidden or QuotaExceeded."""
-        if not self._demanded:
+        if headers.variant:
+            self.check_override(headers, model)
+        if self._quotas is None:
             return
         holder = headers.holder if headers.judged_by is self._watch.current else None
         holder = holder or self._holder(headers, model, client)
@@ -92,7 +91,7 @@ class PredictGuard:
                 self._refuse_busy(holder, wait_s, model, client)
 
     def check_override(self, headers: RequestHeaders, model: str) -> None:
-        """Raise Unauthorized or Forbidden for who may not say which arm of this model answers."""
+        """Raise Unauthorized or Forbidden for who may not say with `x-variant` which arm answers."""
         verdict = judge(self._watch.current, headers.authorization, OPERATE, model)
         if verdict.reason:
             raise refusal(verdict, OPERATE, model)

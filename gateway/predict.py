@@ -10,6 +10,7 @@ from driftgate.gateway.contracts import CONTRACTS, Contract
 from driftgate.gateway.counters import NONFINITE
 from driftgate.gateway.errors import NotFound, NotServable, Overloaded, TooLarge
 from driftgate.gateway.exchange import Answer, ClientGone, Exchange
+from driftgate.gateway.guards import PredictGuard
 from driftgate.gateway.headers import RequestHeaders, decompress, read_headers
 from driftgate.gateway.inference import InferenceRequest
 from driftgate.gateway.logs import Logger
@@ -47,7 +48,8 @@ class Endpoint(NamedTuple):
 class PredictPath:
     """Answers the predictions of one worker. Every exchange is opened once and ends once.
 
-    `in_flight` counts those in between. `closing` adds `Connection: close` to every answer.
+    `in_flight` counts those in between. `closing` adds `Connection: close` to every answer. `guard` is None
+    where nobody needs a token.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class PredictPath:
         self.in_flight = 0
         self.endpoints: dict[str, Endpoint] = {}
         self.closing = False
+        self.guard: PredictGuard | None = None
         replica.on_swap = self._on_swap
         recorder.release = self._release
 
@@ -87,6 +90,9 @@ class PredictPath:
             headers = exchange.headers = read_headers(raw_headers)
             if headers.content_length > self._limits.max_body_bytes:
                 raise self.too_large()
+            endpoint = self.endpoints.get(exchange.path)
+            if self.guard is not None and endpoint is not None:
+                self.guard.check(headers, endpoint.route.name)
         except Exception as error:  # the edge: whatever is wrong with the headers is answered
             self.refuse(exchange, error)
             return None
@@ -148,9 +154,11 @@ class PredictPath:
     def _submit(self, exchange: Exchange, body: bytes) -> None:
         headers = exchange.headers
         began_ns = time.perf_counter_ns()
+        endpoint = self._endpoint(exchange.path)
+        if self.guard is not None:
+            self.guard.admit(headers, endpoint.route.name, exchange.client)
         if headers.content_encoding:
             body = decompress(body, headers.content_encoding, self._limits.max_body_bytes)
-        endpoint = self._endpoint(exchange.path)
         request = exchange.request = self._parse_and_route(exchange, endpoint, body, headers)
         if self._recorder.refusing:
             raise Overloaded(NOT_RECORDED, "log")

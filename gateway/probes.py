@@ -20,6 +20,7 @@ from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.metrics import CONTENT_TYPE, render
+from driftgate.gateway.route_scopes import UndeclaredScope, need_of
 from driftgate.gateway.slots import beat_path, slot_numbers
 from driftgate.gateway.small_bodies import MAX_BODY_BYTES
 from driftgate.gateway.spawn import child_arguments, die_with_parent
@@ -60,14 +61,16 @@ def application(layout: StateLayout) -> Starlette:
         alive = control_alive(layout, time.monotonic_ns())
         return JSONResponse({"alive": alive}, 200 if alive else 503)
 
-    return Starlette(
-        routes=[
-            Route("/metrics", metrics),
-            Route("/health/live", live),
-            Route("/health/ready", ready),
-            Route("/health/control", control),
-        ]
-    )
+    routes = [
+        Route("/metrics", metrics),
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/health/control", control),
+    ]
+    for route in routes:
+        if not need_of("probes", "GET", route.path).open:
+            raise UndeclaredScope(f"{route.path}: this port knows no tokens, so everything on it is open")
+    return Starlette(routes=routes)
 
 
 async def _serve(layout: StateLayout, sock: socket.socket, limits: ConnectionLimits) -> None:

@@ -15,6 +15,7 @@ from driftgate.gateway.accepting import FairServer
 from driftgate.gateway.beat import Beat, BeatState, read_beat
 from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.counters import CounterFile
+from driftgate.gateway.data_auth import DataAuth
 from driftgate.gateway.data_plane import DataPlane
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.http_protocol import GatewayProtocol, KnownHeads
@@ -60,6 +61,7 @@ class Worker:
             self._logger,
             settings.models.threads,
         )
+        self._auth = DataAuth(settings, layout, slot, self._logger)
         self._accepting = False
         self._reported: SlotStatus | None = None
         self._failure = ""
@@ -88,7 +90,8 @@ class Worker:
         turns = Turns(loop, self._beat, recorder.call)
         self._replica.on_unload = turns.close
         predict = PredictPath(self._replica, turns, recorder, self._settings, self._logger)
-        plane = DataPlane(predict, self._replica, self._layout, self._settings)
+        predict.guard = self._auth.predictions
+        plane = DataPlane(predict, self._replica, self._layout, self._settings, self._auth.routes)
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
         limits = self._settings.limits
         connection_limits = ConnectionLimits(limits.receive_timeout_s, limits.max_body_bytes)
@@ -144,6 +147,7 @@ class Worker:
             try:
                 now = time.monotonic()
                 self._replica.look(now)
+                self._auth.follow(now)
                 if now >= pulse_at:
                     pulse_at = now + PULSE_S
                     self._pulse()
