@@ -2,13 +2,12 @@
 
 import gzip
 import time
-from typing import NamedTuple
 
 from driftgate.gateway.answers import Header, error_answer
 from driftgate.gateway.computed import InferenceResult
-from driftgate.gateway.contracts import CONTRACTS, Contract
 from driftgate.gateway.counters import NONFINITE
-from driftgate.gateway.errors import NotFound, NotServable, Overloaded, TooLarge
+from driftgate.gateway.endpoints import Endpoint, endpoints_of
+from driftgate.gateway.errors import NotFound, Overloaded, TooLarge
 from driftgate.gateway.exchange import Answer, ClientGone, Exchange
 from driftgate.gateway.guards import PredictGuard
 from driftgate.gateway.headers import RequestHeaders, decompress, read_headers
@@ -18,7 +17,7 @@ from driftgate.gateway.model_view import EncodedAnswer, ParseLimits
 from driftgate.gateway.prediction_id import PredictionIds
 from driftgate.gateway.recorder import Recorder
 from driftgate.gateway.replica import Replica, Table
-from driftgate.gateway.routing import ModelRoute, Target
+from driftgate.gateway.routing import Target
 from driftgate.gateway.served import ServedVersion
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.turn import Turns
@@ -35,14 +34,6 @@ BINARY_FIELDS = (
     b"content-type: application/octet-stream\r\nx-served-by: %b\r\ninference-header-content-length: %d\r\n"
 )
 _NO_HEADERS = RequestHeaders()
-
-
-class Endpoint(NamedTuple):
-    """A path that predicts: the route, the version or label in the path (None: the split decides)."""
-
-    route: ModelRoute[ServedVersion]
-    version: str | None
-    contract: Contract
 
 
 class PredictPath:
@@ -216,17 +207,17 @@ class PredictPath:
     def _parse_and_route(
         self, exchange: Exchange, endpoint: Endpoint, body: bytes, headers: RequestHeaders
     ) -> InferenceRequest:
-        route = endpoint.route
-        target = route.explicit(endpoint.version) if endpoint.version else route.single
-        if target is None and headers.routing_key:
-            target = route.choose(headers.routing_key)
+        target = endpoint.settled(headers)
         if target is not None:
-            return self._parse(exchange, endpoint, body, target)
-        if route.entry is None:
-            raise NotServable(f"model '{route.name}' has no version with traffic yet")
-        request = self._parse(exchange, endpoint, body, route.entry)
-        target = route.choose((request.sequence_id or exchange.prediction_id).encode())
-        if target.version.view.contract != route.entry.version.view.contract:
+            request = self._parse(exchange, endpoint, body, target)
+            if endpoint.key_place is not None:
+                exchange.routing_key = endpoint.key(request, headers)
+            return request
+        entry = endpoint.entry
+        request = self._parse(exchange, endpoint, body, entry)
+        exchange.routing_key = key = endpoint.key(request, headers)
+        target = endpoint.assigned(request, key, exchange.prediction_id)
+        if target.version.view.contract != entry.version.view.contract:
             return self._parse(exchange, endpoint, body, target)
         exchange.target, exchange.served = target, target.version
         return request
@@ -288,19 +279,6 @@ class PredictPath:
 
     def _on_swap(self, table: Table) -> None:
         self.endpoints = dict(endpoints_of(table))
-
-
-def endpoints_of(table: Table) -> list[tuple[str, Endpoint]]:
-    """Return every path that predicts with this table; a trailing slash is accepted."""
-    return [
-        (f"/v2/models/{name}{place}/{verb}{slash}", Endpoint(route, version, contract))
-        for name, route in table.routes.items()
-        for version in (None, *route.names)
-        if version or route.entry
-        for place in (f"/versions/{version}" if version else "",)
-        for verb, contract in CONTRACTS.items()
-        for slash in ("", "/")
-    ]
 
 
 def _encode(exchange: Exchange) -> EncodedAnswer:

@@ -134,7 +134,7 @@ def _record(piece: Piece) -> RequestRecord:
         target.arm if target else "",
         target.propensity if target else None,
         headers.purpose,
-        headers.routing_key or (request.sequence_id.encode() if request else b""),
+        exchange.routing_key or headers.routing_key or (request.sequence_id.encode() if request else b""),
         b"",
         headers.idempotency_key,
         headers.traceparent,
