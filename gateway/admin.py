@@ -35,6 +35,7 @@ from driftgate.gateway.model_report import ModelReport, model_names, report_mode
 from driftgate.gateway.openapi import Operation, admin_plane_document
 from driftgate.gateway.pending import Outcome, change_ended, loaded, looked_again
 from driftgate.gateway.reconciler import Reconciler
+from driftgate.gateway.shadow_changes import set_shadow
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError
 
@@ -87,6 +88,7 @@ def admin_routes(api: "AdminApi") -> list[AdminRoute]:
             api.promote,
         ),
         ("PUT", f"{model}/traffic", "Split the traffic", documents.TrafficRequest, change, api.traffic),
+        ("PUT", f"{model}/shadow", "Copy calls to a version", documents.ShadowRequest, change, api.shadow),
         ("POST", f"{model}/rollback", "Back to the last stable version, pinned", empty, change, api.rollback),
         ("POST", f"{model}/pin", "Keep the traffic where it is", empty, change, api.pin),
         ("POST", f"{model}/unpin", "Let the policy move the traffic", empty, change, api.unpin),
@@ -195,6 +197,12 @@ class AdminApi:
         else:
             raise BadRequest('give either {"arms": {"7": 90, "8": 10}} in percent or "weights_ppm"')
         return await self._move(request, lambda it: changes.set_traffic(it, weights))
+
+    async def shadow(self, request: Request) -> Response:
+        """Copy calls to a version whose answers nobody waits for, or stop that."""
+        wanted = await read_body(request, documents.ShadowRequest)
+        share_ppm = changes.percent_as_ppm(str(wanted.version), wanted.percent)
+        return await self._move(request, lambda it: set_shadow(it, wanted.version, share_ppm))
 
     async def rollback(self, request: Request) -> Response:
         """Go back to the last version that had all traffic, and pin it."""

@@ -29,6 +29,13 @@ class TrafficRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     weights_ppm: dict[str, int] | None = None
 
 
+class ShadowRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The version that is to be a shadow, of so many percent of the calls; 0 makes it none."""
+
+    version: Version
+    percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100.0
+
+
 class IndexRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which versions to list: all, or only those that are READY."""
 

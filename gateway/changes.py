@@ -4,20 +4,33 @@ A request only says what should be; versions are loaded and weights come into fo
 worker ready.
 """
 
+import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from driftgate.gateway.compatibility import incompatibilities
-from driftgate.gateway.desired import TOTAL_PPM, Change, DesiredModel, DesiredState, TrafficSplit
+from driftgate.gateway.desired import (
+    TOTAL_PPM,
+    Assignment,
+    Change,
+    DesiredModel,
+    DesiredState,
+    KeySource,
+)
+from driftgate.gateway.ejection import check_not_ejected
 from driftgate.gateway.errors import BadRequest, Conflict, NotFound
 from driftgate.gateway.facts import Facts, VersionKey
 from driftgate.gateway.holding import arms_for, rollback_target
+from driftgate.gateway.intervals import Moves, moves
+from driftgate.gateway.routing_keys import key_place
 
 MAX_ARMS = 16
 PPM_PER_PERCENT = TOTAL_PPM // 100
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -35,12 +48,13 @@ def find_subject(name: str, desired: DesiredState, facts: Facts, who: str) -> Su
     model = desired.models.get(name)
     if model is None and facts.published(name) is None:
         raise NotFound(f"there is no model {name[:140]!r}")
-    return Subject(name, model or DesiredModel(split=TrafficSplit(facts.salt)), facts, who)
+    return Subject(name, model or DesiredModel(split=facts.new_split), facts, who)
 
 
 def weights_from_percent(arms: Mapping[str, float]) -> dict[int, int]:
     """Return version to ppm from `{"7": 90, "8": 10}`; raise BadRequest where that is no split."""
-    return _weights({version: _ppm(version, percent) for version, percent in arms.items()}, "100 percent")
+    weights = {version: percent_as_ppm(version, percent) for version, percent in arms.items()}
+    return _weights(weights, "100 percent")
 
 
 def weights_from_ppm(arms: Mapping[str, int]) -> dict[int, int]:
@@ -48,7 +62,8 @@ def weights_from_ppm(arms: Mapping[str, int]) -> dict[int, int]:
     return _weights(arms, f"{TOTAL_PPM} ppm")
 
 
-def _ppm(version: str, percent: float) -> int:
+def percent_as_ppm(version: str, percent: float) -> int:
+    """Return the share of a version in ppm; raise BadRequest if it is not finite or has too many decimals."""
     if not math.isfinite(percent):
         raise BadRequest(f"the weight of version {version[:40]!r} is not a finite number")
     ppm = round(percent * PPM_PER_PERCENT)
@@ -82,21 +97,51 @@ def promote(subject: Subject, version: int, force: bool = False) -> DesiredModel
     what clients of the stable version send.
     """
     _check_may_move(subject, version)
-    _check_known(subject, version)
+    check_known(subject, version)
     if not force:
-        _check_compatible(subject, (version,), "promote it with force")
+        check_not_ejected(subject.name, subject.model, (version,))
+        check_compatible(subject, (version,), "promote it with force")
     return _change_to(subject, {version: TOTAL_PPM}, f"promote {subject.name} to version {version}")
 
 
-def set_traffic(subject: Subject, weights: Mapping[int, int]) -> DesiredModel:
-    """Return the model with a change to the split `weights` (version to ppm); raises as `promote` does."""
+def set_traffic(
+    subject: Subject, weights: Mapping[int, int], force: bool = False, assignment: Assignment | None = None
+) -> DesiredModel:
+    """Return the model with a change to the split `weights` (version to ppm); raises as `promote` does.
+
+    Another `assignment` that would deal the keys of several arms out anew needs `force`.
+    """
     shares = {version: weight for version, weight in weights.items() if weight}
     for version in shares:
         _check_may_move(subject, version)
-        _check_known(subject, version)
-    _check_compatible(subject, tuple(shares), "it is reachable by its number all the same")
+        check_known(subject, version)
+    if not force:
+        check_not_ejected(subject.name, subject.model, shares)
+    check_compatible(subject, tuple(shares), "it is reachable by its number all the same")
     text = ", ".join(f"{version}: {weight / PPM_PER_PERCENT:g} %" for version, weight in shares.items())
-    return _change_to(subject, shares, f"traffic of {subject.name} to {text}")
+    if assignment is not None:
+        subject = _with_variant_salt(subject)
+        _check_key(subject, assignment.key, tuple(shares))
+        if not force:
+            _check_not_dealt_anew(subject, shares, assignment)
+        text += f" by {assignment.key}"
+    return _change_to(subject, shares, f"traffic of {subject.name} to {text}", assignment=assignment)
+
+
+def clear_traffic(subject: Subject) -> DesiredModel:
+    """Return the model with a change that gives the stable version all traffic; raises as `promote` does."""
+    stable = subject.model.split.stable
+    if stable is None:
+        raise Conflict(f"{subject.name} has no version with traffic")
+    _check_may_move(subject, stable)
+    why = f"end the split of {subject.name}: all traffic to version {stable}"
+    return _change_to(subject, {stable: TOTAL_PPM}, why)
+
+
+def change_of(before: DesiredModel, asked: DesiredModel) -> Moves:
+    """Return which keys move once what was `asked` is in force."""
+    after = asked.change.applied_to(asked.split) if asked.change else asked.split
+    return moves(before.split, after)
 
 
 def rollback(subject: Subject) -> DesiredModel:
@@ -135,8 +180,10 @@ def unload(subject: Subject, force: bool = False) -> DesiredModel:
             f"{subject.name} has traffic on version {subject.model.split.stable}: "
             "unload it with force, and its clients get 404"
         )
-    emptied = TrafficSplit(subject.model.split.salt)
-    return replace(subject.model, split=emptied, change=None, pinned=None, unloaded=True)
+    emptied = replace(subject.model.split, arms=())
+    return replace(
+        subject.model, split=emptied, shadows=(), ejected={}, change=None, pinned=None, unloaded=True
+    )
 
 
 def _check_may_move(subject: Subject, version: int) -> None:
@@ -149,7 +196,8 @@ def _check_may_move(subject: Subject, version: int) -> None:
         )
 
 
-def _check_known(subject: Subject, version: int) -> None:
+def check_known(subject: Subject, version: int) -> None:
+    """Raise NotFound for a version that is not there, or Conflict for one that failed its checks."""
     name, facts = subject.name, subject.facts
     if subject.model.held_version(version):
         return
@@ -160,7 +208,7 @@ def _check_known(subject: Subject, version: int) -> None:
         raise NotFound(f"there is no version {version} of {name}")
 
 
-def _check_compatible(subject: Subject, versions: tuple[int, ...], way_out: str) -> None:
+def check_compatible(subject: Subject, versions: tuple[int, ...], way_out: str) -> None:
     """Raise Conflict if some version does not accept what clients of the stable one send."""
     stable = subject.model.split.stable
     before = None if stable is None else subject.facts.manifest(subject.name, stable)
@@ -176,14 +224,55 @@ def _check_compatible(subject: Subject, versions: tuple[int, ...], way_out: str)
             )
 
 
+def _with_variant_salt(subject: Subject) -> Subject:
+    """Make the second salt of a model from before there were two."""
+    split = subject.model.split
+    if split.variant_salt:
+        return subject
+    salted = replace(split, variant_salt=subject.facts.variant_salt)
+    return dataclasses.replace(subject, model=replace(subject.model, split=salted))
+
+
+def _check_key(subject: Subject, source: KeySource, versions: tuple[int, ...]) -> None:
+    """Raise BadRequest if a key source cannot be found in requests."""
+    if source.kind == "header" and not _HEADER.fullmatch(source.name):
+        raise BadRequest(
+            f"{source.name[:64]!r} is not a header's name in lower case, of at most 64 characters"
+        )
+    for version in versions if source.kind == "input" else ():
+        manifest = subject.facts.manifest(subject.name, version)
+        if manifest is not None and key_place(source, manifest) is None:
+            raise BadRequest(
+                f"version {version} of {subject.name} has no column {source.name[:64]!r}, "
+                "and no input of one element for each row that is called so"
+            )
+
+
+def _check_not_dealt_anew(subject: Subject, shares: Mapping[int, int], assignment: Assignment) -> None:
+    split = subject.model.split
+    found = moves(split, replace(split, arms=arms_for(shares, split), assignment=assignment))
+    if found.rebuckets:
+        raise Conflict(
+            f"another key or salt deals the keys of {subject.name} out anew: about "
+            f"{found.moved_ppm / PPM_PER_PERCENT:g} % of them would change version. Give one version all "
+            "traffic first, or use force"
+        )
+
+
 def _change_to(
-    subject: Subject, weights: Mapping[int, int], why: str, pin: int | None = None
+    subject: Subject,
+    weights: Mapping[int, int],
+    why: str,
+    pin: int | None = None,
+    assignment: Assignment | None = None,
 ) -> DesiredModel:
     model = subject.model
     arms = arms_for(weights, model.split)
     refused = {version: reason for version, reason in model.refused.items() if int(version) not in weights}
     asked = replace(model, refused=refused, change=None)
-    if arms == model.split.arms and (pin is None or pin == model.pinned):
+    again = model.ejected_versions & weights.keys()
+    same_keys = assignment in (None, model.split.assignment)
+    if arms == model.split.arms and same_keys and not again and pin in (None, model.pinned):
         return asked
     deadline = subject.facts.now + subject.facts.limits.prepare_timeout_s
-    return replace(asked, change=Change(arms, subject.who, why, deadline, pin=pin))
+    return replace(asked, change=Change(arms, subject.who, why, deadline, pin=pin, assignment=assignment))

@@ -30,6 +30,16 @@ class Vitals:
     log: Path | None = None
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended that was not asked to: by which signal or exit code, and its last beat."""
+
+    name: str
+    ending: str
+    hung: bool
+    beat: BeatReading
+
+
 class Place:
     """A place for one child, whose process comes and goes. Times are CLOCK_MONOTONIC in seconds.
 
@@ -53,15 +63,19 @@ class Place:
         """The pid of the process that is here, 0 if there is none."""
         return self._process.pid if self._process else 0
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether this is a place for a worker."""
+        return self._child.role is Role.WORKER
+
     def look(self) -> Child:
         """Return what is here now."""
         return replace(self._child, beat=self._read_beat())
 
-    def reap(self, now: float) -> None:
-        """Notice it if the process has ended."""
+    def reap(self, now: float) -> Ending | None:
+        """Notice it if the process has ended; return how, if that was not on request."""
         code = self._process.poll() if self._process else None
-        if code is not None:
-            self._note_exit(code, now)
+        return None if code is None else self._note_exit(code, now)
 
     def act(self, action: Action, now: float) -> None:
         """Do one step; anything but a start needs a process."""
@@ -116,8 +130,9 @@ class Place:
             with contextlib.suppress(OSError), open(stacks, "a") as file:
                 file.write(f"\nprocess {self.pid}, {action.why} {action.version}\n")
 
-    def _note_exit(self, code: int, now: float) -> None:
+    def _note_exit(self, code: int, now: float) -> Ending | None:
         beat, asked, lived_s = self._read_beat(), self._child.asked_at is not None, now - self._child.since
+        hung = self._child.dumped_at is not None
         pid, self._process = self.pid, None
         self._failures = failures_after_exit(self._failures, lived_s, asked)
         served = beat is not None and beat.state in (BeatState.ACCEPTING, BeatState.DRAINING)
@@ -128,7 +143,7 @@ class Place:
             self._end_log(self._vitals, beat.boot)
         if asked:
             self._logger.info("process_stopped", child=self.name, pid=pid, exit=_ending(code))
-            return
+            return None
         self._logger.error(
             "process_ended",
             child=self.name,
@@ -137,6 +152,7 @@ class Place:
             running=[run.version for run in beat.runs] if beat else [],
             restart_in_s=round(delay_s, 3),
         )
+        return Ending(self.name, _ending(code), hung, beat) if beat else None
 
     def _end_log(self, vitals: Vitals, boot: str) -> None:
         """Say in a dead worker's log that it is complete, so that nobody waits for more of it."""

@@ -14,6 +14,7 @@ import uvloop
 from driftgate.gateway.admin import admin_app
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.connection_limits import ConnectionLimits
+from driftgate.gateway.evidence import EvidenceKeeper
 from driftgate.gateway.facts import Limits
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.layout import StateLayout
@@ -52,6 +53,7 @@ def surroundings(settings: Settings, layout: StateLayout, logger: Logger) -> Sur
         verifier=Verifier(source, cache, partial(run_probation, limits=limits), logger),
         slots=partial(present_slots, layout, timing.hung_after_s),
         logger=logger,
+        evidence=EvidenceKeeper(layout).look,
     )
 
 

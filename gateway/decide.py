@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from driftgate.gateway.compatibility import incompatibilities
-from driftgate.gateway.desired import TOTAL_PPM, Change, DesiredModel, DesiredState, HeldVersion, TrafficSplit
+from driftgate.gateway.desired import TOTAL_PPM, Change, DesiredModel, DesiredState, HeldVersion
+from driftgate.gateway.ejection import eject
 from driftgate.gateway.facts import Facts
 from driftgate.gateway.holding import arms_for, sole_version, versions_needed
 from driftgate.gateway.plan import plan_held
@@ -53,8 +54,8 @@ def propose(name: str, asked: DesiredModel | None, desired: DesiredState, facts:
 
     `asked` is the committed value, or what an operator wants in its place.
     """
-    model = asked or DesiredModel(split=TrafficSplit(facts.salt))
-    known, whys = _follow_registry(name, model, facts), []
+    model = asked or DesiredModel(split=facts.new_split)
+    known, whys = eject(name, _follow_registry(name, model, facts), facts)
     plan = plan_held(name, known, desired, facts)
     if plan.held != known.held:
         whys.append(_difference(name, known, plan.held))

@@ -124,6 +124,10 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     shadows: tuple[Shadow, ...] | None = None
     assignment: Assignment | None = None
 
+    def applied_to(self, split: TrafficSplit) -> TrafficSplit:
+        """Return the split once this change is in force."""
+        return msgspec.structs.replace(split, arms=self.arms, assignment=self.assignment or split.assignment)
+
 
 class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     """One model: versions to hold, split, running change, pin, and the versions that once had 100 %.
@@ -131,7 +135,7 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     `history` lists versions that had all traffic, newest first and without repeats: the first is today's or
     the last, the second is where a rollback goes. `refused` tells why a change to a version failed.
     `ejected` tells why a version gets none of the rows that split and shadows give it: the stable one answers
-    in its place. What happened before `evidence_since` (Unix seconds) ejects nothing.
+    in its place. What happened before generation `evidence_since` ejects nothing.
     """
 
     split: TrafficSplit
@@ -144,7 +148,7 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: dict[str, str] = {}
     shadows: tuple[Shadow, ...] = ()
     ejected: dict[str, str] = {}
-    evidence_since: float = 0.0
+    evidence_since: int = 0
 
     @property
     def ejected_versions(self) -> frozenset[int]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from driftgate.gateway.desired import HeldVersion
+from driftgate.gateway.desired import HeldVersion, TrafficSplit
+from driftgate.gateway.evidence import Evidence
 from driftgate.gateway.status import SlotStatus
 from driftgate.models.manifest import Manifest
 from driftgate.models.snapshot import RegistryModel, RegistrySnapshot
@@ -41,7 +42,7 @@ class Facts:
     """One look at registry, cache and slots.
 
     `registry` is None while it cannot be read. `failed` says why a version is not verified. `slots` are the
-    live ones. `now` is in Unix seconds; `salt` is for the split of a model that has none yet.
+    live ones. `now` is in Unix seconds; the salts are for the split of a model that has none yet.
     """
 
     now: float
@@ -51,6 +52,13 @@ class Facts:
     failed: Mapping[VersionKey, str] = field(default_factory=dict)
     slots: tuple[SlotStatus, ...] = ()
     limits: Limits = Limits()
+    variant_salt: str = ""
+    evidence: Evidence = Evidence()
+
+    @property
+    def new_split(self) -> TrafficSplit:
+        """The split of a model that has none yet: without traffic, with salts of its own."""
+        return TrafficSplit(self.salt, variant_salt=self.variant_salt)
 
     @property
     def members(self) -> tuple[SlotStatus, ...]:

@@ -34,13 +34,15 @@ def labels_of(model: DesiredModel) -> Labels:
 def versions_needed(model: DesiredModel) -> frozenset[int]:
     """Return the versions that are held whatever the policy says.
 
-    These have weight, are part of a running change, are pinned, or are the last two that had all traffic.
+    These have weight, are shadows, part of a running change, pinned, or the last two that had all traffic.
     """
     if model.unloaded:
         return frozenset()
     changing = {arm.version for arm in model.change.arms} if model.change else set()
+    coming = model.change.shadows or () if model.change else ()
+    shadows = {shadow.version for shadow in (*model.shadows, *coming)}
     pinned = {model.pinned} if model.pinned else set()
-    return model.split.versions | changing | pinned | set(model.history[:ROLLBACK_DEPTH])
+    return model.split.versions | shadows | changing | pinned | set(model.history[:ROLLBACK_DEPTH])
 
 
 def versions_to_hold(model: DesiredModel, available: tuple[int, ...]) -> frozenset[int]:

@@ -41,6 +41,11 @@ class StateLayout:
         return self.root / "handover.sock"
 
     @property
+    def crashes(self) -> Path:
+        """Which versions were running when workers crashed."""
+        return self.root / "crashes.json"
+
+    @property
     def cache(self) -> Path:
         """One directory per verified version, named by its digest."""
         return self.root / "cache"

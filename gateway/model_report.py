@@ -56,8 +56,18 @@ class ChangeReport(msgspec.Struct, frozen=True):
     why: str
 
 
+class ShadowReport(msgspec.Struct, frozen=True):
+    """A version that gets a copy of so many percent of the calls."""
+
+    version: int
+    percent: float
+
+
 class ModelReport(msgspec.Struct, frozen=True):
-    """One model as `/api/models/{name}` shows it."""
+    """One model as `/api/models/{name}` shows it.
+
+    `ejected` tells why a version gets none of the rows that `traffic` and `shadows` give it.
+    """
 
     name: str
     owner: str
@@ -71,6 +81,8 @@ class ModelReport(msgspec.Struct, frozen=True):
     change: ChangeReport | None
     versions: tuple[VersionReport, ...]
     problems: tuple[str, ...]
+    shadows: tuple[ShadowReport, ...] = ()
+    ejected: dict[str, str] = {}
 
 
 def model_names(desired: DesiredState, facts: Facts) -> list[str]:
@@ -105,6 +117,10 @@ def report_model(
         change=_change(model),
         versions=versions,
         problems=_problems(published, reasons),
+        shadows=tuple(
+            ShadowReport(shadow.version, shadow.share_ppm / PPM_PER_PERCENT) for shadow in model.shadows
+        ),
+        ejected=model.ejected,
     )
 
 
@@ -178,6 +194,7 @@ class _Looker:
         manifest = self.facts.manifest(self.name, version)
         state, reason = self._state(held) if held else self._not_held(version, checking)
         weights = {arm.version: arm.weight_ppm for arm in self.model.split.arms}
+        weights |= dict.fromkeys(self.model.ejected_versions, 0)
         return VersionReport(
             version=version,
             state=state,

@@ -38,12 +38,13 @@ async def change_ended(reconciler: Reconciler, name: str, asked: DesiredModel, p
     if not await until(lambda: _running(reconciler, name) != wanted, patience_s):
         return "pending"
     model = reconciler.desired.models.get(name)
-    if model and model.split.arms == wanted:
+    shadows = asked.change.shadows
+    if model and model.split.arms == wanted and shadows in (None, model.shadows):
         return "committed"
-    for arm in wanted:
-        reason = model.refused.get(str(arm.version)) if model else None
+    for version in (*(arm.version for arm in wanted), *(shadow.version for shadow in shadows or ())):
+        reason = model.refused.get(str(version)) if model else None
         if reason:
-            raise Conflict(f"version {arm.version} of {name} got no traffic: {reason}")
+            raise Conflict(f"version {version} of {name} got no traffic: {reason}")
     raise Conflict(f"the change of {name} was replaced by another one before it came into force")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from driftgate.gateway.desired import Change, DesiredModel, DesiredState
+from driftgate.gateway.ejection import still_ejected
 from driftgate.gateway.facts import Facts
 from driftgate.gateway.holding import history_after, sole_version
 from driftgate.gateway.status import SlotStatus
@@ -39,16 +40,20 @@ def progress(
         return _fail(model, change, missing, reason) if reason else Step(model)
     behind = _members_behind(name, change, desired, facts)
     if not behind and (facts.members or _unopposed(model, change)):
-        return _commit(model, change)
+        return _commit(model, change, desired.generation + 1)
     if facts.now < change.deadline:
         return Step(model)
     if behind and not change.replaced:
         return _replace_members(model, change, behind, facts)
-    return _fail(model, change, sorted(_needed(change) - model.split.versions), _why_not(name, behind))
+    return _fail(model, change, sorted(_needed(change) - _in_use(model)), _why_not(name, behind))
 
 
 def _needed(change: Change) -> frozenset[int]:
-    return frozenset(arm.version for arm in change.arms)
+    return frozenset(arm.version for arm in change.arms) | {shadow.version for shadow in change.shadows or ()}
+
+
+def _in_use(model: DesiredModel) -> frozenset[int]:
+    return model.split.versions | {shadow.version for shadow in model.shadows}
 
 
 def _members_behind(name: str, change: Change, desired: DesiredState, facts: Facts) -> tuple[SlotStatus, ...]:
@@ -81,16 +86,25 @@ def _unopposed(model: DesiredModel, change: Change) -> bool:
     return not model.split.arms or _needed(change) <= set(model.history)
 
 
-def _commit(model: DesiredModel, change: Change) -> Step:
-    split = replace(model.split, arms=change.arms, assignment=change.assignment or model.split.assignment)
+def _commit(model: DesiredModel, change: Change, generation: int) -> Step:
+    """Return the model with its change in force from `generation` on; what harmed before may try again."""
+    split = change.applied_to(model.split)
     sole = sole_version(split)
     history = model.history
     if sole is not None:
         history = history_after(history, sole, rolled_back=change.pin is not None)
     pinned = model.pinned if change.pin is None else change.pin
-    return Step(
-        replace(model, split=split, change=None, history=history, pinned=pinned), change.who, change.why
+    after = replace(
+        model,
+        split=split,
+        shadows=model.shadows if change.shadows is None else change.shadows,
+        change=None,
+        history=history,
+        pinned=pinned,
+        evidence_since=generation,
     )
+    ejected = still_ejected(after, "arms" if change.shadows is None else "shadows")
+    return Step(replace(after, ejected=ejected), change.who, change.why)
 
 
 def _replace_members(

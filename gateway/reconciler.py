@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from driftgate.gateway.changes import Subject, find_subject
 from driftgate.gateway.decide import CONTROL, Proposal, decide, propose, settle
 from driftgate.gateway.desired import DesiredModel, DesiredState, UnreadableState, state_digest
-from driftgate.gateway.errors import Conflict
+from driftgate.gateway.errors import Conflict, NotFound
+from driftgate.gateway.evidence import Evidence
 from driftgate.gateway.facts import Facts, Limits, VersionKey
 from driftgate.gateway.generations import NO_PREDECESSOR, GenerationStore, StaleGeneration
 from driftgate.gateway.logs import Logger
@@ -35,9 +36,17 @@ CALM_S = 0.1
 SALT_BYTES = 16
 
 
+def no_evidence(desired: DesiredState, slots: tuple[SlotStatus, ...], now: float) -> Evidence:
+    """Know nothing against any version."""
+    return Evidence()
+
+
 @dataclass(frozen=True)
 class Surroundings:
-    """What the loop looks at and writes to. `slots` are the live ones at one look."""
+    """What the loop looks at and writes to. `slots` are the live ones at one look.
+
+    `evidence` is what there is against the versions of a state, at a monotonic time in seconds.
+    """
 
     store: GenerationStore
     registry: RegistrySource
@@ -45,6 +54,7 @@ class Surroundings:
     verifier: Verifier
     slots: Callable[[], tuple[SlotStatus, ...]]
     logger: Logger
+    evidence: Callable[[DesiredState, tuple[SlotStatus, ...], float], Evidence] = no_evidence
 
 
 @dataclass(frozen=True)
@@ -92,16 +102,26 @@ class Reconciler:
         """The newest generation; number 0 before there is one."""
         return self._desired
 
+    def generation(self, number: int) -> DesiredState:
+        """Return an earlier generation; raise NotFound if it is not there or cannot be read."""
+        try:
+            return self._world.store.read(number)
+        except UnreadableState as error:
+            raise NotFound(str(error)) from error
+
     def facts(self) -> Facts:
         """Return one look at the world."""
+        slots = self._world.slots()
         return Facts(
             now=self._clocks.wall(),
             salt=secrets.token_hex(SALT_BYTES),
+            variant_salt=secrets.token_hex(SALT_BYTES),
             registry=self._registry,
             verified=dict(self._world.verifier.verified),
             failed=self._world.verifier.failed,
-            slots=self._world.slots(),
+            slots=slots,
             limits=self._limits,
+            evidence=self._world.evidence(self._desired, slots, self._clocks.monotonic()),
         )
 
     async def run(self, pulse: Callable[[int], None]) -> None:

@@ -5,8 +5,6 @@ said so. Versions come from the verified cache, never from the registry.
 """
 
 import asyncio
-import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +16,9 @@ from driftgate.gateway.counters import CounterFile
 from driftgate.gateway.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.niceness import be_nice
 from driftgate.gateway.routing import ModelRoute, RoutingTable
-from driftgate.gateway.served import ServedVersion
+from driftgate.gateway.served import ServedVersion, Shadowing
 from driftgate.gateway.status import VersionStatus
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError
@@ -27,7 +26,6 @@ from driftgate.models.loaded import LoadedVersion
 
 Table = RoutingTable[ServedVersion]
 
-LOADER_NICENESS = 10
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 60.0
 
@@ -59,7 +57,7 @@ class Replica:
         self._loading: set[str] = set()
         self._unloading: dict[str, ServedVersion] = {}
         self._looked_at = 0.0
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_be_nice)
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=be_nice)
         self._tasks: set[asyncio.Task[None]] = set()
         self.unknown = counters.of("", "")
         self.table: Table = RoutingTable(0, {})
@@ -194,9 +192,10 @@ class Replica:
 
     def _route(self, name: str, model: DesiredModel, generation: int) -> ModelRoute[ServedVersion]:
         loaded = {h.version: self._held[h.digest] for h in model.held if h.digest in self._held}
-        for served in loaded.values():
+        for version, served in loaded.items():
             served.apply(model.settings)
-        return ModelRoute(name, model.split, loaded, generation)
+            served.shadows = shadows_of(version, model, loaded)
+        return ModelRoute(name, model.split, loaded, generation, model.ejected_versions)
 
     def _unload_unwanted(self) -> None:
         """Drop what the table in force does not hold; it may have been dropped while it was being loaded."""
@@ -210,6 +209,7 @@ class Replica:
 
     def _unload(self, digest: str) -> None:
         served = self._held.pop(digest)
+        served.shadows = ()
         self._unloading[digest] = served
         loop = asyncio.get_running_loop()
 
@@ -224,6 +224,14 @@ class Replica:
         self._logger.info("version_unloaded", model=served.loaded.model, version=served.loaded.version)
 
 
-def _be_nice() -> None:
-    """Let the loader's thread run after those that answer requests."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOADER_NICENESS)
+def shadows_of(version: int, model: DesiredModel, loaded: dict[int, ServedVersion]) -> tuple[Shadowing, ...]:
+    """Return the loaded versions that get a copy of the rows of `version`: none unless that has traffic."""
+    if version not in model.split.versions:
+        return ()
+    return tuple(
+        Shadowing(loaded[shadow.version], shadow.share_ppm)
+        for shadow in model.shadows
+        if shadow.version in loaded
+        and shadow.version != version
+        and shadow.version not in model.ejected_versions
+    )
