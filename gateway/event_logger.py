@@ -31,7 +31,6 @@ KEPT = frozenset(
         "process_ended",
         "process_hangs",
         "process_killed",
-        "process_stopping",
     }
 )
 """The lines that are events: of what happened once, not of how something goes."""

@@ -54,6 +54,19 @@ def bind(host: str, port: int, option: str) -> socket.socket:
     return listener
 
 
+def bind_or_keep(kept: socket.socket, host: str, port: int, option: str) -> socket.socket:
+    """Return the inherited listener if it listens where it should (port 0: anywhere), else as `bind` does."""
+    address = kept.getsockname()
+    try:
+        wanted = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4]
+    except OSError:
+        wanted = (host, port)
+    if address[0] == wanted[0] and port in (0, address[1]):
+        return kept
+    kept.close()
+    return bind(host, port, option)
+
+
 def check_admin_address(server: ServerSettings) -> None:
     """Raise CannotListen where the admin API would be open to other machines without access tokens."""
     if not is_loopback(server.admin_host):

@@ -28,12 +28,16 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class ChildArguments:
-    """What a child is started with. None means that it runs on its own and binds its own socket."""
+    """What a child is started with. None means that it runs on its own and binds its own socket.
+
+    `first_slot` is the lowest number of the slots of this gateway's workers.
+    """
 
     settings: Settings
     slot: int | None = None
     listen_fd: int | None = None
     parent_pid: int | None = None
+    first_slot: int = 0
 
 
 def child_arguments(argv: list[str] | None) -> ChildArguments:
@@ -43,12 +47,13 @@ def child_arguments(argv: list[str] | None) -> ChildArguments:
     parser.add_argument("--slot", type=int)
     parser.add_argument("--listen-fd", type=int)
     parser.add_argument("--parent-pid", type=int)
+    parser.add_argument("--first-slot", type=int, default=0)
     given = parser.parse_args(argv)
     try:
         settings = msgspec.json.decode(given.settings, type=Settings)
     except msgspec.MsgspecError as error:
         parser.error(f"--settings: {error}")
-    return ChildArguments(settings, given.slot, given.listen_fd, given.parent_pid)
+    return ChildArguments(settings, given.slot, given.listen_fd, given.parent_pid, given.first_slot)
 
 
 def command_line(arguments: ChildArguments) -> list[str]:
@@ -58,6 +63,7 @@ def command_line(arguments: ChildArguments) -> list[str]:
         ("--slot", arguments.slot),
         ("--listen-fd", arguments.listen_fd),
         ("--parent-pid", arguments.parent_pid),
+        ("--first-slot", arguments.first_slot or None),
     ):
         if value is not None:
             words += [option, str(value)]

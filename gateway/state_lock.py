@@ -1,5 +1,8 @@
 """The claim on a state directory: one gateway each, and a second one is told so."""
 
+import fcntl
+import os
+
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.slots import PRIVATE, lock_holder, take_lock
@@ -25,3 +28,24 @@ def claim_state(layout: StateLayout) -> int:
             f"{layout.root}: stop it, or choose another directory with --state"
         )
     return lock
+
+
+def is_claimed(layout: StateLayout) -> bool:
+    """Tell whether a gateway owns the state directory now."""
+    try:
+        descriptor = os.open(layout.lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def name_owner(lock: int) -> None:
+    """Write our pid into the lock, which may be one that another process took."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)

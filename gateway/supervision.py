@@ -35,9 +35,15 @@ class Role(enum.Enum):
 
 
 class Phase(enum.Enum):
-    """What the supervisor as a whole is doing."""
+    """What the supervisor as a whole is doing.
 
+    ARRIVING is a successor whose workers start beside those of the gateway that it replaces; YIELDING is
+    that gateway while it ends everything but its workers.
+    """
+
+    ARRIVING = "arriving"
     RUNNING = "running"
+    YIELDING = "yielding"
     STOPPING = "stopping"
     STOPPING_NOW = "stopping now"
 
@@ -143,7 +149,10 @@ def _next_action(
     child: Child, snapshot: Snapshot, patience: Patience, workers_left: bool, now: float
 ) -> Action | None:
     if not child.running:
-        may_start = snapshot.phase is Phase.RUNNING and now >= child.since
+        may_start = now >= child.since and (
+            snapshot.phase is Phase.RUNNING
+            or (snapshot.phase is Phase.ARRIVING and child.role is Role.WORKER)
+        )
         return Action(Step.START, child.name) if may_start else None
     if child.killed:
         return None
@@ -188,6 +197,8 @@ def _of_leaving(
         return Action(Step.KILL, child.name, "did not stop in time") if late else None
     if snapshot.phase is Phase.STOPPING and (is_worker or not workers_left):
         return Action(Step.TERMINATE, child.name, "the gateway stops")
+    if snapshot.phase is Phase.YIELDING and not is_worker:
+        return Action(Step.TERMINATE, child.name, "another gateway takes over")
     if child.beat is not None and child.beat.boot in snapshot.retired:
         return Action(Step.TERMINATE, child.name, "retired by control")
     return None

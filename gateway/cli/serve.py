@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from driftgate import __version__
+from driftgate.gateway.event_logger import EventLogger
 from driftgate.gateway.listeners import CannotStart, Ports
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import Settings, load_settings
@@ -44,6 +45,9 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     allow_bare: Annotated[
         bool | None, typer.Option("--allow-bare", help="Serve NAME/1/model.onnx without a manifest too.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take over from the gateway that runs on this state directory.")
+    ] = False,
 ) -> None:
     """Serve the models of a registry, or one ONNX file, until Ctrl-C or SIGTERM."""
     if model is not None and registry is not None:
@@ -63,10 +67,10 @@ def serve(  # noqa: PLR0913 - each is one option of the command
     settings = load_settings(config, os.environ, {"server": server})
     if find_spec("uvicorn") is None:
         raise CannotStart("serving needs more packages: pip install 'driftgate[server]'")
-    logger = Logger("supervisor", settings.models.log_format)
+    logger = EventLogger("supervisor", settings.models.log_format)
     settings = _with_registry(settings, model, logger)
     logger.info("starting", version=__version__, pid=os.getpid(), **_flat(settings))
-    sys.exit(Supervisor(settings, logger, _announce).run())
+    sys.exit(Supervisor(settings, logger, _announce, replace_running=replace).run())
 
 
 def _with_registry(settings: Settings, model: Path | None, logger: Logger) -> Settings:

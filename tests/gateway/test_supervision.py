@@ -182,14 +182,14 @@ def test_failures_in_a_row(failures: int, lived_s: float, asked: bool, expected:
     st.sampled_from(Phase),
 )
 def test_what_is_not_there_is_not_signalled(children: list[Child], phase: Phase) -> None:
-    """At most one step per child: absent ones are started while running, present ones get signals."""
+    """At most one step per child: absent ones are started while that is due, present ones get signals."""
     actions = next_actions(Snapshot(tuple(children), phase, 0.0), PATIENCE, NOW)
     running = {child.name: child.running for child in children}
     assert len({action.child for action in actions}) == len(actions)
     for action in actions:
         started = action.step.value == "start"
         assert started is not running[action.child]
-        assert not started or phase is Phase.RUNNING
+        assert not started or phase in (Phase.RUNNING, Phase.ARRIVING)
 
 
 def test_the_monitor_stops_last_and_has_time_to_archive() -> None:
@@ -203,3 +203,17 @@ def test_the_monitor_stops_last_and_has_time_to_archive() -> None:
     assert decided(late, phase=Phase.STOPPING) == ["kill monitor did not stop in time"]
     silent = replace(monitor, beat=beat(CONTROL_HUNG_S + 1))
     assert decided(silent) == ["dump stacks monitor blocked loop"]
+
+
+def test_a_successor_starts_workers_only() -> None:
+    """While the old gateway still runs, its successor starts no second control."""
+    absent = (worker(running=False, beat=None, since=0.0), control(running=False, since=0.0))
+    assert decided(*absent, phase=Phase.ARRIVING) == ["start worker-0"]
+    assert decided(*absent, phase=Phase.RUNNING) == ["start worker-0", "start control"]
+
+
+def test_a_gateway_that_yields_keeps_its_workers() -> None:
+    """What writes the state ends first; workers serve on, and nothing is started again."""
+    running = (worker(), control())
+    assert decided(*running, phase=Phase.YIELDING) == ["terminate control another gateway takes over"]
+    assert decided(worker(running=False, since=0.0), phase=Phase.YIELDING) == []

@@ -67,7 +67,7 @@ signal.pause()
 SUPERVISOR = """
 import sys, msgspec
 from driftgate.gateway.listeners import CannotStart
-from driftgate.gateway.logs import Logger
+from driftgate.gateway.event_logger import EventLogger
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.supervisor import ChildModules, Supervisor
 settings = msgspec.json.decode(sys.argv[1], type=Settings)
@@ -75,7 +75,7 @@ modules = ChildModules("standin_worker", "standin_helper", "standin_helper", "st
 def announce(ports):
     print(ports.data, flush=True)
 try:
-    sys.exit(Supervisor(settings, Logger("supervisor"), announce, modules).run())
+    sys.exit(Supervisor(settings, EventLogger("supervisor"), announce, modules).run())
 except CannotStart as error:
     sys.exit(str(error))
 """
