@@ -166,7 +166,8 @@ class Worker:
     def _others(self, limit: int) -> list[int]:
         """Connections of the next `limit` slots that accept."""
         workers = self._settings.server.workers
-        numbers = [(self._slot + step) % workers for step in range(1, min(workers, limit + 1))]
+        first, place = self._arguments.first_slot, self._slot - self._arguments.first_slot
+        numbers = [first + (place + step) % workers for step in range(1, min(workers, limit + 1))]
         beats = [read_beat(beat_path(self._layout, number)) for number in numbers]
         return [beat.connections for beat in beats if beat and beat.state is BeatState.ACCEPTING]
 
