@@ -138,6 +138,7 @@ class Exchange:
 
     def _settle(self) -> None:
         self.settled = True
+        self.served.rows_in_flight -= self.request.rows
         if self.timer is not None:
             self.timer.cancel()
         self.on_settled(self)

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from driftgate.gateway import admission
 from driftgate.gateway.bounded_protocol import DEFAULT_LIMITS, BoundedProtocol
 from driftgate.gateway.connection_limits import ConnectionLimits, Refused
+from driftgate.gateway.endpoints import Endpoint
 from driftgate.gateway.errors import BadRequest, GatewayError
 from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.headers import RequestHeaders
@@ -18,6 +20,9 @@ from driftgate.gateway.predict import PredictPath
 
 MAX_KNOWN_HEADS = 4096
 MAX_KNOWN_BYTES = 2048
+
+
+UNREAD = RequestHeaders()
 
 
 class KnownHead(NamedTuple):
@@ -111,6 +116,7 @@ class GatewayProtocol(BoundedProtocol):
         super().__init__(limits, **given)
         self._predict = predict
         self._heads = heads
+        self._admission = predict.admission
         self._head = b""
 
     def data_received(self, data: bytes) -> None:
@@ -119,13 +125,11 @@ class GatewayProtocol(BoundedProtocol):
             end = data.find(b"\r\n\r\n") + 4
             self._head = data[:end] if end > 4 else b""
             known = self._heads.find(self._head)
-            if (
-                known is not None
-                and known.headers.content_length == len(data) - end
-                and known.path in self._predict.endpoints
-            ):
-                self._run_known(known, data[end:])
-                return
+            if known is not None and known.headers.content_length == len(data) - end:
+                endpoint = self._predict.endpoints.get(known.path)
+                if endpoint is not None:
+                    self._run_known(known, endpoint, data[end:])
+                    return
         else:
             self._head = b""
         self._feed(data)
@@ -166,11 +170,18 @@ class GatewayProtocol(BoundedProtocol):
     def _begin(self) -> bool:
         """Take the short way if this is a prediction and the connection is free."""
         path = self.url.decode("latin-1")
-        if path in self._predict.endpoints and self.parser.get_method() == b"POST" and self._is_free():
-            self._open(path)
-            return True
-        self._head = b""
-        return False
+        endpoint = self._predict.endpoints.get(path)
+        if endpoint is None or self.parser.get_method() != b"POST" or not self._is_free():
+            self._head = b""
+            return False
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        exchange = self.cycle = HttpExchange(path, self, keep_alive)
+        if self._admission.lanes and self._admission.refuses(endpoint, UNREAD):
+            exchange.response_complete = True
+            self._shed(keep_alive)
+        else:
+            self._open(exchange)
+        return True
 
     def _complete(self) -> None:
         """Run a prediction that has come in whole."""
@@ -193,18 +204,24 @@ class GatewayProtocol(BoundedProtocol):
         exchange.keep_alive = False
         self._predict.refuse(exchange, error)
 
-    def _run_known(self, known: KnownHead, body: bytes) -> None:
+    def _run_known(self, known: KnownHead, endpoint: Endpoint, body: bytes) -> None:
+        if self._admission.lanes and self._admission.refuses(endpoint, known.headers):
+            self._shed(known.keep_alive)
+            return
         exchange = self.cycle = HttpExchange(known.path, self, known.keep_alive)
         self._predict.open(exchange, known.headers)
         self._predict.run(exchange, body)
 
-    def _open(self, path: str) -> None:
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        exchange = self.cycle = HttpExchange(path, self, keep_alive)
+    def _shed(self, keep_alive: bool) -> None:
+        self.answer(
+            admission.STATUS, admission.FIELDS, admission.BODY, self._predict.closing or not keep_alive
+        )
+
+    def _open(self, exchange: HttpExchange) -> None:
         headers = self._predict.open_raw(exchange, self.headers)
         if exchange.response_complete:
             return
         if self.expect_100_continue:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif headers is not None:
-            self._heads.learn(self._head, KnownHead(path, headers, keep_alive))
+            self._heads.learn(self._head, KnownHead(exchange.path, headers, exchange.keep_alive))

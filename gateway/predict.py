@@ -3,6 +3,7 @@
 import gzip
 import time
 
+from driftgate.gateway.admission import BUSY, Admission
 from driftgate.gateway.answers import Header, error_answer
 from driftgate.gateway.computed import InferenceResult
 from driftgate.gateway.counters import NONFINITE
@@ -58,6 +59,7 @@ class PredictPath:
         self._ids = PredictionIds()
         self._rows = 0
         self._collected_bytes = 0
+        self.admission = Admission(turns, settings.limits.max_wait_ms / 1000, logger)
         self.in_flight = 0
         self.endpoints: dict[str, Endpoint] = {}
         self.closing = False
@@ -155,6 +157,8 @@ class PredictPath:
             raise Overloaded(NOT_RECORDED, "log")
         if self._rows + request.rows > self._limits.max_rows_per_worker:
             raise Overloaded("too many rows are being computed already; try again shortly", "rows")
+        if self.admission.lanes and self.admission.is_full(exchange.served, headers):
+            raise Overloaded(BUSY, "queue")
         exchange.deadline_ns = exchange.started_ns + self._patience_of(request, headers)
         exchange.arrived_ns = time.perf_counter_ns()
         exchange.parse_ns = exchange.arrived_ns - began_ns
@@ -174,6 +178,9 @@ class PredictPath:
             began_ns = time.perf_counter_ns()
             answer = _encode(exchange)
             exchange.encode_ns = time.perf_counter_ns() - began_ns
+        except NonfiniteAnswer as error:
+            exchange.served.counters.cells[NONFINITE] += 1
+            self.refuse(exchange, error)
         except Exception as error:  # the edge, as above
             self.refuse(exchange, error)
         else:

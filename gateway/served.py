@@ -27,7 +27,8 @@ class Shadowing(NamedTuple):
 class ServedVersion:
     """A loaded version with its codec view, counters and beat name.
 
-    `settings` and `shadows` come with each table.
+    `settings` and `shadows` come with each table. `rows_in_flight` are those of requests that are taken on
+    and not settled.
 
     `batchable` says that rows of several requests may share a call, and that a request may be cut into calls.
     """
@@ -39,6 +40,7 @@ class ServedVersion:
         "counters",
         "loaded",
         "recorded",
+        "rows_in_flight",
         "settings",
         "shadows",
         "view",
@@ -56,6 +58,7 @@ class ServedVersion:
         fixed_rows = all(spec.row_size >= 0 for spec in signature.inputs)
         self.batchable = loaded.manifest.independent_rows and signature.batched and fixed_rows
         self._pace = 1.0
+        self.rows_in_flight = 0
 
     def apply(self, settings: ModelSettings) -> None:
         """Follow the model's settings from now on."""
@@ -73,6 +76,13 @@ class ServedVersion:
     def seconds(self, rows: int) -> float:
         """Predicted time of one call with `rows` rows: as measured when loading, at today's pace."""
         return self.loaded.cost.seconds(rows) * self._pace
+
+    @property
+    def wait_s(self) -> float:
+        """Predicted time until all that is in flight is computed."""
+        cost = self.loaded.cost
+        calls = 1 if self.batchable else self.loaded.in_use
+        return (calls * cost.fixed_s + self.rows_in_flight * cost.per_row_s) * self._pace
 
     def observe(self, rows: int, took_s: float) -> None:
         """Learn from a call how much slower or faster they are now than when the version was loaded."""

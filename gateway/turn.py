@@ -28,7 +28,7 @@ def _no_shadow(served: ServedVersion, pieces: list[Piece], results: list[Result 
 
 
 class Turns:
-    """Computes the requests of one worker, on the event loop but for the calls of lanes."""
+    """Computes the requests of one worker, on the event loop but for the calls of `lanes`."""
 
     def __init__(
         self, loop: AbstractEventLoop, beat: Beat, record: Record, shadow: Record = _no_shadow
@@ -39,13 +39,14 @@ class Turns:
         self._record = record
         self._shadow = shadow
         self._gathered: dict[ServedVersion, list[Exchange]] = {}
-        self._lanes: dict[ServedVersion, Lane] = {}
+        self.lanes: dict[ServedVersion, Lane] = {}
 
     def submit(self, exchange: Exchange) -> None:
         """Compute the rows of a request; it is settled with outputs, RunError or DeadlineExceeded."""
         if not self._gathered:
             # Runs when the loop has read every connection that was ready, and before it waits again.
             self._loop.call_soon(self._flush)
+        exchange.served.rows_in_flight += exchange.request.rows
         gathered = self._gathered.get(exchange.served)
         if gathered is None:
             self._gathered[exchange.served] = [exchange]
@@ -54,7 +55,7 @@ class Turns:
 
     def close(self, served: ServedVersion) -> None:
         """End the lane of a version that is no longer held; it takes no more requests."""
-        lane = self._lanes.pop(served, None)
+        lane = self.lanes.pop(served, None)
         if lane is not None:
             lane.close()
 
@@ -102,18 +103,21 @@ class Turns:
             self._loop.call_soon(self._shadow, served, pieces, results)
 
     def _lane(self, served: ServedVersion) -> "Lane":
-        if served not in self._lanes:
-            self._lanes[served] = Lane(self._loop, self._beat, self._note, self._free_number(), served)
-        return self._lanes[served]
+        if served not in self.lanes:
+            self.lanes[served] = Lane(self._loop, self._beat, self._note, self._free_number(), served)
+        return self.lanes[served]
 
     def _free_number(self) -> int:
         """A lane of the beat that no other lane writes to; beyond LANES versions the last one is shared."""
-        taken = {lane.number for lane in self._lanes.values()}
+        taken = {lane.number for lane in self.lanes.values()}
         return next((number for number in range(1, LANES) if number not in taken), LANES - 1)
 
 
 class Lane:
-    """The thread of one version whose calls are too long for the event loop; one call at a time."""
+    """The thread of one version whose calls are too long for the event loop; one call at a time.
+
+    `busy` while there is one.
+    """
 
     def __init__(
         self, loop: AbstractEventLoop, beat: Beat, record: Record, number: int, served: ServedVersion
@@ -124,7 +128,7 @@ class Lane:
         self.number = number
         self._served = served
         self._queue: deque[Exchange] = deque()
-        self._busy = False
+        self.busy = False
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{served.beat_name.decode()}")
 
@@ -134,18 +138,18 @@ class Lane:
             wait_s = max(0.0, (exchange.deadline_ns - time.perf_counter_ns()) / 1e9)
             exchange.timer = self._loop.call_later(wait_s, exchange.fail, DeadlineExceeded(_EXPIRED))
         self._queue.extend(exchanges)
-        if not self._busy:
+        if not self.busy:
             self._next()
 
     def close(self) -> None:
         """Let the thread end once the queue is empty."""
         self._closed = True
-        if not self._busy:
+        if not self.busy:
             self._thread.shutdown(wait=False)
 
     def _next(self) -> None:
         pieces = take(self._queue, self._served.rows_per_call, time.perf_counter_ns())
-        self._busy = bool(pieces)
+        self.busy = bool(pieces)
         if pieces:
             started_ns = time.perf_counter_ns()
             call = self._loop.run_in_executor(self._thread, self._call, pieces)

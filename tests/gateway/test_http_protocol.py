@@ -22,11 +22,18 @@ PATH = "/v2/models/m/infer"
 PATIENCE_S = 10.0
 
 
+class Open:
+    """The in-memory twin of an admission that has nothing to ask."""
+
+    lanes: tuple[()] = ()
+
+
 class Echo:
     """The in-memory twin of the prediction path: answers each body with `copies` of it, at once."""
 
     def __init__(self, copies: int = 1) -> None:
-        self.endpoints = {PATH: None}
+        self.endpoints = {PATH: object()}
+        self.admission = Open()
         self.bodies: list[bytes] = []
         self._copies = copies
 
