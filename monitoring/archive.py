@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from driftgate.monitoring.archive_files import hidden
+from driftgate.monitoring.compare import RecordedColumn, VersionRecords
 from driftgate.monitoring.log_columns import Texts
 from driftgate.monitoring.log_reader import ReadBlock
 from driftgate.monitoring.record import Array
@@ -97,6 +98,19 @@ def latest_rows(table: Any, limit: int) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
+def version_records(table: Any) -> VersionRecords:
+    """Return the records of one version as arrays."""
+    numbers = {name: table[name].to_numpy() for name in ("row", "infer_ns")}
+    columns = [
+        RecordedColumn(field.name, _meaning(field), _values(table[field.name]))
+        for field in table.schema
+        if _meaning(field)
+    ]
+    return VersionRecords(
+        table["prediction_id"].to_pylist(), numbers["row"], numbers["infer_ns"], tuple(columns)
+    )
+
+
 def export_tables(tables: Iterable[Any], schemas: Sequence[Any], path: Path) -> int:
     """Write tables to one file at `path`, whole or not at all; return the number of records."""
     schema = pa.unify_schemas(list(schemas), promote_options="permissive") if schemas else pa.schema([])
@@ -107,6 +121,15 @@ def export_tables(tables: Iterable[Any], schemas: Sequence[Any], path: Path) -> 
             writer.write_table(table, row_group_size=GROUP_ROWS)
     os.rename(hidden(path), path)
     return rows
+
+
+def _values(column: Any) -> Array:
+    if pa.types.is_fixed_size_list(column.type):
+        whole = column.combine_chunks()
+        return np.asarray(whole.flatten().to_numpy(zero_copy_only=False).reshape(len(whole), -1))
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), object)
+    return np.asarray(column.to_numpy())
 
 
 def _expression(wanted: RecordFilter) -> Any:

@@ -15,8 +15,10 @@ from driftgate.monitoring.archive import (
     read_schema,
     read_table,
     table_of,
+    version_records,
 )
 from driftgate.monitoring.archive_files import ArchiveFile
+from driftgate.monitoring.compare import VersionRecords
 from driftgate.monitoring.log_reader import BootKey, Directories, LogReader, Position, ReadBlock
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.record_filter import RecordFilter, arrival_us
@@ -61,6 +63,21 @@ def records_of(places: Places, prediction_id: str) -> list[dict[str, Any]]:
     )
     found = find_records(places, wanted, 1_000_000)
     return sorted(found, key=lambda record: record.get("row", -1))
+
+
+def records_of_version(places: Places, wanted: RecordFilter) -> VersionRecords | None:
+    """Return all wanted records of one version as arrays, or None if there are none."""
+
+    def read(known: _Known) -> VersionRecords | None:
+        tables = [
+            table
+            for file in known.files
+            if wanted.may_be_in(file) and len(table := read_table(places.archive / file.path, wanted))
+        ]
+        tables += _live_tables(places, known, wanted)
+        return version_records(join_tables(tables)) if tables else None
+
+    return _tried(places, read)
 
 
 def export_records(places: Places, wanted: RecordFilter, path: Path) -> int:

@@ -1,10 +1,7 @@
 """`driftgate log`: find, show and export recorded predictions, from the files on this machine."""
 
-import os
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -15,21 +12,12 @@ from driftgate.gateway.cli.log_output import (
     print_records_csv,
     print_records_json,
 )
-from driftgate.gateway.cli.log_times import parse_time_us
-from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.settings import load_settings
-from driftgate.gateway.slots import slot_numbers
-from driftgate.monitoring.log_frames import NewerFormat
-from driftgate.monitoring.log_query import Places, RecordsMoved, export_records, find_records, records_of
-from driftgate.monitoring.log_store import now_us
+from driftgate.gateway.cli.log_reading import Since, State, log_places, read_log, time_us
+from driftgate.monitoring.log_query import export_records, find_records, records_of
 from driftgate.monitoring.record_filter import RecordFilter, arrival_us
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, epilog=EXIT_CODES)
 
-T = TypeVar("T")
-
-State = Annotated[str | None, typer.Option(help="State directory of the gateway. [state]")]
-Since = Annotated[str | None, typer.Option(help="From this time on: 15m, 2h, 7d or 2026-01-31T08:00 (UTC).")]
 Until = Annotated[str | None, typer.Option(help="Before this time.")]
 Version = Annotated[int | None, typer.Option(min=0, help="Version that answered.")]
 Arm = Annotated[str | None, typer.Option(help="Arm of the split, such as stable.")]
@@ -58,8 +46,8 @@ def query(  # noqa: PLR0913 - each is one option of the command
     """Print the latest records, the latest first."""
     if json and csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    wanted = RecordFilter(model, version, arm, code, None, _time(since), _time(until))
-    records = _read(lambda: find_records(_places(state), wanted, limit))
+    wanted = RecordFilter(model, version, arm, code, None, time_us(since), time_us(until))
+    records = read_log(lambda: find_records(log_places(state), wanted, limit))
     if json:
         print_records_json(records)
     elif csv:
@@ -84,7 +72,7 @@ def show(
         raise typer.BadParameter(
             f"no prediction id; answers carry it in x-prediction-id: {example}"
         ) from error
-    records = _read(lambda: records_of(_places(state), prediction_id))
+    records = read_log(lambda: records_of(log_places(state), prediction_id))
     if not records:
         leave(Refused(f"no record of prediction {prediction_id} on this machine", Exit.NOT_FOUND))
     print_records_json(records) if json else print_prediction(records)
@@ -104,41 +92,9 @@ def export(  # noqa: PLR0913 - each is one option of the command
     """Write records of a model to one Parquet file."""
     if not out.parent.is_dir():
         leave(Refused(f"{out} cannot be written: there is no directory {out.parent}", Exit.FAILED))
-    wanted = RecordFilter(model, version, arm, code, None, _time(since), _time(until))
+    wanted = RecordFilter(model, version, arm, code, None, time_us(since), time_us(until))
     try:
-        rows = _read(lambda: export_records(_places(state), wanted, out))
+        rows = read_log(lambda: export_records(log_places(state), wanted, out))
     except OSError as error:
         leave(Refused(f"{out} cannot be written: {error.strerror or error}", Exit.FAILED))
     typer.echo(f"{rows} records of {model} in {out}")
-
-
-def _places(state: str | None) -> Places:
-    settings = load_settings(None, os.environ, {"server": {"state": state}})
-    layout = StateLayout(Path(settings.server.state).absolute())
-    if not layout.slots.is_dir():
-        leave(
-            Refused(f"{layout.root} is no state directory of a gateway; name it with --state", Exit.NOT_FOUND)
-        )
-    return Places(
-        layout.monitor_db,
-        layout.archive,
-        lambda: {number: layout.log(number) for number in slot_numbers(layout)},
-    )
-
-
-def _read(read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except RecordsMoved as error:
-        leave(Refused(str(error), Exit.CONFLICT))
-    except (NewerFormat, sqlite3.Error) as error:
-        leave(Refused(str(error), Exit.FAILED))
-
-
-def _time(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time_us(text, now_us())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
