@@ -3,7 +3,7 @@
 Changing calls answer when the change is in force or has failed. The ETag of every answer is the generation.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +16,8 @@ from starlette.routing import Route
 from driftgate import __version__
 from driftgate.gateway import admin_documents as documents
 from driftgate.gateway import changes
-from driftgate.gateway.admin_requests import check_origin, expected_generation, read_body, wait_seconds
+from driftgate.gateway.admin_access import AdminAccess
+from driftgate.gateway.admin_requests import expected_generation, read_body, wait_seconds
 from driftgate.gateway.answers import error_answer
 from driftgate.gateway.changes import Subject
 from driftgate.gateway.desired import DesiredModel, DesiredState, TrafficSplit
@@ -30,11 +31,13 @@ from driftgate.gateway.errors import (
 )
 from driftgate.gateway.example_rows import example_rows
 from driftgate.gateway.generations import StaleGeneration
+from driftgate.gateway.guards import who_asks
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.model_report import ModelReport, model_names, report_model
 from driftgate.gateway.openapi import Operation, admin_plane_document
 from driftgate.gateway.pending import Outcome, change_ended, loaded, looked_again
 from driftgate.gateway.reconciler import Reconciler
+from driftgate.gateway.route_scopes import need_of
 from driftgate.gateway.shadow_changes import set_shadow
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError
@@ -52,20 +55,23 @@ class AdminRoute(NamedTuple):
     endpoint: Endpoint
 
 
-def admin_app(reconciler: Reconciler, cache: VersionCache, logger: Logger, predict_url: str) -> Starlette:
-    """Return the admin API as an ASGI application; /openapi.json comes from the same table as the routes."""
-    api = AdminApi(reconciler, cache, logger, predict_url)
-    table = admin_routes(api)
+def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] = ()) -> Starlette:
+    """Return the admin API with `more` routes; /openapi.json comes from the same table as the routes.
+
+    Raises UndeclaredScope for a route that does not say who may call it.
+    """
+    table = [*admin_routes(api), *more]
     document = admin_plane_document(__version__, [route.operation for route in table])
 
     async def openapi(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    routes = [
-        Route(route.operation.path, api.guarded(route.endpoint), methods=[route.operation.method])
-        for route in table
-    ]
-    routes.append(Route("/openapi.json", api.guarded(openapi), methods=["GET"]))
+    def route(method: str, path: str, endpoint: Endpoint) -> Route:
+        need = need_of("admin", method, path)
+        return Route(path, api.guarded(access.before(need, endpoint)), methods=[method])
+
+    routes = [route(it.operation.method, it.operation.path, it.endpoint) for it in table]
+    routes.append(route("GET", "/openapi.json", openapi))
     app = Starlette(routes=routes, exception_handlers={HTTPException: api.refuse_path})
     app.router.redirect_slashes = False
     return app
@@ -124,11 +130,10 @@ class AdminApi:
         self._logger = logger
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Return `endpoint` behind the origin check, with every error turned into an answer."""
+        """Return `endpoint` with every error turned into an answer."""
 
         async def answer(request: Request) -> Response:
             try:
-                check_origin(request)
                 return await endpoint(request)
             except (GatewayError, ModelError) as error:
                 return _refusal(error)
@@ -246,7 +251,7 @@ class AdminApi:
         return self._changed(name, await change_ended(self._reconciler, name, asked, patience_s))
 
     def _submit(self, request: Request, ask: Ask) -> DesiredModel:
-        who = f"admin-api@{request.client.host if request.client else 'unknown'}"
+        who = who_asks(request)
         expected = expected_generation(request)
         try:
             return self._reconciler.submit(request.path_params["model"], who, ask, expected)
@@ -280,7 +285,7 @@ class AdminApi:
 
 def _refusal(error: Exception) -> Response:
     answer = error_answer(error)
-    return Response(answer.body, answer.status, media_type="application/json")
+    return Response(answer.body, answer.status, answer.text_headers())
 
 
 def _index_rows(report: ModelReport) -> list[documents.IndexRow]:

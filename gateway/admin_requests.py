@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.requests import Request
 
-from driftgate.gateway.errors import BadRequest, Forbidden, PreconditionFailed
+from driftgate.gateway.errors import BadRequest, Forbidden, PreconditionFailed, PreconditionRequired
 from driftgate.gateway.small_bodies import read_small_body
 
 DEFAULT_WAIT_S = 30.0
@@ -68,6 +68,23 @@ def expected_generation(request: Request) -> int | None:
     raise PreconditionFailed('If-Match must be the ETag of an answer, such as "41"')
 
 
+def require_precondition(request: Request) -> None:
+    """Raise PreconditionRequired without `If-Match`; `*` says that any state will do."""
+    if "if-match" not in request.headers:
+        raise PreconditionRequired(
+            "this change replaces the whole split: send If-Match with the ETag of GET /api/models/{model}, "
+            'such as "41", and it fails if somebody else was faster; or If-Match: * to change it in any case'
+        )
+
+
+def dry_run(request: Request) -> bool:
+    """Return whether only to say what would change."""
+    text = request.query_params.get("dry_run", "false")
+    if text not in ("true", "false"):
+        raise BadRequest("dry_run must be true or false")
+    return text == "true"
+
+
 def wait_seconds(request: Request) -> float:
     """Return how long the answer may wait for a change to end; `?wait=0` asks for an answer at once."""
     text = request.query_params.get("wait")
@@ -82,14 +99,14 @@ def wait_seconds(request: Request) -> float:
     return seconds
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: Request, any_host: bool = False) -> None:
     """Raise Forbidden for what a web page of somebody else makes an operator's browser send.
 
-    A foreign page can point a name of its own at this machine, so the host must be an address or localhost,
-    and a page of another origin may change nothing.
+    A foreign page can point a name of its own at this machine, so the host must be an address or localhost
+    (unless `any_host`), and a page of another origin may change nothing.
     """
     host = request.headers.get("host", "")
-    if not _is_own_name(host):
+    if not any_host and not _is_own_name(host):
         raise Forbidden("the admin API answers to localhost and to IP addresses, not to other host names")
     origin = request.headers.get("origin")
     if origin is not None and request.method not in ("GET", "HEAD") and origin != f"http://{host}":

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from driftgate.gateway.admin import admin_app
+from driftgate.gateway.admin import AdminApi, admin_app
+from driftgate.gateway.admin_access import AdminAccess
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.evidence import EvidenceKeeper
@@ -25,6 +26,7 @@ from driftgate.gateway.settings import Settings, available_cores
 from driftgate.gateway.slots import live_slots
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
 from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.token_api import TokenApi, token_routes
 from driftgate.gateway.verifier import Verifier
 from driftgate.models.cache import VersionCache
 from driftgate.models.memory import default_budget_bytes
@@ -101,7 +103,9 @@ class ControlProcess:
         self._reconciler = Reconciler(
             world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
         )
-        app = admin_app(self._reconciler, world.cache, self._logger, predict_url(settings))
+        api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
+        more = token_routes(TokenApi(layout, self._logger))
+        app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more)
         limits = ConnectionLimits(settings.limits.receive_timeout_s)  # uploads of models bound themselves
         self._server = QuietServer(server_config(app, GRACE_S, bounded(limits)))
 

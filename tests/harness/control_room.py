@@ -13,7 +13,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from driftgate.gateway.admin import admin_app
+from driftgate.gateway.admin import AdminApi, admin_app
+from driftgate.gateway.admin_access import AdminAccess
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.control import present_slots
 from driftgate.gateway.desired import DesiredModel
@@ -147,7 +148,7 @@ async def control_room(
     )
     limits = Limits(max(1, workers), memory_bytes, prepare_timeout_s)
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
-    app = admin_app(loop, cache, logger, "http://127.0.0.1:8000")
+    app = admin_app(AdminApi(loop, cache, logger, "http://127.0.0.1:8000"), AdminAccess())
     transport = httpx.ASGITransport(app=app)
     running = asyncio.create_task(loop.run(lambda generation: None))
     async with httpx.AsyncClient(transport=transport, base_url=ADMIN_URL, timeout=WITHIN_S) as client:
