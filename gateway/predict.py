@@ -8,7 +8,7 @@ from driftgate.gateway.answers import Header, error_answer
 from driftgate.gateway.computed import InferenceResult
 from driftgate.gateway.counters import NONFINITE
 from driftgate.gateway.endpoints import Endpoint, endpoints_of
-from driftgate.gateway.errors import NotFound, Overloaded, TooLarge
+from driftgate.gateway.errors import NonfiniteAnswer, NotFound, Overloaded, TooLarge
 from driftgate.gateway.exchange import Answer, ClientGone, Exchange
 from driftgate.gateway.guards import PredictGuard
 from driftgate.gateway.headers import RequestHeaders, decompress, read_headers
