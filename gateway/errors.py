@@ -8,6 +8,7 @@ GatewayError
 ├── MethodNotAllowed    405
 ├── Conflict            409
 ├── PreconditionFailed  412
+├── PreconditionRequired 428  the change has to name the state that it was made for
 ├── TooLarge            413
 ├── UnsupportedContent  415
 ├── NonfiniteAnswer     422   the model computed NaN or an infinity, and its settings refuse to send one
@@ -24,9 +25,18 @@ from driftgate.models.errors import (
     InvalidName,
     InvalidSettings,
     LoadError,
+    RegistryError,
+    RegistryFull,
     RegistryUnavailable,
     RunError,
+    TooManyUploads,
+    UnsafeFile,
+    UploadBusy,
+    UploadConflict,
+    UploadTooLarge,
+    UploadUnknown,
     VersionExists,
+    VersionUnknown,
 )
 
 
@@ -60,6 +70,10 @@ class Conflict(GatewayError):
 
 class PreconditionFailed(GatewayError):
     """The state is no longer the one that the request was made for; read it and decide again."""
+
+
+class PreconditionRequired(GatewayError):
+    """A change that must say which state it was made for, and does not."""
 
 
 class TooLarge(GatewayError):
@@ -110,6 +124,7 @@ STATUS_OF: dict[type[Exception], int] = {
     TooLarge: 413,
     UnsupportedContent: 415,
     NonfiniteAnswer: 422,
+    PreconditionRequired: 428,
     QuotaExceeded: 429,
     NotServable: 503,
     Overloaded: 503,
@@ -120,6 +135,15 @@ STATUS_OF: dict[type[Exception], int] = {
     InvalidManifest: 400,
     InvalidSettings: 400,
     VersionExists: 409,
+    VersionUnknown: 404,
+    UnsafeFile: 422,
+    UploadUnknown: 404,
+    UploadConflict: 409,
+    UploadBusy: 423,
+    UploadTooLarge: 413,
+    TooManyUploads: 429,
+    RegistryFull: 507,
+    RegistryError: 503,
     RegistryUnavailable: 503,
     LoadError: 503,
     RunError: 422,
