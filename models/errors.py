@@ -9,9 +9,11 @@ ModelError
 │   ├── RegistryUnavailable   the directory cannot be read at all
 │   ├── VersionExists         the number is taken by other content
 │   ├── UnsafeFile            a link, device, FIFO, or a file that is not what the manifest says
+│   ├── VersionUnknown        a version that is not in the registry
 │   ├── RegistryFull          no room for what is to be written
 │   ├── UploadUnknown         an upload that was finished, given up, or never begun
 │   ├── UploadConflict        an upload that is not where the client thinks it is
+│   ├── UploadBusy            an upload that another client is busy with
 │   ├── UploadTooLarge        a version, file or part beyond its limit
 │   ├── TooManyUploads        as many are open as may be
 │   ├── ServerRefused         a gateway did not take, or give, a version; `status` is its HTTP status
@@ -58,6 +60,10 @@ class UnsafeFile(RegistryError):
     """A file that must not be opened, or whose content is not what the manifest promises."""
 
 
+class VersionUnknown(RegistryError):
+    """No such version, or no such file of it, is published."""
+
+
 class RegistryFull(RegistryError):
     """The disk of the registry has no room for the version."""
 
@@ -68,6 +74,10 @@ class UploadUnknown(RegistryError):
 
 class UploadConflict(RegistryError):
     """The upload is in use, or elsewhere than the client thinks; beginning it again tells where."""
+
+
+class UploadBusy(RegistryError):
+    """Another request has this upload; it may be tried again in a moment."""
 
 
 class UploadTooLarge(RegistryError):
