@@ -110,6 +110,15 @@ class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report_only: bool = False
 
 
+class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What versions that are published over the network may take; an upload nobody goes on with is swept."""
+
+    max_file_bytes: Positive = 8 * 2**30
+    max_version_bytes: Positive = 16 * 2**30
+    max_open: Positive = 16
+    keep_s: Seconds = 86_400.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All process settings."""
 
@@ -119,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: ModelDefaults = ModelDefaults()
     log: LogSettings = LogSettings()
     auth: AuthSettings = AuthSettings()
+    uploads: UploadSettings = UploadSettings()
 
 
 def load_settings(

@@ -5,6 +5,9 @@ import msgspec
 NEXT_NUMBER = 0
 """The version in a manifest that is to get the next number of its model."""
 
+PART_BYTES = 4 * 2**20
+"""A part is held in memory whole: small enough for that, large enough that its round trip hardly counts."""
+
 
 class PlacedVersion(msgspec.Struct, frozen=True):
     """A version in the registry. `created` is False where the same content was already there."""

@@ -40,14 +40,11 @@ from driftgate.models.names import check_model_name
 from driftgate.models.settings import DEFAULT_SETTINGS, SETTINGS_FILE
 from driftgate.models.staged_files import extend_below, made_below, size_below, written_below
 from driftgate.models.transfer import is_digest
-from driftgate.models.upload_types import NEXT_NUMBER, FileProgress, PlacedVersion, UploadProgress
+from driftgate.models.upload_types import NEXT_NUMBER, PART_BYTES, FileProgress, PlacedVersion, UploadProgress
 from driftgate.models.uploaded_manifest import UploadLimits, upload_id, uploaded_manifest
 from driftgate.models.version_writer import already_there, place_version, write_new
 
 STAGING_PREFIX = ".staging-"
-PART_BYTES = 4 * 2**20
-"""A part is held in memory whole: small enough for that, large enough that its round trip does not count."""
-
 _SPARE_BYTES = 2**20
 
 
