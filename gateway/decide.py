@@ -18,6 +18,7 @@ from driftgate.gateway.plan import plan_held
 from driftgate.gateway.progress import Step, progress
 
 CONTROL = "control"
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,16 @@ def decide(desired: DesiredState, facts: Facts) -> Proposal | None:
     return _forget_retired(desired, facts)
 
 
-def settle(desired: DesiredState, facts: Facts) -> Proposal | None:
-    """Return all steps that need nobody's answer as one; only for the very first generation."""
+def settle(desired: DesiredState, facts: Facts, most_steps: int = MOST_STEPS) -> Proposal | None:
+    """Return all steps that need nobody's answer as one; only for the very first generation.
+
+    Steps beyond `most_steps` are left for the generations that follow.
+    """
     state, whys = desired, []
-    while (proposal := decide(state, facts)) is not None:
+    for _ in range(most_steps):
+        proposal = decide(state, facts)
+        if proposal is None:
+            break
         state = replace(state, models=dict(proposal.models), retired_boots=proposal.retired_boots)
         whys.append(proposal.why)
     return Proposal(state.models, state.retired_boots, CONTROL, "; ".join(whys)) if whys else None

@@ -366,6 +366,9 @@ def test_the_first_generation_holds_all_models() -> None:
     proposal = settle(state(None, generation=0), replace(look, verified=both))
     assert proposal is not None
     assert {name: wanted.split.stable for name, wanted in proposal.models.items()} == {"m": 1, "n": 2}
+    part = settle(state(None, generation=0), replace(look, verified=both), most_steps=1)
+    assert part is not None
+    assert len(part.models) == 1, "steps are bounded, and what is left is for later"
 
 
 @pytest.mark.parametrize("policy", [VersionPolicy(latest=2), VersionPolicy(all=True)])
