@@ -26,6 +26,8 @@ from driftgate.gateway.predict import PredictPath
 from driftgate.gateway.recorder import Recorder
 from driftgate.gateway.recording import open_log
 from driftgate.gateway.replica import Replica
+from driftgate.gateway.served import ServedVersion
+from driftgate.gateway.shadow import Shadows
 from driftgate.gateway.slots import SlotLease, beat_path, write_status
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
 from driftgate.gateway.status import SlotStatus
@@ -87,8 +89,14 @@ class Worker:
     def _plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
         log = open_log(self._layout, self._slot, self._boot, self._settings.log, self._logger)
         recorder = Recorder(log, self._settings.log, loop)
-        turns = Turns(loop, self._beat, recorder.call)
-        self._replica.on_unload = turns.close
+        shadows = Shadows(loop, self._beat, recorder)
+        turns = Turns(loop, self._beat, recorder.call, shadows.copy)
+
+        def close_lanes(served: ServedVersion) -> None:
+            turns.close(served)
+            shadows.close(served)
+
+        self._replica.on_unload = close_lanes
         predict = PredictPath(self._replica, turns, recorder, self._settings, self._logger)
         predict.guard = self._auth.predictions
         plane = DataPlane(predict, self._replica, self._layout, self._settings, self._auth.routes)
