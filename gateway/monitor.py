@@ -15,6 +15,7 @@ import msgspec
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import LogSettings
 from driftgate.gateway.slots import slot_numbers, take_lock
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
@@ -39,6 +40,7 @@ class MonitorProcess:
     def __init__(self, arguments: ChildArguments, layout: StateLayout) -> None:
         self._logger = Logger("monitor", arguments.settings.models.log_format)
         self._layout = layout
+        self._problems = Repeats()
         self._beat = Beat.create(layout.monitor_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
         self._db = MonitorDb(layout.monitor_db)
         settings = arguments.settings.log
@@ -47,6 +49,7 @@ class MonitorProcess:
             self._directories, self._db, archiver, follower_settings(settings), self._note
         )
         self._stopping = threading.Event()
+        self._failures, self._unwritten = Repeats(), Repeats()
         self._stated_at = 0.0
 
     def run(self) -> None:
@@ -59,7 +62,7 @@ class MonitorProcess:
             rows = self._step()
             if not rows:
                 self._stopping.wait(LOOK_EVERY_S)
-        self._follower.finish(now_us(), FINISH_S)
+        self._finish()
         self._state()
         self._db.close()
         self._beat.state = BeatState.DEAD
@@ -69,25 +72,34 @@ class MonitorProcess:
         try:
             rows = self._follower.step(now_us())
         except Exception as error:  # the loop's edge: the log is still there at the next step
-            self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
+            if self._failures.is_news(repr(error), time.monotonic()):
+                self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
         self._beat.pulse(time.monotonic_ns(), 0, 0, 0)
         if time.monotonic() >= self._stated_at + STATE_EVERY_S:
             self._stated_at = time.monotonic()
             self._state()
         return rows
 
+    def _finish(self) -> None:
+        try:
+            self._follower.finish(now_us(), FINISH_S)
+        except Exception as error:  # the end's edge: what is left is read at the next start
+            self._logger.error("monitor_not_finished", error=type(error).__name__, reason=str(error))
+
     def _state(self) -> None:
         try:
             status = self._follower.status(now_us())
             write_whole(self._layout.monitor_status, msgspec.json.encode(status))
         except OSError as error:
-            self._logger.error("monitor_status_not_written", reason=error.strerror)
+            if self._unwritten.is_news(str(error), time.monotonic()):
+                self._logger.error("monitor_status_not_written", reason=error.strerror)
 
     def _directories(self) -> Mapping[int, Path]:
         return {number: self._layout.log(number) for number in slot_numbers(self._layout)}
 
     def _note(self, text: str) -> None:
-        self._logger.error("monitor_problem", reason=text)
+        if self._problems.is_news(text, time.monotonic()):
+            self._logger.error("monitor_problem", reason=text)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping.set()

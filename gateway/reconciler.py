@@ -20,6 +20,7 @@ from driftgate.gateway.facts import Facts, Limits, VersionKey
 from driftgate.gateway.generations import NO_PREDECESSOR, GenerationStore, StaleGeneration
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.plan import versions_to_verify, versions_wanted
+from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.status import SlotStatus
 from driftgate.gateway.sweeper import Sweeper
 from driftgate.gateway.verifier import Verifier
@@ -93,6 +94,7 @@ class Reconciler:
         self._digest = NO_PREDECESSOR
         self._desired = DesiredState(generation=0, previous=NO_PREDECESSOR, who="", why="", at="")
         self._sweeper = Sweeper(world.cache, self._digests_needed, self._digests_in_use, world.logger)
+        self._failures = Repeats()
         self.health = Health(started_at=clocks.monotonic())
         self._read_newest()
         world.verifier.trust(self._desired)
@@ -264,9 +266,9 @@ class Reconciler:
             self._wake.set()
 
     def _note_failure(self, error: Exception) -> None:
-        """Count a failed step; ten of them a second with the same text are logged once."""
+        """Count a failed step; there may be ten a second with the same text."""
         self.health.failures += 1
-        if repr(error) != self.health.last_failure:
+        if self._failures.is_news(repr(error), self._clocks.monotonic()):
             self._world.logger.error("control_step_failed", error=repr(error))
         self.health.last_failure = repr(error)
 

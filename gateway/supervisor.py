@@ -35,6 +35,7 @@ from driftgate.gateway.listeners import (
     with_real_ports,
     write_ports,
 )
+from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import Settings, available_cores
 from driftgate.gateway.slots import beat_path, bury_dead_slots
 from driftgate.gateway.spawn import ChildArguments
@@ -92,6 +93,7 @@ class Supervisor:
         self._listeners: list[socket.socket] = []
         self._generation = 0
         self._retired: frozenset[str] = frozenset()
+        self._unreadable = Repeats()
         self._announced = False
         self._replace_running = replace_running
         self._predecessor: Predecessor | None = None
@@ -295,7 +297,8 @@ class Supervisor:
                 self._generation = newest
                 self._retired = frozenset(self._store.read(newest).retired_boots)
         except (UnreadableState, OSError) as error:
-            self._logger.error("desired_state_unreadable", reason=str(error))
+            if self._unreadable.is_news(str(error), time.monotonic()):
+                self._logger.error("desired_state_unreadable", reason=str(error))
 
     def _announce_once(self, children: tuple[Child, ...], ports: Ports) -> None:
         workers = [child for child in children if child.role is Role.WORKER]

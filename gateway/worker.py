@@ -25,6 +25,7 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.predict import PredictPath
 from driftgate.gateway.recorder import Recorder
 from driftgate.gateway.recording import open_log
+from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.replica import Replica
 from driftgate.gateway.served import ServedVersion
 from driftgate.gateway.shadow import Shadows
@@ -37,8 +38,6 @@ from driftgate.models.cache import VersionCache
 PULSE_S = 0.25
 GARBAGE_THRESHOLD = 20_000
 """Requests leave no cycles behind, so that looking for them every 700 objects would find nothing."""
-REPEAT_S = 60.0
-"""How often the same failure of the loop is logged."""
 
 
 class Worker:
@@ -66,8 +65,7 @@ class Worker:
         self._auth = DataAuth(settings, layout, slot, self._logger)
         self._accepting = False
         self._reported: SlotStatus | None = None
-        self._failure = ""
-        self._noted_at = 0.0
+        self._failures = Repeats()
         self._stopping = asyncio.Event()
         self._arguments = arguments
 
@@ -166,9 +164,7 @@ class Worker:
 
     def _note_failure(self, error: Exception) -> None:
         """Log what fails twenty times a second only once in a while."""
-        now = time.monotonic()
-        if repr(error) != self._failure or now - self._noted_at > REPEAT_S:
-            self._failure, self._noted_at = repr(error), now
+        if self._failures.is_news(repr(error), time.monotonic()):
             self._logger.error("follow_failed", error=type(error).__name__, reason=str(error))
 
     def _others(self, limit: int) -> list[int]:
