@@ -8,7 +8,7 @@ import asyncio
 import math
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from driftgate.gateway.changes import Subject, find_subject
@@ -26,7 +26,7 @@ from driftgate.gateway.sweeper import Sweeper
 from driftgate.gateway.verifier import Verifier
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import RegistryUnavailable
-from driftgate.models.snapshot import RegistrySnapshot, RegistrySource
+from driftgate.models.snapshot import RegistryModel, RegistrySnapshot, RegistrySource
 
 FIRST_PATIENCE_S = 10.0
 """How long the first generation waits for the checks of what the registry holds."""
@@ -85,7 +85,7 @@ class Reconciler:
         self._poll_s = poll_s
         self._clocks = clocks
         self._registry: RegistrySnapshot | None = None
-        self._scan: asyncio.Task[None] | None = None
+        self._scan: asyncio.Task[None] | asyncio.Task[RegistryModel] | None = None
         self._scanned_at = -math.inf
         self._looks_begun = 0
         self._looks_done = 0
@@ -156,10 +156,16 @@ class Reconciler:
         self._sweeper.sweep_when_changed()
 
     def submit(
-        self, model: str, who: str, request: Callable[[Subject], DesiredModel], expected: int | None = None
+        self,
+        model: str,
+        who: str,
+        request: Callable[[Subject], DesiredModel],
+        expected: int | None = None,
+        why: str = "",
     ) -> DesiredModel:
         """Commit an operator's request as far as it can be taken now; return the model as it is asked for.
 
+        `why` is the operator's own reason, beside what is done.
         A change that must wait for workers is then part of the newest generation; it may have failed at once.
         Raises what `request` raises, and StaleGeneration if `expected` is not the newest generation.
         """
@@ -169,10 +175,26 @@ class Reconciler:
             facts = self.facts()
             asked = request(find_subject(model, self._desired, facts, who))
             proposal = propose(model, asked, self._desired, facts)
-            if proposal is None or self._commit(_asked_by(who, proposal)):
+            if proposal is None or self._commit(_asked_by(who, why, proposal)):
                 self._wake.set()
                 return asked
         raise Conflict("others change the state all the time; try again")
+
+    async def amend(self, write: Callable[[], RegistryModel]) -> None:
+        """Let `write` change a model in the registry while nobody looks at it; it returns what is there then.
+
+        A request submitted right after this, without waiting in between, commits it as the operator's own.
+        """
+        while self._scan:
+            await asyncio.wait([self._scan])
+        writing = asyncio.create_task(asyncio.to_thread(write))
+        self._scan = writing
+        try:
+            model = await writing
+        finally:
+            self._scan = None
+        if self._registry:
+            self._registry = replace(self._registry, models={**self._registry.models, model.name: model})
 
     async def stop(self) -> None:
         """Let `run` return and cancel what is under way."""
@@ -300,5 +322,6 @@ class Reconciler:
         self._wake.clear()
 
 
-def _asked_by(who: str, proposal: Proposal) -> Proposal:
-    return Proposal(proposal.models, proposal.retired_boots, who, proposal.why)
+def _asked_by(who: str, why: str, proposal: Proposal) -> Proposal:
+    said = f"{proposal.why}: {why}" if why else proposal.why
+    return Proposal(proposal.models, proposal.retired_boots, who, said)
