@@ -6,7 +6,7 @@ Changing calls answer when the change is in force or has failed. The ETag of eve
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,25 +17,18 @@ from driftgate import __version__
 from driftgate.gateway import admin_documents as documents
 from driftgate.gateway import changes
 from driftgate.gateway.admin_access import AdminAccess
-from driftgate.gateway.admin_requests import expected_generation, read_body, wait_seconds
+from driftgate.gateway.admin_requests import read_body, wait_seconds
+from driftgate.gateway.admin_traffic import TrafficApi
 from driftgate.gateway.answers import error_answer
-from driftgate.gateway.changes import Subject
-from driftgate.gateway.desired import DesiredModel, DesiredState, TrafficSplit
-from driftgate.gateway.errors import (
-    BadRequest,
-    GatewayError,
-    MethodNotAllowed,
-    NotFound,
-    PreconditionFailed,
-    StateUnusable,
-)
+from driftgate.gateway.assignment import AssignmentAnswer
+from driftgate.gateway.change_requests import json_answer, move, report, submit
+from driftgate.gateway.desired import DesiredState
+from driftgate.gateway.errors import GatewayError, MethodNotAllowed, NotFound, StateUnusable
 from driftgate.gateway.example_rows import example_rows
-from driftgate.gateway.generations import StaleGeneration
-from driftgate.gateway.guards import who_asks
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.model_report import ModelReport, model_names, report_model
 from driftgate.gateway.openapi import Operation, admin_plane_document
-from driftgate.gateway.pending import Outcome, change_ended, loaded, looked_again
+from driftgate.gateway.pending import Outcome, loaded, looked_again
 from driftgate.gateway.reconciler import Reconciler
 from driftgate.gateway.route_scopes import need_of
 from driftgate.gateway.shadow_changes import set_shadow
@@ -45,7 +38,6 @@ from driftgate.models.errors import ModelError
 EXAMPLE_ROWS = 2
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Ask = Callable[[Subject], DesiredModel]
 
 
 class AdminRoute(NamedTuple):
@@ -60,7 +52,7 @@ def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] =
 
     Raises UndeclaredScope for a route that does not say who may call it.
     """
-    table = [*admin_routes(api), *more]
+    table = [*admin_routes(api, api.flow), *more]
     document = admin_plane_document(__version__, [route.operation for route in table])
 
     async def openapi(request: Request) -> Response:
@@ -77,7 +69,7 @@ def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] =
     return app
 
 
-def admin_routes(api: "AdminApi") -> list[AdminRoute]:
+def admin_routes(api: "AdminApi", flow: TrafficApi) -> list[AdminRoute]:
     """Return the table of all routes."""
     model, repository = "/api/models/{model}", "/v2/repository/models/{model}"
     empty, change, load = documents.EmptyRequest, documents.ChangeAnswer, documents.LoadRequest
@@ -91,13 +83,22 @@ def admin_routes(api: "AdminApi") -> list[AdminRoute]:
             "All traffic to one version",
             documents.PromoteRequest,
             change,
-            api.promote,
+            flow.promote,
         ),
-        ("PUT", f"{model}/traffic", "Split the traffic", documents.TrafficRequest, change, api.traffic),
+        ("PUT", f"{model}/traffic", "Split the traffic", documents.TrafficRequest, change, flow.set),
         ("PUT", f"{model}/shadow", "Copy calls to a version", documents.ShadowRequest, change, api.shadow),
-        ("POST", f"{model}/rollback", "Back to the last stable version, pinned", empty, change, api.rollback),
-        ("POST", f"{model}/pin", "Keep the traffic where it is", empty, change, api.pin),
-        ("POST", f"{model}/unpin", "Let the policy move the traffic", empty, change, api.unpin),
+        ("DELETE", f"{model}/traffic", "All traffic to the stable version", empty, change, flow.clear),
+        ("GET", f"{model}/assignment", "Who gets a key, and why", None, AssignmentAnswer, flow.assignment),
+        (
+            "POST",
+            f"{model}/rollback",
+            "Back to the last stable version, pinned",
+            empty,
+            change,
+            flow.rollback,
+        ),
+        ("POST", f"{model}/pin", "Keep the traffic where it is", empty, change, flow.pin),
+        ("POST", f"{model}/unpin", "Let the policy move the traffic", empty, change, flow.unpin),
         ("GET", "/api/state", "Newest generation, slots, problems", None, documents.StateAnswer, api.state),
         (
             "POST",
@@ -124,6 +125,7 @@ class AdminApi:
     """
 
     def __init__(self, reconciler: Reconciler, cache: VersionCache, logger: Logger, predict_url: str) -> None:
+        self.flow = TrafficApi(reconciler)
         self._predict_url = predict_url
         self._reconciler = reconciler
         self._cache = cache
@@ -187,42 +189,11 @@ class AdminApi:
         rows = example_rows(self._cache.path(held.digest), manifest, EXAMPLE_ROWS)
         return self._answer(documents.ExampleAnswer(self._predict_url, name, version, tuple(rows)))
 
-    async def promote(self, request: Request) -> Response:
-        """Give one version all traffic."""
-        wanted = await read_body(request, documents.PromoteRequest)
-        return await self._move(request, lambda it: changes.promote(it, wanted.version, wanted.force))
-
-    async def traffic(self, request: Request) -> Response:
-        """Split the traffic among versions."""
-        wanted = await read_body(request, documents.TrafficRequest)
-        if wanted.arms is not None and wanted.weights_ppm is None:
-            weights = changes.weights_from_percent(wanted.arms)
-        elif wanted.weights_ppm is not None and wanted.arms is None:
-            weights = changes.weights_from_ppm(wanted.weights_ppm)
-        else:
-            raise BadRequest('give either {"arms": {"7": 90, "8": 10}} in percent or "weights_ppm"')
-        return await self._move(request, lambda it: changes.set_traffic(it, weights))
-
     async def shadow(self, request: Request) -> Response:
         """Copy calls to a version whose answers nobody waits for, or stop that."""
         wanted = await read_body(request, documents.ShadowRequest)
         share_ppm = changes.percent_as_ppm(str(wanted.version), wanted.percent)
-        return await self._move(request, lambda it: set_shadow(it, wanted.version, share_ppm))
-
-    async def rollback(self, request: Request) -> Response:
-        """Go back to the last version that had all traffic, and pin it."""
-        await read_body(request, documents.EmptyRequest)
-        return await self._move(request, changes.rollback)
-
-    async def pin(self, request: Request) -> Response:
-        """Keep the traffic where it is, whatever the policy says."""
-        await read_body(request, documents.EmptyRequest)
-        return await self._move(request, changes.pin)
-
-    async def unpin(self, request: Request) -> Response:
-        """Let the policy move the traffic again."""
-        await read_body(request, documents.EmptyRequest)
-        return await self._move(request, changes.unpin)
+        return await move(self._reconciler, request, lambda it: set_shadow(it, wanted.version, share_ppm))
 
     async def repository_index(self, request: Request) -> Response:
         """Answer every version as the Open Inference Protocol lists them."""
@@ -236,27 +207,14 @@ class AdminApi:
         name, patience_s = request.path_params["model"], wait_seconds(request)
         await looked_again(self._reconciler, patience_s)
         self._reconciler.retry(name)
-        self._submit(request, changes.load)
+        submit(self._reconciler, request, changes.load)
         return self._changed(name, await loaded(self._reconciler, name, patience_s))
 
     async def unload(self, request: Request) -> Response:
         """Drop all versions of a model; one with traffic needs `force`."""
         wanted = await read_body(request, documents.LoadRequest)
-        self._submit(request, lambda it: changes.unload(it, wanted.parameters.force))
+        submit(self._reconciler, request, lambda it: changes.unload(it, wanted.parameters.force))
         return self._changed(request.path_params["model"], "committed")
-
-    async def _move(self, request: Request, ask: Ask) -> Response:
-        name, patience_s = request.path_params["model"], wait_seconds(request)
-        asked = self._submit(request, ask)
-        return self._changed(name, await change_ended(self._reconciler, name, asked, patience_s))
-
-    def _submit(self, request: Request, ask: Ask) -> DesiredModel:
-        who = who_asks(request)
-        expected = expected_generation(request)
-        try:
-            return self._reconciler.submit(request.path_params["model"], who, ask, expected)
-        except StaleGeneration as error:
-            raise PreconditionFailed(f"{error}: read the model and decide again") from error
 
     def _changed(self, name: str, outcome: Outcome) -> Response:
         generation = self._reconciler.desired.generation
@@ -273,14 +231,10 @@ class AdminApi:
         return tuple(report_model(name, desired, facts, checking) for name in model_names(desired, facts))
 
     def _report(self, name: str) -> ModelReport:
-        facts, desired = self._reconciler.facts(), self._reconciler.desired
-        if name not in model_names(desired, facts):
-            raise NotFound(f"there is no model {name[:140]!r}")
-        return report_model(name, desired, facts, self._reconciler.checking)
+        return report(self._reconciler, name)
 
     def _answer(self, document: object, status: int = 200) -> Response:
-        etag = {"etag": f'"{self._reconciler.desired.generation}"'}
-        return Response(msgspec.json.encode(document), status, etag, "application/json")
+        return json_answer(self._reconciler, document, status)
 
 
 def _refusal(error: Exception) -> Response:
@@ -305,7 +259,7 @@ def _index_rows(report: ModelReport) -> list[documents.IndexRow]:
 def _without_salts(desired: DesiredState) -> DesiredState:
     """The salts decide who gets which version: nobody needs to be able to compute that beforehand."""
     models = {
-        name: msgspec.structs.replace(model, split=TrafficSplit("", model.split.arms))
+        name: replace(model, split=replace(model.split, salt="", variant_salt=""))
         for name, model in desired.models.items()
     }
-    return msgspec.structs.replace(desired, models=models)
+    return replace(desired, models=models)

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from driftgate.gateway.desired import DesiredState
-from driftgate.gateway.model_report import ModelReport
+from driftgate.gateway.desired import Assignment, DesiredState
+from driftgate.gateway.intervals import Moves
+from driftgate.gateway.model_report import ArmReport, ModelReport
 from driftgate.gateway.status import SlotStatus
 
 Version = Annotated[int, msgspec.Meta(ge=1)]
@@ -23,10 +24,16 @@ class PromoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrafficRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A split of the traffic: versions to percent in `arms`, or to parts per million in `weights_ppm`."""
+    """A split of the traffic: versions to percent in `arms`, or to parts per million in `weights_ppm`.
+
+    `assignment` says what the key of a request is and which salt hashes it, None leaves that; `force` even
+    if keys are dealt out anew or a version was ejected.
+    """
 
     arms: dict[str, float] | None = None
     weights_ppm: dict[str, int] | None = None
+    assignment: Assignment | None = None
+    force: bool = False
 
 
 class ShadowRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,11 +70,19 @@ class ModelsAnswer(msgspec.Struct, frozen=True):
 
 
 class ChangeAnswer(msgspec.Struct, frozen=True):
-    """What became of a change: `pending` is one that waits for workers; `generation` is the newest."""
+    """What became of a change: `pending` is one that waits for workers; `generation` is the newest.
+
+    `before` is the split before it, `moves` and `why` are what it moves and what it is. `in_force` says that
+    every worker that accepts requests has followed.
+    """
 
     generation: int
-    state: Literal["committed", "pending"]
+    state: Literal["committed", "pending", "dry-run"]
     model: ModelReport
+    before: tuple[ArmReport, ...] = ()
+    moves: Moves | None = None
+    why: str = ""
+    in_force: bool = False
 
 
 class ExampleAnswer(msgspec.Struct, frozen=True):

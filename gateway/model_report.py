@@ -6,7 +6,7 @@ import msgspec
 
 from driftgate.gateway.changes import PPM_PER_PERCENT
 from driftgate.gateway.decide import why_not_auto
-from driftgate.gateway.desired import DesiredModel, DesiredState, HeldVersion, TrafficSplit
+from driftgate.gateway.desired import Assignment, DesiredModel, DesiredState, HeldVersion, TrafficSplit
 from driftgate.gateway.facts import Facts, VersionKey
 from driftgate.gateway.holding import labels_of
 from driftgate.gateway.plan import plan_held
@@ -74,6 +74,7 @@ class ModelReport(msgspec.Struct, frozen=True):
     description: str
     settings: ModelSettings
     traffic: tuple[ArmReport, ...]
+    assignment: Assignment
     labels: dict[str, int]
     pinned: int | None
     unloaded: bool
@@ -109,7 +110,8 @@ def report_model(
         owner=model.settings.owner,
         description=model.settings.description,
         settings=model.settings,
-        traffic=_arms(model.split),
+        traffic=arm_reports(model.split),
+        assignment=model.split.assignment,
         labels={label: version for label, version in found if version is not None},
         pinned=model.pinned,
         unloaded=model.unloaded,
@@ -124,7 +126,8 @@ def report_model(
     )
 
 
-def _arms(split: TrafficSplit) -> tuple[ArmReport, ...]:
+def arm_reports(split: TrafficSplit) -> tuple[ArmReport, ...]:
+    """Return the arms of a split."""
     return tuple(
         ArmReport(arm.name, arm.version, arm.weight_ppm / PPM_PER_PERCENT, arm.weight_ppm)
         for arm in split.arms
@@ -134,7 +137,7 @@ def _arms(split: TrafficSplit) -> tuple[ArmReport, ...]:
 def _change(model: DesiredModel) -> ChangeReport | None:
     if model.change is None:
         return None
-    return ChangeReport(_arms(TrafficSplit("", model.change.arms)), model.change.who, model.change.why)
+    return ChangeReport(arm_reports(TrafficSplit("", model.change.arms)), model.change.who, model.change.why)
 
 
 def _reasons(name: str, model: DesiredModel, desired: DesiredState, facts: Facts) -> dict[int, str]:

@@ -16,6 +16,8 @@ from driftgate.gateway.reconciler import Reconciler
 from driftgate.gateway.status import SlotStatus
 
 POLL_S = 0.01
+FOLLOW_S = 1.0
+"""Workers follow within 50 ms; one that does not may be stopped, and nobody need wait for it."""
 
 Outcome = Literal["committed", "pending"]
 
@@ -65,6 +67,16 @@ async def loaded(reconciler: Reconciler, name: str, patience_s: float) -> Outcom
         newest = max(reasons)
         raise BadRequest(f"load failed for model '{name}': version {newest}: {reasons[newest]}")
     return "committed" if in_time else "pending"
+
+
+async def in_force(reconciler: Reconciler, patience_s: float) -> bool:
+    """Wait, for a moment, until every member serves by the generation that is the newest now."""
+    generation = reconciler.desired.generation
+
+    def followed() -> bool:
+        return all(slot.generation >= generation for slot in reconciler.facts().members)
+
+    return await until(followed, min(patience_s, FOLLOW_S))
 
 
 def _running(reconciler: Reconciler, name: str) -> tuple[Arm, ...] | None:

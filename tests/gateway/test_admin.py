@@ -31,6 +31,9 @@ def play(root: Path, scene: Scene, workers: int = 2) -> None:
     asyncio.run(run())
 
 
+ANY = {"if-match": "*"}
+
+
 async def two_versions(room: ControlRoom, publish: Publish) -> None:
     """Serve version 1 and hold version 2."""
     publish()
@@ -50,9 +53,9 @@ def test_operators_move_traffic(tmp_path: Path, registry_root: Path, publish_ver
 
     async def scene(room: ControlRoom) -> None:
         await two_versions(room, publish_version)
-        split = await room.ask("PUT", f"{MODEL}/traffic", {"arms": {"1": 90, "2": 10}})
+        split = await room.ask("PUT", f"{MODEL}/traffic", {"arms": {"1": 90, "2": 10}}, **ANY)
         assert shares(split) == {1: 90.0, 2: 10.0}
-        ppm = await room.ask("PUT", f"{MODEL}/traffic", {"weights_ppm": {"1": 999_999, "2": 1}})
+        ppm = await room.ask("PUT", f"{MODEL}/traffic", {"weights_ppm": {"1": 999_999, "2": 1}}, **ANY)
         assert shares(ppm) == {1: 99.9999, 2: 0.0001}
         assert shares(await room.ask("POST", f"{MODEL}/promote", {"version": 2})) == {2: 100.0}
         back = await room.ask("POST", f"{MODEL}/rollback")
@@ -111,7 +114,7 @@ def test_a_bad_request_changes_nothing(tmp_path: Path, registry_root: Path, publ
         await room.until(lambda: room.loop.facts().failed, "version 3 is refused")
         before = room.loop.desired
         for method, path, body, status, says in REFUSED:
-            answer = await room.client.request(method, MODEL + path, content=body.encode())
+            answer = await room.client.request(method, MODEL + path, content=body.encode(), headers=ANY)
             assert (answer.status_code, list(answer.json())) == (status, ["error"]), body[:80]
             assert says in answer.json()["error"], body[:80]
             assert room.loop.desired == before, body[:80]
