@@ -15,23 +15,32 @@ from driftgate.gateway.admin import AdminApi, admin_app
 from driftgate.gateway.admin_access import AdminAccess
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.connection_limits import ConnectionLimits
+from driftgate.gateway.event_logger import EventLogger
 from driftgate.gateway.evidence import EvidenceKeeper
 from driftgate.gateway.facts import Limits
+from driftgate.gateway.findings import ObservedRegistry
 from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.journal import Journal, read_journal
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
 from driftgate.gateway.settings import Settings, available_cores
+from driftgate.gateway.settings_api import SettingsApi, settings_routes
 from driftgate.gateway.slots import live_slots
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal
 from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.timeline_api import TimelineApi, timeline_routes
 from driftgate.gateway.token_api import TokenApi, token_routes
+from driftgate.gateway.uploads_api import UploadsApi, upload_routes
 from driftgate.gateway.verifier import Verifier
 from driftgate.models.cache import VersionCache
+from driftgate.models.downloads import Downloads
 from driftgate.models.memory import default_budget_bytes
 from driftgate.models.probation import ProbationLimits, run_probation
 from driftgate.models.registry import DirectoryRegistry
+from driftgate.models.uploaded_manifest import UploadLimits
+from driftgate.models.uploads import Uploads
 
 GRACE_S = 1
 
@@ -50,7 +59,11 @@ def surroundings(settings: Settings, layout: StateLayout, logger: Logger) -> Sur
     source = DirectoryRegistry(Path(server.registry), server.allow_bare)
     return Surroundings(
         store=GenerationStore(layout.desired),
-        registry=DirectoryRegistry(Path(server.registry), server.allow_bare),
+        registry=ObservedRegistry(
+            DirectoryRegistry(Path(server.registry), server.allow_bare),
+            logger,
+            read_journal(layout.events, "control"),
+        ),
         cache=cache,
         verifier=Verifier(source, cache, partial(run_probation, limits=limits), logger),
         slots=partial(present_slots, layout, timing.hung_after_s),
@@ -78,6 +91,21 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def journal_of(layout: StateLayout, logger: EventLogger) -> None:
+    """Let `logger` keep lines of note in control's journal, if the disk takes it."""
+    try:
+        logger.attach(Journal(layout.events, "control"))
+    except OSError as error:
+        logger.error("state_not_written", reason=error.strerror)
+
+
+def uploads_of(settings: Settings, reconciler: Reconciler) -> UploadsApi:
+    """Return the part of the admin API that takes and gives versions of the registry."""
+    registry, bounds = Path(settings.server.registry), settings.uploads
+    limits = UploadLimits(bounds.max_file_bytes, bounds.max_version_bytes, bounds.max_open, bounds.keep_s)
+    return UploadsApi(Uploads(registry, limits), Downloads(registry), reconciler.rescan)
+
+
 def predict_url(settings: Settings) -> str:
     """Return where this machine reaches the data plane."""
     host = settings.server.host
@@ -95,7 +123,8 @@ class ControlProcess:
     def __init__(self, arguments: ChildArguments, layout: StateLayout) -> None:
         settings = arguments.settings
         self._arguments = arguments
-        self._logger = Logger("control", settings.models.log_format)
+        self._logger = EventLogger("control", settings.models.log_format)
+        journal_of(layout, self._logger)
         self._beat = Beat.create(layout.control_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
         world = surroundings(settings, layout, self._logger)
         world.store.remove_unfinished()
@@ -103,8 +132,14 @@ class ControlProcess:
         self._reconciler = Reconciler(
             world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
         )
+        self._uploads = uploads_of(settings, self._reconciler)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
-        more = token_routes(TokenApi(layout, self._logger))
+        more = [
+            *upload_routes(self._uploads),
+            *token_routes(TokenApi(layout, self._logger)),
+            *timeline_routes(TimelineApi(layout)),
+            *settings_routes(SettingsApi(self._reconciler, Path(settings.server.registry), self._logger)),
+        ]
         app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more)
         limits = ConnectionLimits(settings.limits.receive_timeout_s)  # uploads of models bound themselves
         self._server = QuietServer(server_config(app, GRACE_S, bounded(limits)))
@@ -117,8 +152,10 @@ class ControlProcess:
         server = self._arguments.settings.server
         sock = listener(self._arguments.listen_fd, server.admin_host, server.admin_port)
         deciding = loop.create_task(self._reconciler.run(self._pulse))
+        sweeping = loop.create_task(self._uploads.keep_swept())
         self._beat.state = BeatState.ACCEPTING
         await self._server.serve(sockets=[sock])
+        sweeping.cancel()
         await self._reconciler.stop()
         await deciding
         self._beat.state = BeatState.DEAD
