@@ -45,3 +45,56 @@ def mixed_model() -> ModelProto:
         [numpy_helper.from_array(np.array([1], np.int64), "one")],
     )
     return helper.make_model(graph, opset_imports=OPSET, ir_version=8)
+
+
+def killer_model(fatal: int) -> ModelProto:
+    """Return a graph like `linear_model(1.0)` whose process dies of SIGFPE where a first column is `fatal`.
+
+    There it divides the smallest integer by -1, which no integer of 64 bits can hold.
+    """
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["sum"]),
+        helper.make_node("Gather", ["x", "place"], ["first"], axis=1),
+        helper.make_node("Cast", ["first"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Equal", ["whole", "fatal"], ["dies"]),
+        helper.make_node("Where", ["dies", "minus_one", "one"], ["divisor"]),
+        helper.make_node("Div", ["smallest", "divisor"], ["quotient"]),
+        helper.make_node("Equal", ["quotient", "one"], ["never"]),
+        helper.make_node("Cast", ["never"], ["nothing"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["sum", "nothing"], ["y"]),
+    ]
+    integers = {"place": 0, "fatal": fatal, "one": 1, "minus_one": -1, "smallest": -(2**63)}
+    graph = helper.make_graph(
+        nodes,
+        "killer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        [
+            numpy_helper.from_array(np.ones((4, 1), np.float32), "w"),
+            *(numpy_helper.from_array(np.array([value], np.int64), name) for name, value in integers.items()),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=OPSET, ir_version=8)
+
+
+def slow_model(size: int) -> ModelProto:
+    """Return a graph like `linear_model(1.0)` that also multiplies two matrices of `size` for each call."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["sum"]),
+        helper.make_node("ReduceMax", ["sum"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["matrix", "most"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "matrix"], ["product"]),
+        helper.make_node("ReduceMin", ["product"], ["least"], keepdims=0),
+        helper.make_node("Add", ["sum", "least"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "slow",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        [
+            numpy_helper.from_array(np.ones((4, 1), np.float32), "w"),
+            numpy_helper.from_array(np.zeros((size, size), np.float32), "matrix"),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=OPSET, ir_version=8)

@@ -1,0 +1,103 @@
+"""A version that harms is taken out by itself, and nobody notices but its operators."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from onnx import ModelProto
+
+from driftgate.models.publish_onnx import Published, publish_file
+
+from harness.gateway import Gateway, until
+from harness.models import killer_model
+
+Start = Callable[..., Gateway]
+Publish = Callable[..., Published]
+
+FATAL = 777
+QUICK = {"DRIFTGATE__TIMING__REGISTRY_POLL_S": "0.1"}
+
+
+def publish_graph(graph: ModelProto, registry: Path, version: int) -> None:
+    """Publish a graph as a version of `m`."""
+    source = registry.parent / "graph.onnx"
+    source.write_bytes(graph.SerializeToString())
+    publish_file(source, name="m", registry=registry, version=version)
+
+
+def give_traffic(gateway: Gateway, **more: object) -> httpx.Response:
+    """Give version 2 ten percent of the traffic, in parallel to what others may have set."""
+    gateway.wait_version("m", 2)
+    etag = gateway.admin("GET", "/api/models/m").headers["etag"]
+    return gateway.client.put(
+        f"{gateway.ports.admin}/api/models/m/traffic",
+        json={"arms": {"1": 90, "2": 10}, **more},
+        headers={"if-match": etag},
+    )
+
+
+def ejected(gateway: Gateway) -> bool:
+    """Whether version 2 is ejected."""
+    return "2" in gateway.model("m").get("ejected", {})
+
+
+def ask(gateway: Gateway, key: int, first: float = 1.0) -> httpx.Response | None:
+    """Ask for one row with a routing key; None if the worker died of it."""
+    try:
+        return gateway.infer("m", [[first, 2, 3, 4]], **{"x-routing-key": f"user-{key}"})
+    except httpx.TransportError:
+        return None
+
+
+def test_a_version_that_kills_workers_is_ejected(
+    start_gateway: Start, publish_version: Publish, registry_root: Path
+) -> None:
+    """Within ten seconds of the first crash its callers get the stable version's answer and no errors."""
+    publish_version("m", version=1)
+    publish_graph(killer_model(FATAL), registry_root, 2)
+    (registry_root / "m" / "model.toml").write_text("[versions]\nlatest = 2\n")
+    gateway = start_gateway(workers=2, environment=QUICK)
+    gateway.admin("POST", "/api/models/m/promote", {"version": 1})
+    assert give_traffic(gateway).status_code == 200
+    failed_at = 0.0
+    for key in range(100_000):
+        if ask(gateway, key, FATAL) is None and not failed_at:
+            failed_at = time.monotonic()
+        if failed_at and ejected(gateway):
+            break
+    assert time.monotonic() - failed_at < 10
+    until(lambda: len([s for s in gateway.statuses() if s.accepting]) == 2, 10, "both workers accept again")
+    in_force = gateway.model("m")
+    answers = [ask(gateway, key, FATAL) for key in range(300)]
+    assert {answer.status_code if answer else 0 for answer in answers} == {200}
+    fallbacks = [a for a in answers if a is not None and a.headers.get("x-defaulted") == "fallback"]
+    assert 10 <= len(fallbacks) <= 60
+    assert all("version=1" in answer.headers["x-served-by"] for answer in fallbacks)
+    assert in_force["labels"]["stable"] == 1
+    assert any("SIGFPE" in problem for problem in in_force["problems"])
+
+
+def test_a_version_without_numbers_is_ejected_until_forced(
+    start_gateway: Start, publish_version: Publish, registry_root: Path
+) -> None:
+    """NaN for everything costs a version its traffic within 50 of its answers; only force gives it back."""
+    publish_version("m", version=1)
+    publish_version("m", version=2, scale=float("nan"))
+    (registry_root / "m" / "model.toml").write_text("[versions]\nlatest = 2\n")
+    gateway = start_gateway(environment=QUICK)
+    gateway.admin("POST", "/api/models/m/promote", {"version": 1})
+    assert give_traffic(gateway).status_code == 200
+    useless = 0
+    for key in range(5000):
+        answer = ask(gateway, key)
+        assert answer is not None
+        useless += "version=2" in answer.headers["x-served-by"]
+        if answer.headers.get("x-defaulted") == "fallback":
+            break
+        time.sleep(0.002)  # a pace at which fifty answers take a second
+    assert 20 <= useless <= 50
+    refused = give_traffic(gateway)
+    assert (refused.status_code, "ejected" in refused.json()["error"]) == (409, True)
+    assert give_traffic(gateway, force=True).status_code == 200
+    assert gateway.model("m")["ejected"] == {}

@@ -1,0 +1,122 @@
+"""Shadows: they see the very rows, are recorded beside the answers, and slow nobody."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from driftgate.gateway.slots import slot_numbers
+from driftgate.models.publish_onnx import Published, publish_file
+from driftgate.monitoring.compare import VersionRecords, compare
+from driftgate.monitoring.log_query import Places, records_of_version
+from driftgate.monitoring.record_filter import RecordFilter
+
+from harness.gateway import Gateway, until
+from harness.models import slow_model
+
+Start = Callable[..., Gateway]
+Publish = Callable[..., Published]
+
+QUICK = {"DRIFTGATE__TIMING__REGISTRY_POLL_S": "0.1"}
+REQUESTS = 60
+NOISE_S = 0.001
+"""What the scheduler of a busy machine may add to one request in a hundred, shadow or not."""
+
+
+def places(gateway: Gateway) -> Places:
+    """Where the gateway's records are."""
+    layout = gateway.layout
+    return Places(
+        layout.monitor_db,
+        layout.archive,
+        lambda: {number: layout.log(number) for number in slot_numbers(layout)},
+    )
+
+
+def records(gateway: Gateway, version: int, arm: str) -> VersionRecords | None:
+    """What is recorded of a version in an arm."""
+    return records_of_version(places(gateway), RecordFilter("m", version, arm))
+
+
+def count(gateway: Gateway, version: int, arm: str) -> int:
+    """How many records there are."""
+    found = records(gateway, version, arm)
+    return len(found.prediction_ids) if found else 0
+
+
+def metric(gateway: Gateway, name: str) -> float:
+    """A metric of version 2."""
+    lines = gateway.client.get(f"{gateway.ports.metrics}/metrics").text.splitlines()
+    return sum(
+        float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + '{model="m",version="2"')
+    )
+
+
+def shadow(gateway: Gateway, percent: float = 100) -> None:
+    """Make version 2 a shadow, in force on every worker."""
+    gateway.wait_version("m", 2)
+    answer = gateway.admin("PUT", "/api/models/m/shadow", {"version": 2, "percent": percent})
+    assert (answer.status_code, answer.json()["state"]) == (200, "committed"), answer.text
+    newest = answer.json()["generation"]
+    until(lambda: all(s.generation >= newest for s in gateway.statuses()), 5, "the shadow is in force")
+
+
+def p99_s(gateway: Gateway, requests: int = 400) -> float:
+    """The 99th percentile of the time of one request, asked one after the other."""
+    took = []
+    for _ in range(requests):
+        began = time.perf_counter()
+        assert gateway.infer("m", [[1, 2, 3, 4]]).status_code == 200
+        took.append(time.perf_counter() - began)
+    return sorted(took)[int(requests * 0.99)]
+
+
+def test_a_shadow_computes_the_same_rows(start_gateway: Start, publish_version: Publish) -> None:
+    """Every answered row is recorded once more under the same id, and the pairs can be compared."""
+    publish_version("m", version=1, scale=1.0)
+    gateway = start_gateway(workers=2, environment=QUICK)
+    publish_version("m", version=2, scale=3.0)
+    shadow(gateway)
+    answers = [gateway.infer("m", [[n, 0, 0, 0], [0, n, 0, 0]]) for n in range(REQUESTS)]
+    assert {answer.json()["model_version"] for answer in answers} == {"1"}
+    until(lambda: count(gateway, 2, "shadow") == 2 * REQUESTS, 10, "all copies are recorded")
+    assert metric(gateway, "driftgate_shadow_rows_total") == 2 * REQUESTS
+    assert metric(gateway, "driftgate_shadow_dropped_rows_total") == 0
+    answered, copied = records(gateway, 1, "stable"), records(gateway, 2, "shadow")
+    assert answered is not None
+    assert copied is not None
+    assert set(copied.prediction_ids) == {answer.headers["x-prediction-id"] for answer in answers}
+    found = compare(answered, copied, worst=1)
+    assert (found.pairs, found.outputs[0].differing) == (2 * REQUESTS, 2 * (REQUESTS - 1))
+    most = REQUESTS - 1
+    assert (found.worst[0].difference, found.worst[0].a, found.worst[0].b) == (
+        2.0 * most,
+        {"y": most},
+        {"y": 3.0 * most},
+    )
+    assert gateway.admin("PUT", "/api/models/m/shadow", {"version": 2, "percent": 0}).status_code == 200
+    assert gateway.model("m")["shadows"] == []
+
+
+def test_a_slow_shadow_slows_nobody(
+    start_gateway: Start, publish_version: Publish, registry_root: Path, tmp_path: Path
+) -> None:
+    """A shadow of some 20 ms a call drops what it cannot do, counts that, and costs callers nothing."""
+    publish_version("m", version=1)
+    gateway = start_gateway(environment=QUICK)
+    source = tmp_path / "slow.onnx"
+    source.write_bytes(slow_model(1400).SerializeToString())
+    publish_file(source, name="m", registry=registry_root, version=2)
+    gateway.wait_version("m", 2)
+    alone_s = p99_s(gateway)
+    shadow(gateway)
+    followed_s = p99_s(gateway)
+    assert followed_s <= 1.5 * alone_s + NOISE_S
+    until(
+        lambda: metric(gateway, "driftgate_shadow_dropped_rows_total") > 0, 5, "rows are dropped and counted"
+    )
+
+    def accounted() -> float:
+        computed = metric(gateway, "driftgate_shadow_rows_total")
+        return computed + metric(gateway, "driftgate_shadow_dropped_rows_total")
+
+    until(lambda: accounted() == 400, 10, "every row is computed or counted as dropped")
