@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.gateway.settings import ServerSettings, Settings
+from driftgate.gateway.settings import Settings
 from driftgate.models.durable import write_whole
 
 BACKLOG = 2048
@@ -65,16 +65,6 @@ def bind_or_keep(kept: socket.socket, host: str, port: int, option: str) -> sock
         return kept
     kept.close()
     return bind(host, port, option)
-
-
-def check_admin_address(server: ServerSettings) -> None:
-    """Raise CannotListen where the admin API would be open to other machines without access tokens."""
-    if not is_loopback(server.admin_host):
-        raise CannotListen(
-            f"--admin-host {server.admin_host}: other machines could change models there, and there are no "
-            "access tokens yet. Keep it on 127.0.0.1 and reach it through a tunnel "
-            "(ssh -L, kubectl port-forward)."
-        )
 
 
 def is_loopback(host: str) -> bool:

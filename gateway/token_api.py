@@ -1,7 +1,6 @@
 """The part of the admin API that makes, lists and revokes tokens."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import msgspec
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.openapi import Operation
 from driftgate.gateway.refusals import all_refusals
-from driftgate.gateway.token_store import TokenStore, Wish
+from driftgate.gateway.token_store import TokenStore, Wish, utc_now
 from driftgate.gateway.tokens import UnreadableTokens, quota_of
 
 
@@ -77,11 +76,6 @@ def token_routes(api: TokenApi) -> list[AdminRoute]:
         AdminRoute(Operation(method, path, summary, request, answer), endpoint)
         for method, path, summary, request, answer, endpoint in rows
     ]
-
-
-def utc_now() -> str:
-    """Return the time as ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _answer(document: object) -> Response:

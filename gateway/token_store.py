@@ -9,10 +9,12 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from driftgate.gateway.errors import NotFound
+from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.tokens import (
     ID_BYTES,
@@ -133,9 +135,17 @@ class TokenWatch:
             self._logger.info("tokens_read", count=len(self.current))
 
 
-def read_token_set(path: Path) -> TokenSet:
-    """Return the good tokens in a file, none if there is no file; raise UnreadableTokens or OSError."""
-    return TokenSet(_read(path).tokens)
+def utc_now() -> str:
+    """Return the time as ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def tokens_at_start(path: Path) -> TokenSet:
+    """Return the good tokens in a file, none if there is no file; raise CannotStart if it cannot be read."""
+    try:
+        return TokenSet(_read(path).tokens)
+    except (UnreadableTokens, OSError) as error:
+        raise CannotStart(f"{path} is no list of tokens: {error}. Restore it, or remove it") from error
 
 
 def _read(path: Path) -> TokenFile:

@@ -156,7 +156,7 @@ def quota_of(requests_per_s: float | None, burst: int | None) -> Quota | None:
     """
     if requests_per_s is None:
         if burst is not None:
-            raise BadRequest("a burst needs a rate: give requests_per_s too")
+            raise BadRequest("a burst needs a rate of requests per second beside it")
         return None
     return Quota(requests_per_s, burst or max(1, math.ceil(requests_per_s)))
 

@@ -1,6 +1,7 @@
 """Speaking to the admin API from the command line, and what the exit codes mean."""
 
 import enum
+import os
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -10,12 +11,13 @@ import typer
 
 DEFAULT_SERVER = "http://127.0.0.1:8090"
 SERVER_VARIABLE = "DRIFTGATE_SERVER"
+TOKEN_VARIABLE = "DRIFTGATE_TOKEN"  # noqa: S105 - the name of a variable, not what is in it
 ANSWER_S = 10.0
 """Patience with an answer, beyond the time that the server itself was asked to wait."""
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 contradicts the present state, "
-    "5 no answer from the server, 6 not done in time."
+    "5 no answer from the server, 6 not done in time, 7 a token is missing or lacks the scope."
 )
 
 T = TypeVar("T")
@@ -34,9 +36,17 @@ class Exit(enum.IntEnum):
     CONFLICT = 4
     UNREACHABLE = 5
     TIMED_OUT = 6
+    NOT_ALLOWED = 7
 
 
-_EXIT_OF = {404: Exit.NOT_FOUND, 409: Exit.CONFLICT, 412: Exit.CONFLICT, 504: Exit.TIMED_OUT}
+_EXIT_OF = {
+    401: Exit.NOT_ALLOWED,
+    403: Exit.NOT_ALLOWED,
+    404: Exit.NOT_FOUND,
+    409: Exit.CONFLICT,
+    412: Exit.CONFLICT,
+    504: Exit.TIMED_OUT,
+}
 
 
 class Refused(Exception):
@@ -48,7 +58,10 @@ class Refused(Exception):
 
 
 class AdminClient:
-    """One admin API; every method raises Refused with the text for the person who called."""
+    """One admin API; every method raises Refused with the text for the person who called.
+
+    The token comes from the environment: on a command line every user of the machine could read it.
+    """
 
     def __init__(self, server: str) -> None:
         self._server = server.rstrip("/")
@@ -64,7 +77,7 @@ class AdminClient:
     def _ask(self, method: str, path: str, body: Any, kind: type[T], wait_s: float) -> T:
         try:
             # Proxies are for the internet; an admin API is on this machine or behind a tunnel to it.
-            with httpx.Client(trust_env=False, timeout=wait_s + ANSWER_S) as client:
+            with httpx.Client(trust_env=False, timeout=wait_s + ANSWER_S, headers=token_header()) as client:
                 answer = client.request(method, self._server + path, json=body)
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Refused(self._unreachable(), Exit.UNREACHABLE) from error
@@ -86,6 +99,16 @@ class AdminClient:
             f"nothing answers at {self._server}: start `driftgate serve`, or name the gateway's admin API "
             f"with --server or {SERVER_VARIABLE}"
         )
+
+
+def token_header() -> dict[str, str]:
+    """Return the header with the caller's token, if any; raise Refused if it cannot be one."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        return {}
+    if not token.isascii() or not token.isprintable():
+        raise Refused(f"what {TOKEN_VARIABLE} holds is no token", Exit.NOT_ALLOWED)
+    return {"authorization": f"Bearer {token}"}
 
 
 def model_path(name: str, verb: str = "") -> str:

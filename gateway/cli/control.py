@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from driftgate.gateway.auth import check_admin_address
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listeners import bind, check_admin_address
+from driftgate.gateway.listeners import bind
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.spawn import ChildArguments, become
 from driftgate.gateway.state_lock import claim_state
+from driftgate.gateway.token_store import tokens_at_start
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -37,8 +39,9 @@ def control(  # noqa: PLR0913 - each is one option of the command
         "allow_bare": allow_bare,
     }
     settings = load_settings(config, os.environ, {"server": server})
-    check_admin_address(settings.server)
+    layout = StateLayout(Path(settings.server.state).absolute())
+    check_admin_address(settings, tokens_at_start(layout.tokens))
     # The lock is held by the process, which stays the same when it becomes the control plane.
-    os.set_inheritable(claim_state(StateLayout(Path(settings.server.state).absolute())), True)
+    os.set_inheritable(claim_state(layout), True)
     listener = bind(settings.server.admin_host, settings.server.admin_port, "admin-")
     become("driftgate.gateway.control", ChildArguments(settings, listen_fd=listener.detach()))

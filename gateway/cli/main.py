@@ -23,6 +23,7 @@ VERBS = (
     ("publish", "Put a model version into a registry.", "publish"),
     ("check", "Check a version as the server would before loading it.", "publish"),
     ("models", "Show the models of a running gateway and change what they serve.", "server"),
+    ("token", "Make, list and revoke access tokens.", "server"),
     ("log", "Find recorded predictions on this machine, show and export them.", "server"),
     ("demo", "Train, serve and swap two real models on this machine.", "demo"),
     ("worker", "Run one worker on its own, in a container for example.", "server"),

@@ -3,13 +3,13 @@
 import sys
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from driftgate.gateway.admin_documents import ChangeAnswer, ModelsAnswer
+from driftgate.gateway.changes import PPM_PER_PERCENT
+from driftgate.gateway.cli.terminal import console, plain, table
+from driftgate.gateway.intervals import Moves
 from driftgate.gateway.model_report import ArmReport, ModelReport, VersionReport
-
-PIPE_WIDTH = 200
 
 
 def print_json(document: object) -> None:
@@ -20,46 +20,82 @@ def print_json(document: object) -> None:
 def print_models(answer: ModelsAnswer) -> None:
     """Print one line per model, then what is wrong."""
     if answer.models:
-        _console().print(_table_of(answer.models))
+        console().print(_table_of(answer.models))
     elif not answer.problems:
-        _console().print("No models yet. `driftgate publish MODEL.onnx --name NAME` publishes one.")
+        console().print("No models yet. `driftgate publish MODEL.onnx --name NAME` publishes one.")
     for problem in answer.problems:
-        _console().print(_plain(f"! {problem}"))
+        console().print(plain(f"! {problem}"))
     _print_problems(answer.models)
 
 
 def _table_of(models: tuple[ModelReport, ...]) -> Table:
-    table = _table("MODEL", "TRAFFIC", "VERSIONS", "OWNER", "NOTES")
+    rows = table("MODEL", "TRAFFIC", "VERSIONS", "OWNER", "NOTES")
     for model in models:
         states = ", ".join(_version_word(version) for version in model.versions if version.held)
-        table.add_row(
-            *map(_plain, (model.name, traffic_text(model.traffic), states, model.owner, _notes(model)))
+        rows.add_row(
+            *map(plain, (model.name, traffic_text(model.traffic), states, model.owner, _notes(model)))
         )
-    return table
+    return rows
 
 
 def print_model(model: ModelReport) -> None:
     """Print one model with all its versions."""
-    console = _console()
-    console.print(_plain(f"{model.name}: {traffic_text(model.traffic)}"))
+    screen = console()
+    screen.print(plain(f"{model.name}: {traffic_text(model.traffic)}"))
     for text in (model.description, f"owner {model.owner}" if model.owner else "", _notes(model)):
         if text:
-            console.print(_plain(text))
-    table = _table("VERSION", "STATE", "TRAFFIC", "MEMORY", "CREATED", "TASK", "REASON")
+            screen.print(plain(text))
+    rows = table("VERSION", "STATE", "TRAFFIC", "MEMORY", "CREATED", "TASK", "REASON")
     for version in model.versions:
         share = f"{version.percent:g} %" if version.percent else ""
         memory = f"{version.memory_bytes / 2**20:.1f} MiB" if version.memory_bytes else ""
         cells = (str(version.version), version.state, share, memory, version.created_at, version.task)
-        table.add_row(*map(_plain, (*cells, version.reason)))
-    console.print(table)
+        rows.add_row(*map(plain, (*cells, version.reason)))
+    screen.print(rows)
     _print_problems((model,))
 
 
 def print_change(answer: ChangeAnswer) -> None:
-    """Print what the traffic is after a change."""
+    """Print what the traffic is after a change, and which keys it moved."""
     model = answer.model
-    text = f"{model.name}: {traffic_text(model.traffic)} (generation {answer.generation})"
-    _console().print(_plain(f"{text} {_notes(model)}".rstrip()))
+    if answer.state == "dry-run":
+        print_plain(f"would {answer.why or 'change no traffic'}; nothing was changed")
+    else:
+        text = f"{model.name}: {traffic_text(model.traffic)} (generation {answer.generation})"
+        print_plain(f"{text} {_notes(model)}".rstrip())
+        if answer.state == "committed" and not answer.in_force:
+            print_plain("! some worker has not followed yet: it may be stopped or starting")
+    if answer.moves and answer.moves.moved_ppm:
+        print_plain(moves_text(answer.moves))
+
+
+def moves_text(moves: Moves) -> str:
+    """Return how many keys change version, and where they go."""
+    parts = [
+        f"version {arm.version} {(arm.joining_ppm - arm.leaving_ppm) / PPM_PER_PERCENT:+g} %"
+        for arm in moves.arms
+    ]
+    about = "about " if moves.rebuckets else ""
+    return f"keys that change version: {about}{moves.moved_ppm / PPM_PER_PERCENT:g} % ({', '.join(parts)})"
+
+
+def print_traffic(model: ModelReport) -> None:
+    """Print the arms of a model's split, and what decides who gets which."""
+    if not model.traffic:
+        print_plain(f"{model.name}: no traffic")
+        return
+    table = _table("ARM", "VERSION", "SHARE")
+    for arm in model.traffic:
+        table.add_row(_plain(arm.name), str(arm.version), f"{arm.percent:g} %")
+    _console().print(table)
+    print_plain(f"key: {model.assignment.key}; salt: {model.assignment.salt}")
+    if _notes(model):
+        print_plain(_notes(model))
+
+
+def print_plain(text: str) -> None:
+    """Print one line of text, whatever is in it."""
+    _console().print(_plain(text))
 
 
 def traffic_text(arms: tuple[ArmReport, ...]) -> str:
@@ -85,22 +121,4 @@ def _notes(model: ModelReport) -> str:
 def _print_problems(models: tuple[ModelReport, ...]) -> None:
     for model in models:
         for problem in model.problems:
-            _console().print(_plain(f"! {model.name}: {problem}"))
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    return table
-
-
-def _console() -> Console:
-    """A console that takes no text for markup, and does not fold what goes to a pipe."""
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(markup=False, highlight=False, emoji=False, width=width)
-
-
-def _plain(text: str) -> str:
-    """Escape what could steer the terminal: texts come from model directories that others write."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+            console().print(plain(f"! {model.name}: {problem}"))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from driftgate.gateway.auth import check_admin_address
 from driftgate.gateway.listeners import (
     CannotListen,
     Ports,
     bind,
-    check_admin_address,
     is_loopback,
     read_ports,
     url_of,
@@ -17,6 +17,7 @@ from driftgate.gateway.listeners import (
     write_ports,
 )
 from driftgate.gateway.settings import ServerSettings, Settings
+from driftgate.gateway.tokens import TokenSet
 
 
 def test_a_free_port_is_chosen_and_told() -> None:
@@ -79,12 +80,12 @@ def test_a_port_can_be_bound_again_at_once() -> None:
 def test_the_admin_api_stays_on_this_machine(host: str, loopback: bool) -> None:
     """Without access tokens an admin address that others can reach is refused at start."""
     assert is_loopback(host) is loopback
-    server = ServerSettings(admin_host=host)
+    settings = Settings(ServerSettings(admin_host=host))
     if loopback:
-        check_admin_address(server)
+        check_admin_address(settings, TokenSet())
     else:
         with pytest.raises(CannotListen, match="--admin-host"):
-            check_admin_address(server)
+            check_admin_address(settings, TokenSet())
 
 
 def test_ports_are_told_in_a_file(tmp_path: Path) -> None:
