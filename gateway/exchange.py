@@ -35,8 +35,9 @@ class Exchange:
 
     It is settled exactly once, with rows of `computed` (`first` to `last`, None: all) or with an error, and
     then calls `on_settled`. Times are perf_counter_ns, `at_us` is in Unix microseconds. `held` is an answer
-    that waits for its record; `code` is its status, 0 before there is one. `collected_bytes` of its body
-    are there while it is still coming in.
+    that waits for its records: `records_due` of them are not safe yet, and `unrecorded` says that one never
+    will be. `code` is the answer's status, 0 before there is one. `collected_bytes` of its body are there
+    while it is still coming in.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Exchange:
         "path",
         "prediction_id",
         "queue_ns",
+        "records_due",
         "request",
         "routing_key",
         "rows_done",
@@ -69,6 +71,7 @@ class Exchange:
         "submitted",
         "target",
         "timer",
+        "unrecorded",
     )
 
     headers: RequestHeaders
@@ -97,6 +100,8 @@ class Exchange:
         self.code = 0
         self.collected_bytes = 0
         self.held: Answer | None = None
+        self.records_due = 0
+        self.unrecorded = False
         self.error: Exception | None = None
         self.submitted = False
         self.settled = False

@@ -4,6 +4,7 @@ Where the log promises more than its best, answers wait here until their records
 """
 
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +14,9 @@ import numpy as np
 from driftgate.gateway.batch import Piece, Result
 from driftgate.gateway.exchange import Exchange
 from driftgate.gateway.inference import Array
+from driftgate.gateway.logs import Logger
 from driftgate.gateway.recording import unrouted
+from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.served import ServedVersion
 from driftgate.gateway.settings import LogSettings
 from driftgate.monitoring.record import RecordSink, RequestRecord, TurnRecord
@@ -27,12 +30,17 @@ Release = Callable[[Exchange, bool], None]
 class Recorder:
     """Records the requests of one worker in `sink` (None: nowhere); for the event loop's thread alone.
 
-    `release` is told of each held answer whether it may be sent or must be refused.
+    `release` is told of each held answer whether it may be sent or must be refused. One of a request that was
+    cut into several calls may be sent only if every part is recorded.
     """
 
-    def __init__(self, sink: RecordSink | None, settings: LogSettings, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, sink: RecordSink | None, settings: LogSettings, loop: AbstractEventLoop, logger: Logger
+    ) -> None:
         self._sink = sink
         self._loop = loop
+        self._logger = logger
+        self._failures = Repeats()
         self._waits = sink is not None and settings.mode != "async"
         self._writes = settings.mode == "written"
         self._write_due = False
@@ -50,13 +58,21 @@ class Recorder:
         """Record what one turn computed with one version; its requests have been answered or are held."""
         if self._sink is None:
             return
+        try:
+            self._call(self._sink, pieces, results)
+        except Exception as error:  # the edge: what cannot be recorded keeps no answer waiting for ever
+            if self._failures.is_news(repr(error), time.monotonic()):
+                self._logger.error("recording_failed", error=type(error).__name__, reason=str(error))
+            self._let_go([piece.exchange for piece in pieces], False)
+
+    def _call(self, sink: RecordSink, pieces: list[Piece], results: list[Result | Exception]) -> None:
         first = results[0]
         if not isinstance(first, Exception) and first.last is not None:
-            self._append(self._sink, pieces, first.computed.inputs, first.computed.outputs)
+            self._append(sink, pieces, first.computed.inputs, first.computed.outputs)
             return
         for piece, result in zip(pieces, results, strict=True):
             outputs = {} if isinstance(result, Exception) else result.computed.outputs
-            self._append(self._sink, [piece], piece.feeds, outputs)
+            self._append(sink, [piece], piece.feeds, outputs)
 
     def refused(self, exchange: Exchange) -> None:
         """Record a request that was answered without being computed."""
@@ -92,11 +108,13 @@ class Recorder:
         if not self.holds:
             sink.append(turn)
             return
-        waiting = [piece.exchange for piece in pieces if piece.exchange.held is not None]
+        exchanges = [piece.exchange for piece in pieces]
+        for exchange in exchanges:
+            exchange.records_due += 1
         if not self._waits:
-            self._let_go(waiting, sink.append(turn))
-        elif not sink.append(turn, partial(self._tell, waiting)):
-            self._let_go(waiting, False)
+            self._let_go(exchanges, sink.append(turn))
+        elif not sink.append(turn, partial(self._tell, exchanges)):
+            self._let_go(exchanges, False)
         else:
             self._write_soon(sink)
 
@@ -110,16 +128,20 @@ class Recorder:
         self._write_due = False
         sink.step()
 
-    def _tell(self, waiting: list[Exchange], recorded: bool) -> None:
+    def _tell(self, exchanges: list[Exchange], recorded: bool) -> None:
         """Called by the loop's thread or the log's own."""
         if threading.get_ident() == self._thread:
-            self._let_go(waiting, recorded)
+            self._let_go(exchanges, recorded)
         else:
-            self._loop.call_soon_threadsafe(self._let_go, waiting, recorded)
+            self._loop.call_soon_threadsafe(self._let_go, exchanges, recorded)
 
-    def _let_go(self, waiting: list[Exchange], recorded: bool) -> None:
-        for exchange in waiting:
-            self.release(exchange, recorded)
+    def _let_go(self, exchanges: list[Exchange], recorded: bool) -> None:
+        """Note what became of the records of one call, and release the answers that waited for them last."""
+        for exchange in exchanges:
+            exchange.records_due -= 1
+            exchange.unrecorded |= not recorded
+            if exchange.held is not None and (exchange.unrecorded or not exchange.records_due):
+                self.release(exchange, not exchange.unrecorded)
 
 
 def _record(piece: Piece) -> RequestRecord:

@@ -86,7 +86,7 @@ class Worker:
 
     def _plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
         log = open_log(self._layout, self._slot, self._boot, self._settings.log, self._logger)
-        recorder = Recorder(log, self._settings.log, loop)
+        recorder = Recorder(log, self._settings.log, loop, self._logger)
         shadows = Shadows(loop, self._beat, recorder)
         turns = Turns(loop, self._beat, recorder.call, shadows.copy)
 
