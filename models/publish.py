@@ -28,6 +28,8 @@ from driftgate.models.publish_onnx import (
     publish_graph,
     read_graph,
 )
+from driftgate.models.publish_remote import publish_to_server
+from driftgate.models.remote import Server
 from driftgate.models.runtime import Array
 from driftgate.models.signature import Signature
 from driftgate.models.stated import (
@@ -43,6 +45,7 @@ from driftgate.models.tasks import graph_task
 LIBRARIES = ("driftgate", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 TORCH_LIBRARIES = ("driftgate", "numpy", "onnx", "onnxruntime", "torch")
 TORCH_INPUT = "input"
+DEFAULT_REGISTRY = "registry"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     *,
     name: str,
     version: int | None = None,
-    registry: str | Path = "registry",
+    registry: str | Path | None = None,
     examples: Any = None,
     reference: Any = None,
     columns: Sequence[Column | StatedColumn | Mapping[str, Any]] | None = None,
@@ -69,6 +72,8 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     target: str | None = None,
     meta: Mapping[str, str] | None = None,
     tolerance: float | None = None,
+    server: str | Server | None = None,
+    token: str | None = None,
 ) -> Published:
     """Publish a fitted estimator or pipeline, a `torch.nn.Module`, or the path of an ONNX file.
 
@@ -78,10 +83,14 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     categories and missing values. `columns` and `task` override what is inferred, field by field. `target`
     is the label's column: it names the label and is no input. `tolerance` is the largest difference to allow.
 
-    Without `version` the next number is taken; the same content again is a no-op. Raises a ModelError:
-    ConversionError, VersionExists, InvalidName, InvalidManifest or InvalidInput.
+    Without `version` the next number is taken; the same content again is a no-op. It goes into the directory
+    `registry` ("registry" by default), or into the registry of the gateway whose admin API `server` is, with
+    `token` if it asks for one. Raises a ModelError: ConversionError, VersionExists, InvalidName,
+    InvalidManifest, InvalidInput, ServerRefused or ServerUnreachable.
     """
-    destination = Target(name, Path(registry), version)
+    if registry is not None and server is not None:
+        raise InvalidInput("give either registry= or server=: a version goes to one place")
+    destination = Target(name, Path(registry or DEFAULT_REGISTRY), version)
     stated = Stated(
         columns=stated_columns(columns),
         task=stated_task(task),
@@ -97,7 +106,10 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
         graph, known = _from_torch(estimator_or_path, examples, stated)
     else:
         graph, known = _from_estimator(estimator_or_path, examples, reference, stated)
-    return publish_graph(graph, destination, known)
+    if server is None:
+        return publish_graph(graph, destination, known)
+    gateway = server if isinstance(server, Server) else Server(server, token)
+    return publish_to_server(graph, known, destination, gateway)
 
 
 def _from_estimator(

@@ -63,7 +63,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Published:
-    """A version in the registry. `created` is False where the same content was already there."""
+    """A version in the registry. `created` is False where the same content was already there.
+
+    In the registry of a `server`, `directory` is below that registry.
+    """
 
     name: str
     version: int
@@ -72,6 +75,7 @@ class Published:
     created: bool
     manifest: Manifest
     warnings: tuple[str, ...]
+    server: str | None = None
 
 
 def publish_file(  # noqa: PLR0913 - the public call takes what a person has, each under its own name
