@@ -41,8 +41,27 @@ async def predict_over_asgi(predict: PredictPath, scope: Scope, receive: Receive
     except ClientGone as error:
         predict.refuse(exchange, error)
         return
-    status, headers, content = await exchange.answered
+    if not await _is_answered(exchange, receive):
+        predict.abandon(exchange)
+        return
+    status, headers, content = exchange.answered.result()
     await send_answer(send, status, headers, content)
+
+
+async def _is_answered(exchange: AsgiExchange, receive: Receive) -> bool:
+    """Wait for the answer, but no longer than the client does; return whether there is one."""
+    if not exchange.answered.done():
+        leaving = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait((exchange.answered, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+    return exchange.answered.done()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _body(predict: PredictPath, exchange: Exchange, receive: Receive) -> bytes:
