@@ -2,12 +2,14 @@
 
 import enum
 import os
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 import typer
+
+from driftgate.gateway.cli.contexts import server_url
 
 DEFAULT_SERVER = "http://127.0.0.1:8090"
 SERVER_VARIABLE = "DRIFTGATE_SERVER"
@@ -23,7 +25,15 @@ EXIT_CODES = (
 T = TypeVar("T")
 
 Server = Annotated[
-    str, typer.Option(envvar=SERVER_VARIABLE, help="Admin API of the gateway.", show_envvar=True)
+    str,
+    typer.Option(
+        "--server",
+        "--context",
+        envvar=SERVER_VARIABLE,
+        callback=server_url,
+        help="Admin API of the gateway, or the name of a context.",
+        show_envvar=True,
+    ),
 ]
 
 
@@ -45,16 +55,31 @@ _EXIT_OF = {
     404: Exit.NOT_FOUND,
     409: Exit.CONFLICT,
     412: Exit.CONFLICT,
+    428: Exit.CONFLICT,
     504: Exit.TIMED_OUT,
 }
 
 
 class Refused(Exception):
-    """The server said no, or nothing; `code` is the exit code for it."""
+    """The server said no, or nothing; `code` is the exit code for it.
 
-    def __init__(self, text: str, code: Exit) -> None:
+    `outdated` says that the state is no longer the one that the call was made for.
+    """
+
+    def __init__(self, text: str, code: Exit, outdated: bool = False) -> None:
         super().__init__(text)
         self.code = code
+        self.outdated = outdated
+
+
+class Question(NamedTuple):
+    """One call. `wait_s` is how long the server may take; `etag` is the state that it is made for."""
+
+    method: str
+    path: str
+    body: Any = None
+    wait_s: float = 0.0
+    etag: str = ""
 
 
 class AdminClient:
@@ -68,31 +93,38 @@ class AdminClient:
 
     def get(self, path: str, kind: type[T]) -> T:
         """Return the answer to a GET as a `kind`."""
-        return self._ask("GET", path, None, kind, 0.0)
+        return self.ask(Question("GET", path), kind)[0]
 
     def change(self, method: str, path: str, body: dict[str, Any], kind: type[T], wait_s: float) -> T:
         """Return the answer to a changing call, which may take up to `wait_s`."""
-        return self._ask(method, f"{path}?wait={wait_s:g}", body, kind, wait_s)
+        return self.ask(Question(method, f"{path}?wait={wait_s:g}", body, wait_s), kind)[0]
 
-    def _ask(self, method: str, path: str, body: Any, kind: type[T], wait_s: float) -> T:
+    def ask(self, question: Question, kind: type[T]) -> tuple[T, str]:
+        """Return the answer as a `kind`, and its ETag."""
+        answer = self._send(question)
+        if answer.status_code >= 400:
+            code = _EXIT_OF.get(answer.status_code, Exit.FAILED)
+            raise Refused(_error_text(answer), code, outdated=answer.status_code == 412)
+        try:
+            return msgspec.json.decode(answer.content, type=kind), answer.headers.get("etag", "")
+        except msgspec.MsgspecError as error:
+            raise Refused(
+                f"{self._server} is not a Driftgate of this version: {error}", Exit.FAILED
+            ) from error
+
+    def _send(self, question: Question) -> httpx.Response:
+        headers = token_header() | ({"if-match": question.etag} if question.etag else {})
         try:
             # Proxies are for the internet; an admin API is on this machine or behind a tunnel to it.
-            with httpx.Client(trust_env=False, timeout=wait_s + ANSWER_S, headers=token_header()) as client:
-                answer = client.request(method, self._server + path, json=body)
+            with httpx.Client(trust_env=False, timeout=question.wait_s + ANSWER_S) as client:
+                url = self._server + question.path
+                return client.request(question.method, url, json=question.body, headers=headers)
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Refused(self._unreachable(), Exit.UNREACHABLE) from error
         except httpx.TimeoutException as error:
             raise Refused(f"{self._server} did not answer in time", Exit.TIMED_OUT) from error
         except httpx.HTTPError as error:
             raise Refused(f"{self._server} broke off: {type(error).__name__}", Exit.UNREACHABLE) from error
-        if answer.status_code >= 400:
-            raise Refused(_error_text(answer), _EXIT_OF.get(answer.status_code, Exit.FAILED))
-        try:
-            return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.MsgspecError as error:
-            raise Refused(
-                f"{self._server} is not a Driftgate of this version: {error}", Exit.FAILED
-            ) from error
 
     def _unreachable(self) -> str:
         return (

@@ -59,7 +59,7 @@ def print_change(answer: ChangeAnswer) -> None:
     """Print what the traffic is after a change, and which keys it moved."""
     model = answer.model
     if answer.state == "dry-run":
-        print_plain(f"would {answer.why or 'change no traffic'}; nothing was changed")
+        print_plain(f"dry run, nothing was changed: {answer.why or 'it would move no traffic'}")
     else:
         text = f"{model.name}: {traffic_text(model.traffic)} (generation {answer.generation})"
         print_plain(f"{text} {_notes(model)}".rstrip())
@@ -84,10 +84,10 @@ def print_traffic(model: ModelReport) -> None:
     if not model.traffic:
         print_plain(f"{model.name}: no traffic")
         return
-    table = _table("ARM", "VERSION", "SHARE")
+    rows = table("ARM", "VERSION", "SHARE")
     for arm in model.traffic:
-        table.add_row(_plain(arm.name), str(arm.version), f"{arm.percent:g} %")
-    _console().print(table)
+        rows.add_row(plain(arm.name), str(arm.version), f"{arm.percent:g} %")
+    console().print(rows)
     print_plain(f"key: {model.assignment.key}; salt: {model.assignment.salt}")
     if _notes(model):
         print_plain(_notes(model))
@@ -95,7 +95,7 @@ def print_traffic(model: ModelReport) -> None:
 
 def print_plain(text: str) -> None:
     """Print one line of text, whatever is in it."""
-    _console().print(_plain(text))
+    console().print(plain(text))
 
 
 def traffic_text(arms: tuple[ArmReport, ...]) -> str:

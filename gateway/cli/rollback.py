@@ -1,0 +1,35 @@
+"""`driftgate rollback`: the one emergency verb."""
+
+import typer
+
+from driftgate.gateway.admin_documents import ChangeAnswer
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, EXIT_CODES, Server
+from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
+from driftgate.gateway.cli.model_tables import print_plain
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(epilog=EXIT_CODES)
+def rollback(
+    name: Name,
+    server: Server = DEFAULT_SERVER,
+    timeout: Patience = PATIENCE_S,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Go back to the last version that was healthy with all traffic, and pin it; says how to undo that."""
+    answer = change(Call("POST", name, "rollback", {}), Manner(server, timeout, dry_run, json))
+    if not json and not dry_run:
+        print_plain(f"to undo: {undo(name, answer)}")
+
+
+def undo(name: str, answer: ChangeAnswer) -> str:
+    """Return the commands that bring back what was there before."""
+    unpin = f"driftgate models unpin {name}"
+    if answer.before == answer.model.traffic or not answer.before:
+        return unpin
+    if len(answer.before) == 1:
+        return f"{unpin} && driftgate models promote {name} {answer.before[0].version}"
+    shares = " ".join(f"{arm.version}={arm.percent:g}" for arm in answer.before)
+    return f"{unpin} && driftgate traffic set {name} {shares}"

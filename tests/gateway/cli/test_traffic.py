@@ -1,0 +1,168 @@
+"""`driftgate traffic` and `driftgate rollback` against a real admin API: what they print, and exit codes."""
+
+import asyncio
+import json
+import shlex
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from driftgate.gateway.changes import clear_traffic
+from driftgate.gateway.cli.main import app
+from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.models.publish_onnx import Published
+
+from harness.control_room import ControlRoom, control_room
+
+Publish = Callable[..., Published]
+Call = Callable[..., Coroutine[Any, Any, Result]]
+
+
+def play(root: Path, publish: Publish, scene: Callable[[ControlRoom, Call], Awaitable[None]]) -> None:
+    """Serve version 1 of `m`, hold version 2, and let `scene` call `driftgate` with the context `here`."""
+
+    async def run() -> None:
+        async with control_room(root, workers=1) as room:
+            publish()
+            await room.until(lambda: room.held() == [1], "version 1")
+            publish(scale=2.0)
+            await room.until(lambda: room.held() == [1, 2], "version 2")
+            server = QuietServer(server_config(room.app, 1))
+            sock = listener(None, "127.0.0.1", 0)
+            serving = asyncio.create_task(server.serve(sockets=[sock]))
+            write_context(root, f"http://127.0.0.1:{sock.getsockname()[1]}")
+
+            async def call(line: str) -> Result:
+                task = asyncio.create_task(asyncio.to_thread(invoke, root, line))
+                await room.until(task.done, line)
+                return task.result()
+
+            try:
+                await scene(room, call)
+            finally:
+                server.stop()
+                await serving
+
+    asyncio.run(run())
+
+
+def write_context(root: Path, url: str) -> None:
+    """Name a gateway in the user's configuration."""
+    (root / "driftgate").mkdir()
+    (root / "driftgate" / "contexts.toml").write_text(f'[here]\nserver = "{url}"\n')
+
+
+def invoke(root: Path, line: str) -> Result:
+    """Run a command line in this process, as a shell would."""
+    environment = {"DRIFTGATE_SERVER": "here", "XDG_CONFIG_HOME": str(root), "COLUMNS": "200"}
+    return CliRunner().invoke(app, shlex.split(line), env=environment)
+
+
+def test_a_canary_is_started_raised_and_ended(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """Each step says beforehand and afterwards how many keys change version."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        tried = await call("traffic set m 1=95 2=5 --dry-run")
+        assert "dry run, nothing was changed: traffic of m to 1: 95 %, 2: 5 %" in tried.output
+        assert "keys that change version: 5 % (version 1 -5 %, version 2 +5 %)" in tried.output
+        assert len(room.model().split.arms) == 1
+        done = await call("traffic set m 1=95 2=5")
+        assert "m: 1: 95 %, 2: 5 %" in done.output
+        assert "keys that change version: 5 %" in done.output
+        shown = await call("traffic show m")
+        assert "canary  2        5 %" in shown.output
+        assert "key: header x-routing-key; salt: rollout" in shown.output
+        assert json.loads((await call("traffic show m --json")).output)["labels"]["canary"] == 2
+        assert "20 %" in (await call("traffic set m 1=75 2=25")).output
+        assert "1: 100 %" in (await call("traffic clear m")).output
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_a_rollback_says_how_to_undo_it(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """The commands that it prints bring back the split that was there."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        await call("traffic set m 1=90 2=10")
+        before = room.model().split
+        assert "nothing was changed: roll m back to version 1" in (await call("rollback m --dry-run")).output
+        assert room.model().split == before
+        output = (await call("rollback m")).output
+        assert "m: 1: 100 %" in output
+        assert "pinned to 1" in output
+        undo = output.partition("to undo: ")[2].strip()
+        assert undo == "driftgate models unpin m && driftgate traffic set m 1=90 2=10"
+        for command in undo.split(" && "):
+            assert (await call(command.removeprefix("driftgate "))).exit_code == 0
+        assert {arm.version: arm.weight_ppm for arm in room.model().split.arms} == {1: 900_000, 2: 100_000}
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_a_key_is_explained(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """Bucket, arm and reason, now and at an earlier generation."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        whole = room.loop.desired.generation
+        await call("traffic set m 1=50 2=50 --key input:f0 --salt variant")
+        found = json.loads((await call("traffic assignment m --key 41 --json")).output)
+        assert found["assignment"] == {"key": {"kind": "input", "name": "f0"}, "salt": "variant"}
+        text = (await call(f"traffic assignment m --key 41 --at {whole}")).output
+        assert f"41: version 1 in generation {whole}, since as a key from header x-routing-key" in text
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_overwritten(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """A split is set by who has seen the one before; that other things happened meanwhile does not matter."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        await call("traffic set m 1=90 2=10")
+        setting = asyncio.create_task(call("traffic set m 1=80 2=20"))
+        while not setting.done():
+            room.loop.submit("m", "somebody", lambda it: it.model)
+            await asyncio.sleep(0)
+        assert (await setting).exit_code == 0
+        room.loop.submit("m", "somebody", clear_traffic)
+
+    play(tmp_path, publish_version, scene)
+
+
+WRONG = [
+    ("traffic set m 1=90 2=9", 2, "sum to 100"),
+    ("traffic set m 1=nan", 2, "sum to 100"),
+    ("traffic set m 1=60 1=40", 2, "twice"),
+    ("traffic set m one=100", 2, "VERSION=PERCENT"),
+    ("traffic set m 1=110 2=-10", 1, "negative"),
+    ("traffic set m 1=90 9=10", 3, "no version 9"),
+    ("traffic set m 1=100 --key cookie:a", 2, "header:NAME"),
+    ("traffic set m 1=100 --key header", 2, "header:NAME"),
+    ("traffic set m 1=100 --key input:nope", 1, "no column 'nope'"),
+    ("traffic set m 1=100 --salt pepper", 2, "neither rollout nor variant"),
+    ("traffic set nope 1=100", 3, "no model 'nope'"),
+    ("traffic assignment m --key a --at 999", 3, "generation 999"),
+    ("traffic show m --context there", 2, "neither a URL"),
+    ("rollback m", 4, "no earlier version"),
+    ("rollback m --server http://127.0.0.1:1", 5, "nothing answers at"),
+]
+
+
+def test_exit_codes_mean_something(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """1 is refused, 2 wrong usage, 3 not found, 4 a conflict, 5 nobody there; nothing has changed."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        before = room.loop.desired
+        for line, code, says in WRONG:
+            result = await call(line)
+            assert (result.exit_code, says in result.output) == (code, True), (line, result.output)
+        assert room.loop.desired == before
+
+    play(tmp_path, publish_version, scene)
