@@ -21,7 +21,8 @@ from driftgate.gateway.example_rows import example_rows
 from driftgate.gateway.guards import Guard
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.metrics import counted
-from driftgate.gateway.openapi import DescribedModel, data_plane_document
+from driftgate.gateway.openapi import DescribedModel
+from driftgate.gateway.plane_document import PlaneDocument
 from driftgate.gateway.predict import PredictPath
 from driftgate.gateway.relay import relay
 from driftgate.gateway.replica import Replica
@@ -70,6 +71,7 @@ class DataRoutes:
         self._predict = predict
         self._layout = layout
         self._settings = settings
+        self._document = PlaneDocument(self._described)
 
     def application(self, guard: Guard) -> Starlette:
         """Return the application; slashes are never redirected, because clients do not follow.
@@ -200,11 +202,8 @@ class DataRoutes:
 
     async def openapi(self, request: Request) -> Response:
         """OpenAPI of this plane, with the operations of every model."""
-        return _json(await run_in_threadpool(self._document))
-
-    def _document(self) -> bytes:
         entries = [route.entry.version for route in self._replica.table.routes.values() if route.entry]
-        return data_plane_document(__version__, map(self._described, entries))
+        return _json(await self._document.of(entries))
 
     def _described(self, served: ServedVersion) -> DescribedModel:
         manifest = served.loaded.manifest

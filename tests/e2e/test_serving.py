@@ -138,3 +138,13 @@ def test_a_second_gateway_on_the_same_state_is_refused(
     first = start_gateway()
     with pytest.raises(pytest.fail.Exception, match=str(first.process.pid)):
         start_gateway()
+
+
+def test_the_data_plane_describes_its_models(shared_gateway: Gateway) -> None:
+    """The document on the data port has the operations of every model, with rows that it takes."""
+    answer = shared_gateway.client.get(f"{shared_gateway.ports.data}/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    call = answer.json()["paths"]["/v2/models/m/predict"]["post"]
+    example = call["requestBody"]["content"]["application/json"]["example"]
+    predicted = shared_gateway.client.post(f"{shared_gateway.ports.data}/v2/models/m/predict", json=example)
+    assert predicted.status_code == 200
