@@ -1,5 +1,6 @@
-"""`driftgate publish`: an ONNX file becomes an immutable version in a registry."""
+"""`driftgate publish`: an ONNX file becomes an immutable version in a registry, here or at a gateway."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from driftgate.gateway.cli.contexts import server_url
+from driftgate.gateway.cli.sending import TokenFile, read_token, sending
 from driftgate.models.data_files import read_rows
 from driftgate.models.publish import publish
 from driftgate.models.publish_onnx import Published
 from driftgate.models.stated import read_columns, read_task
 
-EXIT_CODES = "Exit codes: 0 published, or the same content was already there; 1 refused; 2 wrong usage."
+EXIT_CODES = (
+    "Exit codes: 0 published, or the same content was already there; 1 refused; 2 wrong usage; with --server "
+    "also 4 the number holds other content, 5 no answer, 7 a token is missing or lacks the scope."
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,7 +30,11 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX file to publish.")],
     name: Annotated[str, typer.Option(help="Name of the model: letters, digits, '.', '_', '-'.")],
     version: Annotated[int | None, typer.Option(min=1, help="Version number. [the next one]")] = None,
-    registry: Annotated[Path, typer.Option(help="Directory of published versions.")] = Path("registry"),
+    registry: Annotated[Path | None, typer.Option(help="Directory of published versions. [registry]")] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Publish to this gateway: its admin API, or the name of a context.")
+    ] = None,
+    token_file: TokenFile = None,
     examples: Annotated[
         Path | None,
         typer.Option(help="Rows to keep as golden examples: .csv, .json, .parquet, or .npz by input name."),
@@ -53,13 +63,17 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
     The file is opened and run before anything is published. What a bare file does not say (names and units of
     columns, what the outputs mean) can be given with --reference, --columns and --task; every option that is
     left out is answered by a warning that says what monitoring will lack. A running gateway finds the version
-    by itself. Estimators are published from Python: driftgate.publish(estimator, name=…, examples=frame).
+    by itself. With --server the version is built and checked here and sent there; one that broke off goes on
+    where it was when the same is published again. Estimators are published from Python:
+    driftgate.publish(estimator, name=…, examples=frame).
     """
-    published = publish(
+    if registry is not None and server is not None:
+        raise typer.BadParameter("give either --registry or --server: a version goes to one place")
+    give = partial(
+        publish,
         model,
         name=name,
         version=version,
-        registry=registry,
         examples=read_rows(examples) if examples else None,
         reference=read_rows(reference) if reference else None,
         columns=read_columns(columns) if columns else None,
@@ -67,6 +81,11 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
         target=target,
         meta=_pairs(meta or []),
     )
+    if server is None:
+        published = give(registry=registry)
+    else:
+        with sending(server_url(server), read_token(token_file)) as gateway:
+            published = give(server=gateway)
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_document(published))).decode())
     else:
@@ -89,6 +108,7 @@ def _document(published: Published) -> dict[str, object]:
         "version": published.version,
         "created": published.created,
         "directory": str(published.directory),
+        "server": published.server,
         "digest": published.digest,
         "size_bytes": published.manifest.size_bytes,
         "warnings": published.warnings,
@@ -100,7 +120,10 @@ def _show(published: Published) -> None:
     verb = "Published" if published.created else "Already there, unchanged:"
     console.print(f"{verb} {published.name} version {published.version}", highlight=False)
     table = Table.grid(padding=(0, 2))
-    _row(table, "directory", str(published.directory))
+    if published.server:
+        _row(table, "server", published.server)
+    else:
+        _row(table, "directory", str(published.directory))
     _row(table, "digest", published.digest)
     inputs = ", ".join(f"{spec.name} {spec.datatype}" for spec in published.manifest.signature.inputs[:6])
     _row(table, "inputs", inputs + (" …" if len(published.manifest.signature.inputs) > 6 else ""))

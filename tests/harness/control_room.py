@@ -25,15 +25,20 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
 from driftgate.gateway.slots import beat_path, write_status
 from driftgate.gateway.status import SlotStatus, VersionStatus
+from driftgate.gateway.uploads_api import UploadsApi, upload_routes
 from driftgate.gateway.verifier import Verifier
 from driftgate.models.cache import VersionCache
+from driftgate.models.downloads import Downloads
 from driftgate.models.probation import ProbationReport
 from driftgate.models.registry import DirectoryRegistry
+from driftgate.models.uploaded_manifest import UploadLimits
+from driftgate.models.uploads import Uploads
 
 POLL_S = 0.05
 WITHIN_S = 10.0
 STALE_AFTER_S = 5.0
 ADMIN_URL = "http://127.0.0.1:8090"
+UPLOADS = UploadLimits(max_file_bytes=2**24, max_version_bytes=2**25, max_open=2, keep_s=3600)
 
 Prove = Callable[[Path], ProbationReport]
 
@@ -148,7 +153,9 @@ async def control_room(
     )
     limits = Limits(max(1, workers), memory_bytes, prepare_timeout_s)
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
-    app = admin_app(AdminApi(loop, cache, logger, "http://127.0.0.1:8000"), AdminAccess())
+    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), loop.rescan)
+    api = AdminApi(loop, cache, logger, "http://127.0.0.1:8000")
+    app = admin_app(api, AdminAccess(), upload_routes(uploads))
     transport = httpx.ASGITransport(app=app)
     running = asyncio.create_task(loop.run(lambda generation: None))
     async with httpx.AsyncClient(transport=transport, base_url=ADMIN_URL, timeout=WITHIN_S) as client:

@@ -67,35 +67,34 @@ def test_models_are_listed_and_shown(tmp_path: Path, registry_root: Path, publis
     play(tmp_path, publish_version, scene)
 
 
-def test_traffic_is_moved(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
-    """Each verb says what the traffic is now."""
+def test_versions_are_promoted_and_pinned(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """Each verb says what the traffic is now; with --dry-run nothing moves."""
 
     async def scene(room: ControlRoom, call: Call) -> None:
-        assert "1: 90 %, 2: 10 %" in (await call("traffic", "m", "1=90", "2=10")).output
+        tried = await call("promote", "m", "2", "--dry-run")
+        assert "dry run, nothing was changed: promote m to version 2" in tried.output
+        assert room.model().split.stable == 1
         assert "2: 100 %" in (await call("promote", "m", "2")).output
-        assert "pinned to 1" in (await call("rollback", "m")).output
-        assert (await call("promote", "m", "2")).exit_code == 4
+        assert "pinned to 2" in (await call("pin", "m")).output
+        assert (await call("promote", "m", "1")).exit_code == 4
         assert (await call("unpin", "m")).exit_code == 0
-        assert (await call("pin", "m")).exit_code == 0
-        assert room.model().pinned == 1
+        assert room.model().pinned is None
 
     play(tmp_path, publish_version, scene)
 
 
 WRONG = [
     (("show", "nope"), 3, "there is no model 'nope'"),
-    (("show", "../state"), 3, "Not Found"),
+    (("show", "../state"), 1, "dot segment"),
     (("promote", "m", "9"), 3, "no version 9"),
     (("promote", "m", "0"), 2, "VERSION"),
-    (("traffic", "m", "1=90", "2=9"), 2, "sum to 100"),
-    (("traffic", "m", "1=nan"), 2, "sum to 100"),
-    (("traffic", "m", "1=60", "1=40"), 2, "twice"),
-    (("traffic", "m", "one=100"), 2, "VERSION=PERCENT"),
-    (("rollback", "m"), 4, "no earlier version"),
-    (("wait", "m@9", "--timeout", "0.2"), 6, "no such version"),
+    (("wait", "m@9", "--ready", "--timeout", "0.2"), 3, "no such version"),
     (("wait", "m@x"), 2, "not a version"),
     (("show", "m", "--server", "http://127.0.0.1:1"), 5, "nothing answers at"),
-    (("show", "m", "--server", "rubbish"), 5, "nothing answers at"),
+    (("show", "m", "--server", "http://"), 5, "nothing answers at"),
+    (("show", "m", "--context", "rubbish"), 2, "neither a URL"),
 ]
 
 
