@@ -22,8 +22,6 @@ KNOW = Need(("infer", "read"), "model")
 """Clients ask for a model's inputs before they predict."""
 
 _ADMIN_MODEL = "/api/models/{model}"
-_UPLOAD = "/api/models/{model}/uploads/{upload}"
-_PUBLISHED = "/api/models/{model}/versions/{version}"
 _REPOSITORY = "/v2/repository/models/{model}"
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
@@ -37,11 +35,6 @@ ADMIN_ROUTES: Routes = {
     ("DELETE", f"{_ADMIN_MODEL}/traffic"): OPERATE,
     ("GET", f"{_ADMIN_MODEL}/assignment"): OPERATE,
     ("PUT", f"{_ADMIN_MODEL}/shadow"): OPERATE,
-    ("POST", f"{_ADMIN_MODEL}/uploads"): PUBLISH,
-    ("PUT", f"{_UPLOAD}/files/{{number}}"): PUBLISH,
-    ("POST", f"{_UPLOAD}/commit"): PUBLISH,
-    ("GET", f"{_PUBLISHED}/manifest"): READ_MODEL,
-    ("GET", f"{_PUBLISHED}/files/{{number}}"): READ_MODEL,
     ("POST", f"{_ADMIN_MODEL}/rollback"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/pin"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/unpin"): OPERATE,
