@@ -78,11 +78,10 @@ def crash_reason(version: str, stable: str, crashes: Sequence[Crash]) -> str:
     """Return what crashes say against `version`, empty if nothing.
 
     One crash is enough if it ran alone and the signal was not sent from outside; otherwise two, if no other
-    version ran in all of them. Crashes in which `stable` ran without it count in its favour.
+    version ran in all of them. What ran in no more crashes than `stable` is not to blame.
     """
     its = [crash for crash in crashes if version in crash.running]
-    without = [crash for crash in crashes if stable in crash.running and version not in crash.running]
-    if len(its) <= len(without):
+    if len(its) <= sum(stable in crash.running for crash in crashes):
         return ""
     alone = any(set(crash.running) == {version} and crash.own_fault for crash in its)
     always = frozenset.intersection(*(frozenset(crash.running) for crash in its))
@@ -95,9 +94,9 @@ def crash_reason(version: str, stable: str, crashes: Sequence[Crash]) -> str:
 def nonfinite_reason(version: str, stable: str, looks: Sequence[CountLook]) -> str:
     """Return why the latest answers of `version` disqualify it: (nearly) all held NaN or infinity."""
     count, other = recent_count(version, looks), recent_count(stable, looks)
-    if count.nonfinite < THROUGHOUT * max(count.answers, count.nonfinite, LEAST_ANSWERS):
+    if max(count) < LEAST_ANSWERS or count.nonfinite < THROUGHOUT * max(count):
         return ""
-    if other.nonfinite > SOUND * max(other.answers, other.nonfinite):
+    if other.nonfinite > SOUND * max(other):
         return ""
     return f"{count.nonfinite} of its last {max(count)} answers held NaN or infinity"
 
