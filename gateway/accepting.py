@@ -14,6 +14,12 @@ from driftgate.gateway.listening import QuietServer
 
 STEP_BACK_S = 0.002
 NO_DESCRIPTORS_S = 0.1
+FULL_S = 0.05
+"""How long a worker with as many connections as it may have waits for one of them to end."""
+
+SPARE_DESCRIPTORS = 128
+"""For models, logs and whatever else a worker opens."""
+
 MOST_OTHERS = 4
 """How many other workers are looked at for one connection."""
 
@@ -23,17 +29,27 @@ def should_step_back(mine: int, others: list[int]) -> bool:
     return bool(others) and mine > min(others)
 
 
+def connections_within(limit: int, most_descriptors: int) -> int:
+    """Return how many connections fit into `limit` and into the descriptors that the process may have."""
+    return max(1, min(limit, most_descriptors - SPARE_DESCRIPTORS))
+
+
 class FairServer(QuietServer):
     """A uvicorn server that takes one connection at a time, and not always.
 
     `others(limit)` gives the numbers of connections of up to `limit` other workers that accept; `changed()`
-    is called whenever our own number has changed.
+    is called whenever our own number has changed. With `most` connections of its own it takes none.
     """
 
     def __init__(
-        self, config: uvicorn.Config, others: Callable[[int], list[int]], changed: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        others: Callable[[int], list[int]],
+        changed: Callable[[], None],
+        most: int,
     ) -> None:
         super().__init__(config)
+        self._most = most
         self._others = others
         self._changed = changed
         self._stepped_back = False
@@ -69,6 +85,9 @@ class FairServer(QuietServer):
 
     def _take(self, listener: socket.socket) -> None:
         mine = len(self.server_state.connections) + len(self._opening)
+        if mine >= self._most:
+            self._step_back(FULL_S)
+            return
         if not self._stepped_back and should_step_back(mine, self._others(MOST_OTHERS)):
             self._stepped_back = True
             self._step_back(STEP_BACK_S)

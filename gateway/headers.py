@@ -21,6 +21,8 @@ _TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?"
 )
 _GZIP_ACCEPTED = re.compile(r"(?:^|,)\s*(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
+_GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_GRPC_UNITS_MS = {b"H": 3_600_000, b"M": 60_000, b"S": 1000, b"m": 1, b"u": 1e-3, b"n": 1e-6}
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 _ENCODINGS = {b"": "", b"identity": "", b"gzip": "gzip", b"x-gzip": "gzip", b"deflate": "deflate"}
 
@@ -38,14 +40,14 @@ class RequestHeaders:
     content_length: int = 0
     content_encoding: str = ""
     json_length: int | None = None
-    timeout_ms: int | None = None
+    timeout_ms: float | None = None
     routing_key: bytes = b""
     purpose: str = "live"
     idempotency_key: str = ""
     traceparent: str = ""
     accepts_gzip: bool = False
     variant: str = ""
-    raw: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    raw: Sequence[tuple[bytes, bytes]] = field(default=(), compare=False, repr=False)
     authorization: bytes = field(default=b"", repr=False)
     holder: Holder | None = None
     judged_by: object = None
@@ -118,11 +120,21 @@ def _json_length(headers: RequestHeaders, value: bytes) -> None:
 
 def _timeout_ms(name: str) -> Callable[[RequestHeaders, bytes], None]:
     def read(headers: RequestHeaders, value: bytes) -> None:
-        timeout_ms = _whole_number(name, value)
-        known = headers.timeout_ms
-        headers.timeout_ms = timeout_ms if known is None else min(known, timeout_ms)
+        _shorten(headers, _whole_number(name, value))
 
     return read
+
+
+def _grpc_timeout(headers: RequestHeaders, value: bytes) -> None:
+    found = _GRPC_TIMEOUT.fullmatch(value)
+    if found is None:
+        raise BadRequest("grpc-timeout must be at most 8 digits and one of the units H, M, S, m, u, n")
+    _shorten(headers, int(found.group(1)) * _GRPC_UNITS_MS[found.group(2)])
+
+
+def _shorten(headers: RequestHeaders, timeout_ms: float) -> None:
+    known = headers.timeout_ms
+    headers.timeout_ms = timeout_ms if known is None else min(known, timeout_ms)
 
 
 def _whole_number(name: str, value: bytes) -> int:
@@ -182,6 +194,7 @@ _READERS: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
     b"authorization": _authorization,
     b"content-encoding": _content_encoding,
     b"content-length": _content_length,
+    b"grpc-timeout": _grpc_timeout,
     b"inference-header-content-length": _json_length,
     b"traceparent": _traceparent,
     b"x-envoy-expected-rq-timeout-ms": _timeout_ms("x-envoy-expected-rq-timeout-ms"),

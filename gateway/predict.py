@@ -244,7 +244,7 @@ class PredictPath:
     def _patience_of(self, request: InferenceRequest, headers: RequestHeaders) -> int:
         patience_ns = self._patience_ns
         if headers.timeout_ms is not None:
-            patience_ns = min(patience_ns, headers.timeout_ms * 1_000_000)
+            patience_ns = min(patience_ns, int(headers.timeout_ms * 1_000_000))
         if request.timeout_us:
             patience_ns = min(patience_ns, request.timeout_us * 1000)
         return patience_ns

@@ -48,12 +48,14 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_rows_per_request: Positive = 100_000
     max_rows_per_worker: Positive = 200_000
     max_deadline_ms: Positive = 30_000
-    max_wait_ms: Positive = 50
+    max_wait_ms: Positive = 40
     """Longest predicted wait for a model, unless few requests wait; beyond it they are refused unread."""
     receive_timeout_s: Seconds = 10.0
     """For a request to come in or an answer to be taken; large ones have it again for every 16 KiB."""
     max_receiving_bytes: Positive = 256 * 2**20
     """Of bodies that are still coming in, in one worker."""
+    max_connections: Positive = 4096
+    """Of one worker; beyond it others take them, or they wait. Fewer where the process may not open as many."""
     memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Budget for all workers' models together; 0 means 70 % of this machine's or container's memory."""
 

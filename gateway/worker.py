@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import time
 import uuid
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from driftgate.gateway.accepting import FairServer
+from driftgate.gateway.accepting import FairServer, connections_within
 from driftgate.gateway.beat import Beat, BeatState, read_beat
 from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.counters import CounterFile
@@ -102,7 +103,8 @@ class Worker:
         limits = self._settings.limits
         connection_limits = ConnectionLimits(limits.receive_timeout_s, limits.max_body_bytes)
         protocol = partial(GatewayProtocol, predict, KnownHeads(), connection_limits)
-        self._server = FairServer(server_config(plane, grace_s, protocol), self._others, self._pulse)
+        most = connections_within(limits.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._server = FairServer(server_config(plane, grace_s, protocol), self._others, self._pulse, most)
         self._predict = predict
         self._log = log
         return plane

@@ -79,6 +79,17 @@ class Tally:
             chosen &= np.frombuffer(self.targets, np.uint8) == target
         return latency_of(latencies[chosen])
 
+    def answered_within(self, limit_ms: float, from_s: float, until_s: float) -> int:
+        """Return how much of what was due in [from_s, until_s) was answered rightly within `limit_ms`."""
+        due, latencies = _view(self.due_ms), _view(self.latency_us)
+        chosen = (due >= from_s * 1e3) & (due < until_s * 1e3) & (latencies <= limit_ms * 1e3)
+        return int(chosen.sum())
+
+    def last_bad_s(self, limit_ms: float) -> float:
+        """Return when the last request was due that failed or took longer than `limit_ms`, 0 without one."""
+        late = _view(self.due_ms)[_view(self.latency_us) > limit_ms * 1e3]
+        return max((int(part.max()) for part in (late, _view(self.failed_ms)) if len(part)), default=0) / 1e3
+
     def histogram(self) -> HdrHistogram:
         """Return all latencies in microseconds as an HDR histogram of three digits."""
         return histogram_of(_view(self.latency_us))

@@ -80,6 +80,11 @@ def slow(version: int) -> ModelProto:
     return _looping(SLOW_TURNS)
 
 
+def ponderous(version: int) -> ModelProto:
+    """Return a model that takes about 100 ms of one core, however few rows."""
+    return _looping(20 * SLOW_TURNS)
+
+
 def heavy(version: int) -> ModelProto:
     """Return a model that takes about 1 ms of one core for each row."""
     nodes = [
@@ -167,6 +172,7 @@ _BUILDERS: dict[str, Callable[[int], ModelProto]] = {
     "trees": trees,
     "wide": wide,
     "slow": slow,
+    "ponderous": ponderous,
     "heavy": heavy,
     "blocking": blocking,
     "sticking": sticking,

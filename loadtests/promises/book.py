@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from loadtests.promises import kills, registry, stops, swaps
+from loadtests.promises import kills, overload, patience, registry, stops, swaps
 from loadtests.promises.verdict import Verdict
 
 
@@ -24,4 +24,7 @@ PROOFS = {
     "R9": Proof("a hung worker is replaced", kills.hung_is_replaced),
     "R10": Proof("the supervisor dies, no orphans", kills.no_orphans),
     "R11": Proof("SIGTERM drains", stops.drains),
+    "R12": Proof("overload degrades, never collapses", overload.degrades),
+    "R13": Proof("deadlines are honoured", patience.deadlines),
+    "R15": Proof("slow clients cannot starve others", patience.slow_clients),
 }

@@ -5,10 +5,10 @@ import socket
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from harness.gateway import Gateway
+from harness.raw_http import answers, connected, infer_request
 
 ROWS = 20_000
 UPGRADES = [
@@ -20,35 +20,8 @@ UPGRADES = [
 @pytest.fixture
 def connection(shared_gateway: Gateway) -> Iterator[socket.socket]:
     """A connection to the data port."""
-    url = httpx.URL(shared_gateway.ports.data)
-    with socket.create_connection((url.host, url.port or 80), timeout=10) as connected:
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield connected
-
-
-def request(rows: int = 1, fields: bytes = b"") -> bytes:
-    """Return a prediction request of model `m` as it goes on the wire."""
-    tensor = {"name": "x", "shape": [rows, 4], "datatype": "FP32", "data": [1, 2, 3, 4] * rows}
-    body = json.dumps({"inputs": [tensor]}).encode()
-    return b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (
-        fields,
-        len(body),
-        body,
-    )
-
-
-def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
-    """Return status and body of the next `count` answers."""
-    found = []
-    with connection.makefile("rb") as stream:
-        for _ in range(count):
-            status = int(stream.readline().split()[1])
-            length = 0
-            while (line := stream.readline()) != b"\r\n":
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            found.append((status, stream.read(length)))
-    return found
+    with connected(shared_gateway.ports.data) as connection:
+        yield connection
 
 
 def runs(gateway: Gateway) -> int:
@@ -59,7 +32,7 @@ def runs(gateway: Gateway) -> int:
 
 def test_requests_may_be_split_at_every_byte(connection: socket.socket) -> None:
     """Two requests in a row are answered wherever the network cuts them, known head or not."""
-    both = request() + request()
+    both = infer_request() + infer_request()
     for cut in range(1, len(both)):
         connection.sendall(both[:cut])
         connection.sendall(both[cut:])
@@ -70,11 +43,11 @@ def test_requests_may_be_split_at_every_byte(connection: socket.socket) -> None:
 @pytest.mark.parametrize("cut", [40, -5, None])
 def test_an_offered_upgrade_is_ignored(connection: socket.socket, upgrade: bytes, cut: int | None) -> None:
     """A request that offers another protocol is answered with its body, and so is the next one."""
-    offered = request(fields=upgrade)
+    offered = infer_request(fields=upgrade)
     connection.sendall(offered[:cut])
     if cut is not None:
         connection.sendall(offered[cut:])
-    connection.sendall(request())
+    connection.sendall(infer_request())
     assert [status for status, _ in answers(connection, 2)] == [200, 200]
 
 
@@ -99,7 +72,7 @@ def test_what_is_not_http_is_refused_in_json(connection: socket.socket, sent: by
 def test_a_client_that_does_not_read_is_not_read(shared_gateway: Gateway, connection: socket.socket) -> None:
     """Answers pile up at the client, not in the worker; it gets all of them once it reads."""
     sent, began = 0, runs(shared_gateway)
-    large = request(ROWS)
+    large = infer_request(ROWS)
     while runs(shared_gateway) == began + sent:
         assert sent < 200, "20 MB of answers are waiting in the worker"
         connection.sendall(large)
