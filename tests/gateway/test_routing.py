@@ -103,6 +103,19 @@ def test_keys_of_an_arm_that_is_not_loaded_fall_back() -> None:
         )
 
 
+def test_an_ejected_version_answers_only_to_its_number() -> None:
+    """Its keys and its label get the stable version, marked; its number still works."""
+    traffic = TrafficSplit(SALT, (Arm("stable", 1, 900_000), Arm("canary", 2, 100_000)))
+    loaded = {1: "v1", 2: "v2"}
+    before, after = ModelRoute("m", traffic, loaded, 7), ModelRoute("m", traffic, loaded, 7, frozenset({2}))
+    for key in KEYS[:1000]:
+        was, now = before.choose(key), after.choose(key)
+        assert now.version == "v1"
+        assert now.served_by.endswith(b"x-defaulted: fallback") == (was.version == "v2")
+    assert (after.explicit("canary").version, after.explicit("canary").why) == ("v1", "fallback")
+    assert (after.explicit("2").version, after.explicit("2").why) == ("v2", "override")
+
+
 def test_an_arm_can_be_named() -> None:
     """Whoever names an arm gets it, and that is no evidence: nothing was randomised."""
     there = route(split(v1=990_000, v2=10_000), 1, 2)
