@@ -98,19 +98,42 @@ def test_errors_have_the_protocols_wording(
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
+def counted(gateway: Gateway) -> dict[str, float]:
+    """The counts of predictions by code, model and version."""
+    lines = gateway.client.get(f"{gateway.ports.metrics}/metrics").text.splitlines()
+    found = (line.rsplit(" ", 1) for line in lines if line.startswith("driftgate_requests_total{"))
+    return {labels: float(count) for labels, count in found}
+
+
 def test_predictions_of_unknown_models_are_counted_and_logged(shared_gateway: Gateway) -> None:
     """A refused prediction has an id, a count and a line in the log even if its model is unknown."""
-
-    def refused() -> float:
-        text = shared_gateway.client.get(f"{shared_gateway.ports.metrics}/metrics").text
-        wanted = 'driftgate_requests_total{code="404",model="",version=""} '
-        return sum(float(line.removeprefix(wanted)) for line in text.splitlines() if line.startswith(wanted))
-
-    before = refused()
+    before = counted(shared_gateway)
     answer = shared_gateway.client.post(f"{shared_gateway.ports.data}/v2/models/not-here/predict")
     assert answer.status_code == 404
-    assert refused() == before + 1
-    assert answer.headers["x-prediction-id"] in shared_gateway.log.read_text()
+    unknown = 'driftgate_requests_total{code="404",model="",version=""}'
+    assert counted(shared_gateway) == {**before, unknown: before.get(unknown, 0) + 1}
+    prediction_id = answer.headers["x-prediction-id"]
+    until(lambda: prediction_id in shared_gateway.log.read_text(), 5, "the refusal is logged")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/models/m/infer", 405),
+        ("DELETE", "/v2/models/not-here/predict", 405),
+        ("POST", "/v2/models/m/infer/more", 404),
+        ("POST", "/v2/models", 405),
+        ("GET", "/v2/models/not-here", 404),
+    ],
+)
+def test_what_is_no_prediction_is_not_counted_as_one(
+    shared_gateway: Gateway, method: str, path: str, status: int
+) -> None:
+    """Other methods and other paths are answered and leave the counts of predictions alone."""
+    before = counted(shared_gateway)
+    answer = shared_gateway.client.request(method, f"{shared_gateway.ports.data}{path}")
+    assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    assert counted(shared_gateway) == before
 
 
 def test_loading_is_refused_on_the_data_port(shared_gateway: Gateway) -> None:
