@@ -15,6 +15,7 @@ from driftgate.gateway.admin import AdminApi, admin_app
 from driftgate.gateway.admin_access import AdminAccess
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.connection_limits import ConnectionLimits
+from driftgate.gateway.cores import available_cores
 from driftgate.gateway.event_logger import EventLogger
 from driftgate.gateway.evidence import EvidenceKeeper
 from driftgate.gateway.facts import Limits
@@ -25,7 +26,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
-from driftgate.gateway.settings import Settings, available_cores
+from driftgate.gateway.settings import Settings
 from driftgate.gateway.settings_api import SettingsApi, settings_routes
 from driftgate.gateway.slots import live_slots
 from driftgate.gateway.spawn import ChildArguments, child_arguments, die_with_parent, dump_stacks_on_signal

@@ -4,7 +4,6 @@ Environment variables are DRIFTGATE__SECTION__KEY (two underscores), so that wha
 service called driftgate (DRIFTGATE_PORT=tcp://…) is no setting. An unknown key is an error.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ class InvalidConfiguration(Exception):
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Addresses and directories. `workers` 0 means as many as this machine's cores and quota allow."""
+    """Addresses and directories. `workers` 0 is one per physical core that affinity and quota allow."""
 
     host: str = "127.0.0.1"
     port: Port = 8000
@@ -147,16 +146,6 @@ def load_settings(
     _merge(document, _from_environment(environment), "the environment")
     given = {s: {k: v for k, v in keys.items() if v is not None} for s, keys in overrides.items()}
     return _merge(document, given, "the command line")
-
-
-def available_cores() -> int:
-    """Return how many workers this machine, its affinity mask and its cgroup quota can keep busy."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from driftgate import __version__
 from driftgate.gateway.auth import check_admin_address
 from driftgate.gateway.beat import BeatState
 from driftgate.gateway.children import Ending, Place, Vitals, reap_strangers
+from driftgate.gateway.cores import available_cores
 from driftgate.gateway.crashes import Crash, CrashBook
 from driftgate.gateway.desired import UnreadableState
 from driftgate.gateway.event_logger import EventLogger
@@ -36,7 +37,7 @@ from driftgate.gateway.listeners import (
     write_ports,
 )
 from driftgate.gateway.repeats import Repeats
-from driftgate.gateway.settings import Settings, available_cores
+from driftgate.gateway.settings import Settings
 from driftgate.gateway.slots import beat_path, bury_dead_slots
 from driftgate.gateway.spawn import ChildArguments
 from driftgate.gateway.state_lock import claim_state, is_claimed, name_owner
