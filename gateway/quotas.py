@@ -1,8 +1,9 @@
 """Quotas of tokens, the same for all workers: one shared file with the time up to which each is used up.
 
 The generic cell rate algorithm (ITU-T I.371): a token's cell holds the time at which its next request is
-due at an even pace; a request may come early by what its burst allows. A cell is read and written without a
-lock, as no worker may ever wait for another: two that do so within the same microsecond count as one.
+due at an even pace; a request may come early by what its burst allows. Whoever lets a request in holds a lock
+for a microsecond; no worker ever waits for one that stands still with it, and then two requests may count as
+one.
 """
 
 import mmap
@@ -10,6 +11,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ MAGIC = b"DGQUOTA1"
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + 8 * MAX_TOKENS
 NS = 1_000_000_000
+ATTEMPTS = 20
+"""To get the lock: many times as long as it is held."""
 
 
 class Ruling(NamedTuple):
@@ -51,15 +55,33 @@ class Quotas:
             # A store into a page that a full disk cannot back would kill the process.
             os.posix_fallocate(descriptor, 0, FILE_BYTES)
             self._view = memoryview(mmap.mmap(descriptor, FILE_BYTES))
-        finally:
+        except OSError:
             os.close(descriptor)
+            raise
+        self._descriptor = descriptor
         struct.pack_into("8s", self._view, 0, MAGIC)
         self._cells = self._view[HEADER_BYTES:].cast("q")
 
     def take(self, quota: Quota) -> float:
         """Count one request; return 0.0 if it may be answered now, else after how many seconds it may."""
-        due_ns, wait_ns = rule(self._cells[quota.cell], self._clock(), quota)
+        wait_ns = rule(self._cells[quota.cell], self._clock(), quota).wait_ns
         if wait_ns:
             return wait_ns / NS
-        self._cells[quota.cell] = due_ns
-        return 0.0
+        locked = self._lock()
+        try:
+            due_ns, wait_ns = rule(self._cells[quota.cell], self._clock(), quota)
+            if not wait_ns:
+                self._cells[quota.cell] = due_ns
+        finally:
+            if locked:
+                flock(self._descriptor, LOCK_UN)
+        return wait_ns / NS
+
+    def _lock(self) -> bool:
+        for _ in range(ATTEMPTS):
+            try:
+                flock(self._descriptor, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                continue
+            return True
+        return False
