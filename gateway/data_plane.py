@@ -18,6 +18,7 @@ from driftgate.gateway.answers import CLOSE, error_answer
 from driftgate.gateway.asgi_predict import AsgiExchange, predict_over_asgi
 from driftgate.gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, NotServable
 from driftgate.gateway.example_rows import example_rows
+from driftgate.gateway.fixed_extensions import REFUSALS, STATES
 from driftgate.gateway.guards import Guard
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.metrics import counted
@@ -91,6 +92,8 @@ class DataRoutes:
             ("/v2/repository/index", self.repository_index, post),
             ("/v2/repository/models/{model}/{verb:path}", self.change, post),
             ("/openapi.json", self.openapi, get),
+            *((path, _fixed(state), get) for path, state in STATES.items()),
+            *((path, _refused(reason), post) for path, reason in REFUSALS.items()),
         ]
         for place in (model, f"{model}/versions/{{version}}"):
             routes += [
@@ -241,6 +244,20 @@ def repository_filter(body: bytes) -> bool:
 
 class _IndexRequest(msgspec.Struct):
     ready: bool = False
+
+
+def _fixed(state: bytes) -> Handler:
+    async def answer(request: Request) -> Response:
+        return _json(state)
+
+    return answer
+
+
+def _refused(reason: str) -> Handler:
+    async def refuse(request: Request) -> Response:
+        raise Forbidden(reason)
+
+    return refuse
 
 
 def _json(body: bytes, status: int = 200) -> Response:

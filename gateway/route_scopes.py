@@ -6,6 +6,7 @@ A route that is not in it keeps its process from starting, so that none is open 
 from collections.abc import Mapping
 from typing import Literal
 
+from driftgate.gateway.fixed_extensions import REFUSALS, STATES
 from driftgate.gateway.scopes import Need
 
 Plane = Literal["admin", "data", "probes"]
@@ -69,6 +70,8 @@ DATA_ROUTES: Routes = {
     ("POST", "/v2/repository/index"): READ_ALL,
     ("POST", "/v2/repository/models/{model}/{verb:path}"): OPERATE,
     ("GET", "/openapi.json"): READ_ALL,
+    **{("GET", path): ANYBODY for path in STATES},
+    **{("POST", path): ANYBODY for path in REFUSALS},
     **{("GET", place): KNOW for place in (_MODEL, _VERSION)},
     **{("GET", f"{place}/ready"): KNOW for place in (_MODEL, _VERSION)},
     **{("GET", f"{place}/config"): KNOW for place in (_MODEL, _VERSION)},

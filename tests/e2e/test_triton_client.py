@@ -168,3 +168,22 @@ def test_classification(client: triton.InferenceServerClient) -> None:
     wanted = [triton.InferRequestedOutput("doubled", binary_data=False, class_count=1)]
     result = client.infer("mixed", tensors(triton, True), outputs=wanted)
     assert result.as_numpy("doubled").ravel().tolist()[0] == "3.000000:0"
+
+
+def test_what_cannot_be_set_can_be_read(client: triton.InferenceServerClient) -> None:
+    """Logging, tracing and shared memory tell their state; no attempt to change it succeeds."""
+    assert client.get_log_settings()["log_verbose_level"] == 0
+    for model in (None, "mixed"):
+        assert client.get_trace_settings(model)["trace_level"] == ["OFF"]
+    assert client.get_system_shared_memory_status() == []
+    assert client.get_cuda_shared_memory_status() == []
+    changes: list[Callable[[], object]] = [
+        lambda: client.update_log_settings({"log_verbose_level": 9}),
+        lambda: client.update_trace_settings("mixed", {"trace_level": ["TIMESTAMPS"]}),
+        lambda: client.register_system_shared_memory("region", "/region", 8),
+        lambda: client.unregister_cuda_shared_memory(),
+    ]
+    for change in changes:
+        with pytest.raises(InferenceServerException) as refused:
+            change()
+        assert refused.value.status() == "403"
