@@ -14,7 +14,9 @@ from pathlib import Path
 FORMAT = 1
 LANES = 16
 MAX_NAME_BYTES = 152
-"""A model's name (at most 128 bytes), a slash and its version."""
+"""A mark, a model's name (at most 128 bytes), a slash and its version."""
+SHADOW_MARK = b"~"
+"""Stands before the version of a shadow; no name begins with it."""
 
 _MAGIC = b"drftbeat"
 _HEADER = struct.Struct("@8sII40sq")  # magic, format, pid, boot id, created
@@ -42,10 +44,15 @@ _STATE_OF = {state.value: state for state in BeatState}
 
 @dataclass(frozen=True)
 class Run:
-    """An inference that began and did not end: `version` such as "fraud/7", since when (CLOCK_MONOTONIC)."""
+    """An inference that began and did not end: `version` such as "fraud/7", since when (CLOCK_MONOTONIC).
+
+    `lane` is 0 for what runs on the event loop. Nobody waits for a `shadow`.
+    """
 
     version: str
     started_ns: int
+    shadow: bool = False
+    lane: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,8 @@ def read_beat(path: Path) -> BeatReading | None:
         in_flight=in_flight,
         connections=connections,
         runs=tuple(
-            Run(_text(name), started_ns)
-            for name, started_ns in _LANE.iter_unpack(data[_LANES_AT:])
+            Run(_text(name.removeprefix(SHADOW_MARK)), started_ns, name.startswith(SHADOW_MARK), lane)
+            for lane, (name, started_ns) in enumerate(_LANE.iter_unpack(data[_LANES_AT:]))
             if started_ns
         ),
         created_ns=created_ns,

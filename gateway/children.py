@@ -32,12 +32,17 @@ class Vitals:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended that was not asked to: by which signal or exit code, and its last beat."""
+    """How a process ended that was not asked to.
+
+    `ending` is the signal or exit code; `running` names the versions that were computing, or the one that it
+    was killed for because it `hung`.
+    """
 
     name: str
+    boot: str
     ending: str
+    running: tuple[str, ...]
     hung: bool
-    beat: BeatReading
 
 
 class Place:
@@ -57,6 +62,7 @@ class Place:
         self._process: subprocess.Popen[bytes] | None = None
         self._child = Child(self.name, role, running=False, since=0.0)
         self._failures = 0
+        self._hanging = ""
 
     @property
     def pid(self) -> int:
@@ -107,6 +113,7 @@ class Place:
             self._logger.info("process_stopping", child=self.name, pid=self.pid, why=action.why)
         elif action.step is Step.DUMP:
             self._child = replace(self._child, dumped_at=now)
+            self._hanging = action.version
             self._log_hung(action)
             process.send_signal(STACK_SIGNAL)
             # A stopped process takes no signal but this one and SIGKILL.
@@ -152,7 +159,10 @@ class Place:
             running=[run.version for run in beat.runs] if beat else [],
             restart_in_s=round(delay_s, 3),
         )
-        return Ending(self.name, _ending(code), hung, beat) if beat else None
+        if beat is None:
+            return None
+        running = (self._hanging,) if hung else tuple(dict.fromkeys(run.version for run in beat.runs))
+        return Ending(self.name, beat.boot, _ending(code), tuple(filter(None, running)), hung)
 
     def _end_log(self, vitals: Vitals, boot: str) -> None:
         """Say in a dead worker's log that it is complete, so that nobody waits for more of it."""

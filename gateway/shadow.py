@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from driftgate.gateway.batch import Piece, Result
-from driftgate.gateway.beat import LANES, Beat
+from driftgate.gateway.beat import LANES, SHADOW_MARK, Beat
 from driftgate.gateway.counters import SHADOW_DROPPED, SHADOW_ROWS
 from driftgate.gateway.desired import TOTAL_PPM
 from driftgate.gateway.inference import Array
@@ -134,7 +134,7 @@ class ShadowLane:
             computing.add_done_callback(lambda done: self._finish(call, done, started_ns))
 
     def _compute(self, call: CopiedCall) -> Outputs:
-        self._beat.start_run(self.number, self._served.beat_name, time.monotonic_ns())
+        self._beat.start_run(self.number, SHADOW_MARK + self._served.beat_name, time.monotonic_ns())
         try:
             return self._served.loaded.run(call.inputs)
         finally:

@@ -177,11 +177,11 @@ def _of_hung(child: Child, snapshot: Snapshot, patience: Patience, now: float) -
         late = silent_s(child.since) > STARTING_S
         return Action(Step.DUMP, child.name, "does not start") if late else None
     for run in beat.runs:
-        if silent_s(run.started_ns / 1e9) > patience.stuck_inference_s:
+        if not run.shadow and silent_s(run.started_ns / 1e9) > patience.stuck_inference_s:
             return Action(Step.DUMP, child.name, "stuck inference", run.version)
     hung_after_s = patience.hung_after_s if child.role is Role.WORKER else CONTROL_HUNG_S
     if silent_s(beat.heartbeat_ns / 1e9) > hung_after_s:
-        running = beat.runs[0].version if beat.runs else ""
+        running = next((run.version for run in beat.runs if run.lane == 0), "")
         return Action(Step.DUMP, child.name, "blocked loop", running)
     return None
 

@@ -279,11 +279,16 @@ class Supervisor:
 
     def _note_crash(self, ending: Ending | None) -> None:
         """Tell control which versions were running when a worker ended badly."""
-        if ending is None or not ending.beat.runs:
+        if ending is None or not ending.running:
             return
-        running = tuple(dict.fromkeys(run.version for run in ending.beat.runs))
         crash = Crash(
-            ending.beat.boot, ending.name, ending.ending, running, self._generation, time.time(), ending.hung
+            ending.boot,
+            ending.name,
+            ending.ending,
+            ending.running,
+            self._generation,
+            time.time(),
+            ending.hung,
         )
         try:
             self._crashes.note(crash)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from driftgate.gateway.beat import (
     LANES,
     MAX_NAME_BYTES,
+    SHADOW_MARK,
     SIZE_BYTES,
     Beat,
     BeatState,
@@ -46,7 +47,7 @@ def test_what_is_written_is_read(
     assert (reading.boot, reading.pid, reading.state) == ("boot", pid, state)
     assert beat.state is state
     assert (reading.heartbeat_ns, reading.generation, reading.in_flight, reading.connections) == pulse
-    assert set(reading.runs) == {Run(f"model/{lane + 1}", at) for lane, at in runs.items()}
+    assert set(reading.runs) == {Run(f"model/{lane + 1}", at, lane=lane) for lane, at in runs.items()}
     for lane in runs:
         beat.end_run(lane)
     ended = read_beat(tmp_path / "beat")
@@ -71,13 +72,13 @@ def test_the_first_turn_of_the_loop_shows(tmp_path: Path) -> None:
 
 
 def test_the_longest_names_fit(tmp_path: Path) -> None:
-    """A model name of 128 bytes with the largest version is stored whole."""
+    """A model name of 128 bytes with the largest version is stored whole, a shadow's too."""
     name = f"{'m' * 128}/{2**63}"
-    assert len(name) <= MAX_NAME_BYTES
-    Beat.create(tmp_path / "beat", "b" * 40, 1, 1).start_run(LANES - 1, name.encode(), 5)
+    assert len(SHADOW_MARK) + len(name) <= MAX_NAME_BYTES
+    Beat.create(tmp_path / "beat", "b" * 40, 1, 1).start_run(LANES - 1, SHADOW_MARK + name.encode(), 5)
     reading = read_beat(tmp_path / "beat")
     assert reading is not None
-    assert reading.runs == (Run(name, 5),)
+    assert reading.runs == (Run(name, 5, shadow=True, lane=LANES - 1),)
     assert reading.boot == "b" * 40
 
 
@@ -123,7 +124,7 @@ def test_what_was_running_survives_a_kill(tmp_path: Path) -> None:
     assert ran.returncode == -signal.SIGKILL
     reading = read_beat(tmp_path / "beat")
     assert reading is not None
-    assert reading.runs == (Run("fraud/7", 123),)
+    assert reading.runs == (Run("fraud/7", 123, lane=2),)
 
 
 def test_a_reader_never_sees_half_a_number(tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def decided(*children: Child, phase: Phase = Phase.RUNNING, watching_since: floa
         (worker(beat(4.1, BeatState.ACCEPTING, 0.5)), ["dump stacks worker-0 blocked loop model/1"]),
         (worker(beat(0.1, BeatState.ACCEPTING, 2.9)), []),
         (worker(beat(0.1, BeatState.ACCEPTING, 1, 3.1)), ["dump stacks worker-0 stuck inference model/2"]),
+        (worker(replace(beat(), runs=(Run("m/8", 1, shadow=True, lane=15),))), []),
+        (
+            worker(replace(beat(4.1), runs=(Run("m/8", 1, shadow=True, lane=15),))),
+            ["dump stacks worker-0 blocked loop"],
+        ),
         (worker(beat(4.1, BeatState.STARTING)), ["dump stacks worker-0 blocked loop"]),
         (worker(unborn(), since=NOW - STARTING_S + 1), []),
         (worker(unborn(), since=NOW - STARTING_S - 1), ["dump stacks worker-0 does not start"]),
