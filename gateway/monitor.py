@@ -59,18 +59,17 @@ class MonitorProcess:
         self._beat.state = BeatState.ACCEPTING
         self._logger.info("following", pid=os.getpid())
         while not self._stopping.is_set():
-            rows = self._step()
-            if not rows:
+            self._step()
+            if not self._follower.is_behind:
                 self._stopping.wait(LOOK_EVERY_S)
         self._finish()
         self._state()
         self._db.close()
         self._beat.state = BeatState.DEAD
 
-    def _step(self) -> int:
-        rows = 0
+    def _step(self) -> None:
         try:
-            rows = self._follower.step(now_us())
+            self._follower.step(now_us())
         except Exception as error:  # the loop's edge: the log is still there at the next step
             if self._failures.is_news(repr(error), time.monotonic()):
                 self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
@@ -78,7 +77,6 @@ class MonitorProcess:
         if time.monotonic() >= self._stated_at + STATE_EVERY_S:
             self._stated_at = time.monotonic()
             self._state()
-        return rows
 
     def _finish(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Parquet: records to files and back. The only module that imports pyarrow; workers never import it.
+"""Parquet: records to files and back. This and archive_arrays alone import pyarrow; workers never do.
 
 Columns have the names that people know: `age`, `city`, the outputs' names, and those of the request. A name
 that is taken gets the prefix `input.` or `output.`.
@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from driftgate.monitoring.archive_arrays import array_of, category_array
 from driftgate.monitoring.archive_files import hidden
 from driftgate.monitoring.compare import RecordedColumn, VersionRecords
-from driftgate.monitoring.log_columns import Texts
+from driftgate.monitoring.log_columns import categories
 from driftgate.monitoring.log_reader import ReadBlock
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.record_filter import RecordFilter
@@ -29,16 +30,11 @@ COMPRESSION_LEVEL = 1
 GROUP_ROWS = 128 * 1024
 SLIM_ROLES = frozenset({"output:prediction", "output:score", "output:probabilities", "output:"})
 _MEANING = b"driftgate.meaning"
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-_UUID_DASHES = (8, 13, 18, 23)
 
 
 def table_of(blocks: Sequence[ReadBlock]) -> Any:
     """Return the records of blocks as one pyarrow table; columns that some blocks lack are null there."""
-    layouts: dict[object, list[ReadBlock]] = {}
-    for read in blocks:
-        layouts.setdefault(layout_of(read), []).append(read)
-    tables = [_table(group) for group in layouts.values()]
+    tables = [_table(group) for group in _by_layout(blocks)]
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
 
 
@@ -194,20 +190,31 @@ def _gathered(tables: Iterable[Any]) -> Iterator[Any]:
         yield pa.concat_tables(waiting)
 
 
+def _by_layout(reads: Sequence[ReadBlock]) -> Iterable[list[ReadBlock]]:
+    """Group blocks; most of them have the very same layout, so few are compared."""
+    same: dict[int, list[ReadBlock]] = {}
+    for read in reads:
+        same.setdefault(id(read.block.layout), []).append(read)
+    equal: dict[object, list[ReadBlock]] = {}
+    for group in same.values():
+        equal.setdefault(layout_of(group[0].block), []).extend(group)
+    return equal.values()
+
+
 def _table(blocks: Sequence[ReadBlock]) -> Any:
     fields: list[Any] = []
     arrays: list[Any] = []
     taken: set[str] = set()
     for column in record_columns(blocks):
-        array = _array(column)
+        array = array_of(column)
         name = _free_name(column, taken)
         taken.add(name)
         fields.append(pa.field(name, array.type, metadata={_MEANING: column.meaning}))
         arrays.append(array)
     model = pa.repeat(pa.scalar(blocks[0].block.header.model), len(arrays[0]))
-    boots = [pa.repeat(pa.scalar(read.boot), read.block.records) for read in blocks]
+    boots = [(read.boot, read.block.header.records) for read in blocks]
     return pa.Table.from_arrays(
-        [*arrays[:4], model, *arrays[4:], pa.concat_arrays(boots)],
+        [*arrays[:4], model, *arrays[4:], category_array(categories(boots))],
         schema=pa.schema(
             [*fields[:4], pa.field("model", model.type), *fields[4:], pa.field("boot", pa.string())]
         ),
@@ -219,72 +226,6 @@ def _free_name(column: RecordColumn, taken: set[str]) -> str:
     while name in taken or (column.meaning and name in ("model", "boot")):
         name = f"{column.meaning.partition(':')[0]}.{name}"
     return name
-
-
-def _array(column: RecordColumn) -> Any:
-    values = column.values
-    if isinstance(values, Texts):
-        return _text_array(values, column.kind)
-    match column.kind:
-        case "time":
-            return pa.array(values).cast(pa.timestamp("us", "UTC"))
-        case "optional":
-            return pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else values < 0)
-        case "id":
-            return _fixed_text(_uuid_text(values))
-        case "hash":
-            return _hash_array(values)
-        case "tensor":
-            return _list_array(pa.array(_plain(values.reshape(-1))), values.shape)
-        case _:
-            return pa.array(_plain(values))
-
-
-def _plain(values: Array) -> Array:
-    """Half precision is known to few readers."""
-    return values.astype("<f4") if values.dtype == np.float16 else values
-
-
-def _text_array(values: Texts, kind: str) -> Any:
-    if kind == "optional_text" and not values.data:
-        return pa.nulls(len(values), pa.string())
-    count = len(values.offsets) - 1
-    buffers = (pa.py_buffer(np.ascontiguousarray(values.offsets, "<i4")), pa.py_buffer(values.data))
-    array = pa.StringArray.from_buffers(count, *buffers)
-    if kind == "optional_text":
-        return pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
-    return _list_array(array, values.shape) if kind == "tensor" else array
-
-
-def _list_array(flat: Any, shape: tuple[int, ...]) -> Any:
-    return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape[1:], dtype=np.int64)))
-
-
-def _hash_array(values: Array) -> Any:
-    known = values.any(axis=1)
-    if not known.any():
-        return pa.nulls(len(values), pa.string())
-    return pc.if_else(pa.array(known), _fixed_text(_hex(values)), pa.scalar(None, pa.string()))
-
-
-def _hex(values: Array) -> Array:
-    """Return the hexadecimal digits of rows of bytes, as rows of ASCII codes."""
-    return np.stack([_HEX[values >> 4], _HEX[values & 15]], axis=2).reshape(len(values), -1)
-
-
-def _uuid_text(values: Array) -> Array:
-    text = np.full((len(values), 36), ord("-"), np.uint8)
-    places = [place for place in range(36) if place not in _UUID_DASHES]
-    text[:, places] = _hex(values)
-    return text
-
-
-def _fixed_text(codes: Array) -> Any:
-    count, width = codes.shape
-    offsets = np.arange(count + 1, dtype="<i4") * width
-    return pa.StringArray.from_buffers(
-        count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(codes))
-    )
 
 
 def _meaning(field: Any) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from driftgate.monitoring.archive import merge_files, table_of, write_table
 from driftgate.monitoring.archive_files import (
+    DAY_US,
     UNFINISHED,
     Ages,
     ArchiveFile,
@@ -39,7 +40,7 @@ class Archiver:
         self._db = db
         self._ages = ages
         self._on_problem = on_problem
-        self._gathered: dict[tuple[str, int, str], list[ReadBlock]] = {}
+        self._gathered: dict[tuple[str, int, int], list[ReadBlock]] = {}
         self.waiting_rows = 0
         self.waiting_bytes = 0
         self.unarchived_rows = 0
@@ -48,8 +49,9 @@ class Archiver:
     def add(self, read: ReadBlock) -> None:
         """Gather a block for the next `write`."""
         header = read.block.header
-        self._gathered.setdefault((header.model, header.version, day_of(header.first_us)), []).append(read)
-        self.waiting_rows += read.block.records
+        key = header.model, header.version, header.first_us // DAY_US
+        self._gathered.setdefault(key, []).append(read)
+        self.waiting_rows += header.records
         self.waiting_bytes += read.block.size_bytes
 
     def write(self) -> tuple[ArchiveFile, ...]:
@@ -57,8 +59,8 @@ class Archiver:
         files: list[ArchiveFile] = []
         self.unarchived_rows = 0
         try:
-            for key, reads in self._gathered.items():
-                files += self._write_group(key, reads)
+            for reads in self._gathered.values():
+                files += self._write_group(reads)
         except OSError:
             self.discard(files)
             raise
@@ -103,12 +105,13 @@ class Archiver:
             return False
         return True
 
-    def _write_group(self, key: tuple[str, int, str], reads: list[ReadBlock]) -> Iterator[ArchiveFile]:
-        model, version, day = key
+    def _write_group(self, reads: list[ReadBlock]) -> Iterator[ArchiveFile]:
+        header = reads[0].block.header
+        model, version = header.model, header.version
         try:
             table = table_of(reads)
         except Exception as error:  # one model's odd records must not stop the archive of all others
-            lost = sum(read.block.records for read in reads)
+            lost = sum(read.block.header.records for read in reads)
             self.unarchived_rows += lost
             self._on_problem(f"{lost} records of {model} cannot be archived: {type(error).__name__}: {error}")
             return
@@ -118,7 +121,7 @@ class Archiver:
             path=path,
             model=model,
             version=version,
-            day=day,
+            day=day_of(header.first_us),
             level=0,
             rows=len(table),
             size_bytes=write_table(table, self._root / path),

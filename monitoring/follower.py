@@ -12,6 +12,7 @@ from driftgate.monitoring.archive_files import DAY_US
 from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.fold import RecordCounts, late_records
 from driftgate.monitoring.follower_status import FollowerStatus
+from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.log_reader import Directories, LogReader, Problem, ReadBlock
 from driftgate.monitoring.log_segments import list_segments, segment_name
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
@@ -54,23 +55,28 @@ class Follower:
         self._on_problem = on_problem
         self._reader = LogReader(directories, db.positions())
         self._counts = RecordCounts()
+        self._uncounted: list[Block] = []
         self._totals: Counter[str] = Counter()
         self._known: Counter[str] = Counter(db.totals())
         self._archived_at_us = 0
         self._tidied_at_us = 0
         self._rates: list[tuple[int, int]] = []
+        self.is_behind = False
+        """Whether the last `step` could have read more, so that the next one should not wait."""
 
     def step(self, now_us: int) -> int:
         """Read what has come, archive and tidy if it is time; return how many records were read.
 
         Nothing is read while the archive cannot be written and much is waiting for it: the log keeps it.
         """
+        self.is_behind = False
         began_rows = self._totals["rows"] + self._known["rows"]
         if self._archiver.waiting_bytes < MOST_WAITING_BYTES:
             for found in self._reader.read(READ_BYTES):
                 self._take(found)
                 if self._is_much():
                     self._try_checkpoint(now_us)
+            self.is_behind = self._reader.has_more
         due_us = self._archived_at_us + self._settings.archive_every_s * 1e6
         if now_us >= due_us:
             self._try_checkpoint(now_us)
@@ -118,8 +124,8 @@ class Follower:
             )
             return
         block = found.block
-        self._counts.update(block)
-        self._totals["rows"] += block.records
+        self._uncounted.append(block)
+        self._totals["rows"] += block.header.records
         self._totals["late_rows"] += late_records(block, self._reader.watermark_us)
         self._archiver.add(found)
 
@@ -136,6 +142,8 @@ class Follower:
         self._archived_at_us = now_us
 
     def _checkpoint(self) -> None:
+        self._counts.update(self._uncounted)
+        self._uncounted = []
         files = self._archiver.write()
         totals = self._totals + Counter(unarchived_rows=self._archiver.unarchived_rows)
         try:

@@ -1,257 +1,210 @@
-"""Blocks: the turns of one flush and model version as one run of columns behind a msgpack header. Pure."""
+"""Blocks: the turns of one flush and version, requests as records of one size and rows as columns. Pure.
 
-import math
+A block is, without gaps: a prefix, its layout (msgpack, the same in all blocks of a version), a record for
+each request, their prediction ids, their texts (msgpack), and a column for each tensor of the layout.
+"""
+
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import compress
-from typing import Any, Literal
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from driftgate.monitoring.log_columns import (
-    ColumnEntry,
-    Values,
-    decode_column,
-    encode_array,
-    encode_texts,
-    padding,
-)
-from driftgate.monitoring.record import Array, RequestRecord, TensorColumns, TurnRecord
-from driftgate.monitoring.redaction import KEY_HASH_BYTES, Kept, kept_arrays, keyed_hash, sampled
+from driftgate.monitoring.log_columns import Categories, TensorEntry, Values, are_texts, categories, join
+from driftgate.monitoring.record import Array
 
 ID_BYTES = 16
-_LENGTH = struct.Struct("<I")
-_NUMBERS = {
-    "rows": "I", "arrived_us": "q", "first_row": "I", "parse_ns": "q", "queue_ns": "q", "infer_ns": "q",
-    "encode_ns": "q", "code": "H",
-}  # fmt: skip
-_KEYS = frozenset({"routing_key", "entity_key"})
-_FIELDS = RequestRecord.__struct_fields__
+KEY_BYTES = 16
+RECORD = np.dtype(
+    [
+        ("recorded_us", "<i8"), ("arrived_us", "<i8"), ("parse_ns", "<i8"), ("queue_ns", "<i8"),
+        ("infer_ns", "<i8"), ("encode_ns", "<i8"), ("propensity", "<f8"), ("rows", "<u4"),
+        ("first_row", "<u4"), ("code", "<u2"),
+    ]
+)  # fmt: skip
+PACKED = struct.Struct("<6qd2IH")
+PREFIX = struct.Struct("<5IQ2q")
+"""Bytes of the layout and of the texts, then what BlockHeader says after the version, in its order."""
+_MOST_LAYOUTS = 4096
 
 
 class DamagedBlock(Exception):
     """Bytes that are no block."""
 
 
-class BlockHeader(msgspec.Struct, frozen=True):
-    """What a block holds. Its columns follow in order: those of requests, then those of rows.
+class Layout(msgspec.Struct, frozen=True, array_like=True):
+    """What blocks of one version have in common. `omitted` names tensors and columns that were left out."""
 
-    `rows` is 0 in a block without payload. `omitted` names the tensors and columns that were left out.
+    model: str
+    version: int
+    tensors: tuple[TensorEntry, ...] = ()
+    omitted: tuple[str, ...] = ()
+
+
+class RequestTexts(msgspec.Struct, frozen=True, array_like=True):
+    """The texts of a block's requests: one that all share, or one for each.
+
+    The keys are hashes of 16 bytes for each request, zeros where it has none, or empty if none has any.
+    `sizes` are the bytes of those columns of the layout that hold texts.
+    """
+
+    client_id: str | list[str]
+    arm: str | list[str]
+    purpose: str | list[str]
+    idempotency_key: str | list[str]
+    traceparent: str | list[str]
+    routing_key: bytes
+    entity_key: bytes
+    sizes: tuple[int, ...] = ()
+
+
+class BlockHeader(msgspec.Struct, frozen=True):
+    """What a block says of itself. `rows` is 0 in a block without payload.
+
+    `records` are rows in the log: a request without rows has one. Times are in Unix microseconds; everything
+    in the block was recorded between them.
     """
 
     model: str
     version: int
-    generation: int
     requests: int
     rows: int
+    records: int
+    generation: int
     first_us: int
     last_us: int
-    columns: tuple[ColumnEntry, ...]
-    omitted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column with what the header says of it."""
-
-    entry: ColumnEntry
-    values: Values
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A block as it was read: `requests` by name, `tensors` in order; numbers are views of the bytes read."""
+class Block(msgspec.Struct, frozen=True):
+    """A block as it was read; its parts are views of the bytes read, one for each tensor of the layout."""
 
     header: BlockHeader
-    requests: Mapping[str, Values]
-    tensors: tuple[Column, ...]
-    size_bytes: int = 0
-
-    @property
-    def records(self) -> int:
-        """Rows in the log: a request without rows has one."""
-        rows = self.requests["rows"]
-        return int(np.maximum(rows, 1).sum()) if isinstance(rows, np.ndarray) else 0
+    layout: Layout
+    records: memoryview
+    prediction_ids: memoryview
+    texts: RequestTexts
+    tensors: tuple[memoryview, ...]
+    size_bytes: int
 
 
-class EncodedBlock(msgspec.Struct, frozen=True):
-    """The payload of a frame, and how many records are in it."""
+class _Known(NamedTuple):
+    """A layout that has been seen, and the bytes per row of its columns; None for texts."""
 
-    payload: bytes
-    requests: int
-    records: int
-
-
-def encode_turns(turns: Iterable[TurnRecord], secret: bytes) -> Iterator[EncodedBlock]:
-    """Yield the blocks of turns, one or more for each version and shape of arrays."""
-    groups: dict[object, list[TurnRecord]] = {}
-    for turn in turns:
-        groups.setdefault(_group_of(turn), []).append(turn)
-    for group in groups.values():
-        yield from _encode_group(group, secret)
+    layout: Layout
+    row_bytes: tuple[int | None, ...]
 
 
-def decode_block(payload: bytes) -> Block:
-    """Return the block in a payload; raise DamagedBlock if it is none."""
-    try:
-        (length,) = _LENGTH.unpack_from(payload)
-        header = msgspec.msgpack.decode(payload[4 : 4 + length], type=BlockHeader)
-        if not 0 <= header.requests * ID_BYTES <= len(payload):
-            raise DamagedBlock("it has not so many requests as it says")
-        columns = _decode_columns(header, payload, 4 + length + padding(4 + length))
-        return Block(header, *columns, size_bytes=len(payload))
-    except (msgspec.MsgspecError, struct.error, ValueError, TypeError, OverflowError) as error:
-        raise DamagedBlock(str(error)) from error
+class BlockDecoder:
+    """Decodes blocks; a layout that comes again is decoded once."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[bytes, _Known] = {}
+        self._texts = msgspec.msgpack.Decoder(RequestTexts)
+
+    def decode(self, payload: bytes) -> Block:
+        """Return the block in a payload; raise DamagedBlock if it is none."""
+        try:
+            return self._decode(payload)
+        except (msgspec.MsgspecError, struct.error, ValueError, TypeError, OverflowError) as error:
+            raise DamagedBlock(str(error)) from error
+
+    def _decode(self, payload: bytes) -> Block:
+        layout_bytes, texts_bytes, *counts = PREFIX.unpack_from(payload)
+        records_at = PREFIX.size + layout_bytes
+        layout, row_bytes = self._known(payload[PREFIX.size : records_at])
+        header = BlockHeader(layout.model, layout.version, *counts)
+        ids_at = records_at + header.requests * RECORD.itemsize
+        texts_at = ids_at + header.requests * ID_BYTES
+        tensors_at = texts_at + texts_bytes
+        view = memoryview(payload)
+        texts = self._texts.decode(view[texts_at:tensors_at])
+        _check_texts(texts, header.requests)
+        sizes = _sizes(row_bytes, header.rows, texts.sizes)
+        return Block(
+            header=header,
+            layout=layout,
+            records=view[records_at:ids_at],
+            prediction_ids=view[ids_at:texts_at],
+            texts=texts,
+            tensors=_tensors(view[tensors_at:], layout, sizes, header.rows),
+            size_bytes=len(payload),
+        )
+
+    def _known(self, data: bytes) -> _Known:
+        known = self._layouts.get(data)
+        if known is None:
+            layout = msgspec.msgpack.decode(data, type=Layout)
+            known = _Known(layout, tuple(map(_row_bytes, layout.tensors)))
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[data] = known
+        return known
 
 
-def _group_of(turn: TurnRecord) -> object:
-    rows = turn.rows
-    shapes = [
-        (name, array.dtype.char, array.shape[1:], array.ndim > 0 and len(array) == rows)
-        for arrays in (turn.inputs, turn.outputs)
-        for name, array in arrays.items()
-    ]
-    status = turn.feature_status
-    return id(turn.version), turn.generation, tuple(shapes), None if status is None else status.shape[1:]
+def numbers_of(blocks: Sequence[Block]) -> Array:
+    """Return the records of the requests of blocks, as one structured array."""
+    return np.frombuffer(b"".join([block.records for block in blocks]), RECORD)
 
 
-def _encode_group(turns: list[TurnRecord], secret: bytes) -> Iterator[EncodedBlock]:
-    requests = [request for turn in turns for request in turn.requests]
-    times = np.repeat([turn.recorded_us for turn in turns], [len(turn.requests) for turn in turns])
-    tensors, omitted = _tensors(turns, secret)
-    share = turns[0].version.policy.sample
-    if not tensors or share >= 1.0:
-        yield _encode(turns[0], _Part(requests, times, tensors), omitted, secret)
-        return
-    keep = sampled(_id_bytes([request.prediction_id for request in requests]), share)
-    rows = np.repeat(keep, [request.rows for request in requests])
-    if keep.any():
-        chosen = [(role, Kept(kept.columns, kept.array[rows])) for role, kept in tensors]
-        yield _encode(turns[0], _Part(list(compress(requests, keep)), times[keep], chosen), omitted, secret)
-    if not keep.all():
-        yield _encode(turns[0], _Part(list(compress(requests, ~keep)), times[~keep], []), omitted, secret)
+def ids_of(blocks: Sequence[Block]) -> Array:
+    """Return the prediction ids of the requests of blocks, 16 bytes each."""
+    return np.frombuffer(b"".join([block.prediction_ids for block in blocks]), np.uint8).reshape(-1, ID_BYTES)
 
 
-Role = Literal["input", "output", "status"]
+def texts_of(blocks: Sequence[Block], name: str) -> Categories:
+    """Return one of the texts of the requests of blocks."""
+    return categories([(getattr(block.texts, name), block.header.requests) for block in blocks])
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    requests: Sequence[RequestRecord]
-    times: Array
-    tensors: list[tuple[Role, Kept]]
+def keys_of(blocks: Sequence[Block], name: str) -> Array:
+    """Return the hashes of the keys of the requests of blocks, 16 bytes each, zeros where there is no key."""
+    hashes = [getattr(block.texts, name) or bytes(KEY_BYTES * block.header.requests) for block in blocks]
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, KEY_BYTES)
 
 
-def _tensors(turns: list[TurnRecord], secret: bytes) -> tuple[list[tuple[Role, Kept]], list[str]]:
-    version = turns[0].version
-    inputs, odd_inputs = _joined([turn.inputs for turn in turns], turns)
-    outputs, odd_outputs = _joined([turn.outputs for turn in turns], turns)
-    kept_in, left_in = kept_arrays(version.inputs, inputs, version.policy, secret)
-    kept_out, left_out = kept_arrays(version.outputs, outputs, version.policy, secret)
-    tensors: list[tuple[Role, Kept]] = [("input", kept) for kept in kept_in]
-    tensors += [("output", kept) for kept in kept_out]
-    if turns[0].feature_status is not None and inputs:
-        status = np.concatenate([turn.feature_status for turn in turns if turn.feature_status is not None])
-        tensors.append(("status", Kept(TensorColumns("feature_status"), status)))
-    return tensors, [*odd_inputs, *odd_outputs, *left_in, *left_out]
+def tensor_of(blocks: Sequence[Block], place: int) -> Values:
+    """Return the rows of blocks that share a layout, of the tensor that has this place in it."""
+    parts = [(block.tensors[place], block.header.rows) for block in blocks]
+    return join(blocks[0].layout.tensors[place], parts)
 
 
-def _joined(
-    dictionaries: list[Mapping[str, Array]], turns: list[TurnRecord]
-) -> tuple[dict[str, Array], list[str]]:
-    """Return the arrays of all turns put together, and the names of those that do not count rows."""
-    first, rows = dictionaries[0], turns[0].rows
-    names = [name for name, array in first.items() if array.ndim > 0 and len(array) == rows]
-    odd = [name for name in first if name not in names]
-    if len(dictionaries) == 1:
-        return {name: first[name] for name in names}, odd
-    return {name: np.concatenate([arrays[name] for arrays in dictionaries]) for name in names}, odd
+def _row_bytes(entry: TensorEntry) -> int | None:
+    if min(entry.shape, default=0) < 0:
+        raise DamagedBlock("a shape is negative")
+    if entry.encoding == "text":
+        return None
+    dtype = np.dtype(entry.dtype)
+    if dtype.hasobject:
+        raise DamagedBlock("a column is of objects")
+    return dtype.itemsize * prod(entry.shape)
 
 
-def _encode(turn: TurnRecord, part: _Part, omitted: list[str], secret: bytes) -> EncodedBlock:
-    columns = [*_request_columns(part, secret), *(_tensor_column(role, kept) for role, kept in part.tensors)]
-    header = BlockHeader(
-        model=turn.version.model,
-        version=turn.version.version,
-        generation=turn.generation,
-        requests=len(part.requests),
-        rows=len(part.tensors[0][1].array) if part.tensors else 0,
-        first_us=int(part.times[0]),
-        last_us=int(part.times[-1]),
-        columns=tuple(entry for entry, _ in columns),
-        omitted=tuple(omitted),
-    )
-    head = msgspec.msgpack.encode(header)
-    parts = [_LENGTH.pack(len(head)), head, bytes(padding(4 + len(head)))]
-    for _, data in columns:
-        parts += (data, bytes(padding(len(data))))
-    records = sum([request.rows or 1 for request in part.requests])
-    return EncodedBlock(b"".join(parts), len(part.requests), records)
+def _sizes(row_bytes: tuple[int | None, ...], rows: int, text_sizes: tuple[int, ...]) -> list[int]:
+    sizes = iter(text_sizes)
+    return [next(sizes, -1) if width is None else width * rows for width in row_bytes]
 
 
-def _request_columns(part: _Part, secret: bytes) -> Iterator[tuple[ColumnEntry, bytes]]:
-    yield _raw("recorded_us", "<i8", part.times.astype("<i8").tobytes())
-    fields = zip(*map(msgspec.structs.astuple, part.requests), strict=True)
-    for name, values in zip(_FIELDS, fields, strict=True):
-        if name in _NUMBERS:
-            code = _NUMBERS[name]
-            yield _raw(name, f"<{code}", struct.pack(f"<{len(values)}{code}", *values))
-        elif name == "prediction_id":
-            yield _raw(name, "|u1", _id_bytes(values), (ID_BYTES,))
-        elif name == "propensity":
-            numbers = [math.nan if value is None else value for value in values]
-            yield _raw(name, "<d", struct.pack(f"<{len(numbers)}d", *numbers))
-        elif name in _KEYS:
-            yield _key_column(name, values, secret)
-        else:
-            yield _text_column(name, values)
+def _tensors(data: memoryview, layout: Layout, sizes: list[int], rows: int) -> tuple[memoryview, ...]:
+    """Return the parts of `data` that are the tensors'."""
+    if sum(sizes) != len(data) or min(sizes, default=0) < 0:
+        raise DamagedBlock("its columns do not have the size that it says")
+    parts = []
+    at = 0
+    for entry, size in zip(layout.tensors, sizes, strict=True):
+        part = data[at : at + size]
+        if entry.encoding == "text" and not are_texts(part, rows * prod(entry.shape)):
+            raise DamagedBlock("a column of texts is none")
+        parts.append(part)
+        at += size
+    return tuple(parts)
 
 
-def _raw(name: str, dtype: str, data: bytes, shape: tuple[int, ...] = ()) -> tuple[ColumnEntry, bytes]:
-    return ColumnEntry(name, "request", "raw", dtype, shape, len(data)), data
-
-
-def _text_column(name: str, values: tuple[Any, ...]) -> tuple[ColumnEntry, bytes]:
-    if len(set(values)) == 1:
-        data = values[0].encode("utf-8", "backslashreplace")
-        return ColumnEntry(name, "request", "same", "text", (), len(data)), data
-    data = encode_texts(values)
-    return ColumnEntry(name, "request", "text", "text", (), len(data)), data
-
-
-def _key_column(name: str, keys: tuple[bytes, ...], secret: bytes) -> tuple[ColumnEntry, bytes]:
-    if not any(keys):
-        return _text_column(name, ("",))
-    none = bytes(KEY_HASH_BYTES)
-    data = b"".join([keyed_hash(key, secret) if key else none for key in keys])
-    return _raw(name, "|u1", data, (KEY_HASH_BYTES,))
-
-
-def _tensor_column(role: Role, kept: Kept) -> tuple[ColumnEntry, bytes]:
-    encoding, dtype, data = encode_array(kept.array)
-    tensor = kept.columns
-    shape = kept.array.shape[1:]
-    entry = ColumnEntry(tensor.name, role, encoding, dtype, shape, len(data), tensor.columns, tensor.role)
-    return entry, data
-
-
-def _id_bytes(ids: Iterable[str]) -> bytes:
-    return bytes.fromhex("".join(ids).replace("-", ""))
-
-
-def _decode_columns(
-    header: BlockHeader, payload: bytes, at: int
-) -> tuple[dict[str, Values], tuple[Column, ...]]:
-    requests: dict[str, Values] = {}
-    tensors: list[Column] = []
-    view = memoryview(payload)
-    for entry in header.columns:
-        data = view[at : at + entry.size_bytes]
-        at += entry.size_bytes + padding(entry.size_bytes)
-        if entry.role == "request":
-            requests[entry.name] = decode_column(entry, data, header.requests)
-        else:
-            tensors.append(Column(entry, decode_column(entry, data, header.rows)))
-    return requests, tuple(tensors)
+def _check_texts(texts: RequestTexts, requests: int) -> None:
+    for values in (texts.client_id, texts.arm, texts.purpose, texts.idempotency_key, texts.traceparent):
+        if len(values) != requests and not isinstance(values, str):
+            raise DamagedBlock("it has not a text for each request")
+    for hashes in (texts.routing_key, texts.entity_key):
+        if len(hashes) not in (0, KEY_BYTES * requests):
+            raise DamagedBlock("it has not a hash for each request")

@@ -1,12 +1,13 @@
 """Columns of a block: numpy arrays and texts to bytes and back, without loss. Pure.
 
 Numbers are little-endian and contiguous; texts are offsets (uint32, one more than there are texts) and UTF-8
-bytes; a column whose values are all the same text keeps it once. Every column begins at a multiple of 8.
+bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any, Literal
 
 import msgspec
@@ -14,22 +15,18 @@ import numpy as np
 
 from driftgate.monitoring.record import Array
 
-Encoding = Literal["raw", "text", "same"]
-ALIGNMENT = 8
+Encoding = Literal["raw", "text"]
+Data = bytes | memoryview
 
 
-class ColumnEntry(msgspec.Struct, frozen=True, array_like=True):
-    """What the header of a block says of one column. `shape` is that of a row; `columns` name its elements.
-
-    `role` is "request", or "input", "output" and "status" for the columns that count rows.
-    """
+class TensorEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What a block says of one column of its rows. `shape` is that of a row; `columns` name its elements."""
 
     name: str
-    role: Literal["request", "input", "output", "status"]
+    role: Literal["input", "output", "status"]
     encoding: Encoding
     dtype: str
     shape: tuple[int, ...]
-    size_bytes: int
     columns: tuple[str, ...] = ()
     meaning: str = ""
 
@@ -57,7 +54,27 @@ class Texts:
         return Texts(*_text_parts(encode_texts(chosen), len(chosen)), (len(chosen),))
 
 
-Values = Array | Texts
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """Texts of which there are few: number i is `texts[codes[i]]`."""
+
+    codes: Array
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def tolist(self) -> list[str]:
+        """Return all texts."""
+        return [self.texts[code] for code in self.codes.tolist()]
+
+
+Values = Array | Texts | Categories
+
+
+def holds_texts(dtype: "np.dtype[Any]") -> bool:
+    """Tell whether values of a type are written as texts."""
+    return dtype.kind in "OUST"
 
 
 def encode_texts(values: Sequence[Any]) -> bytes:
@@ -78,44 +95,57 @@ def encode_texts(values: Sequence[Any]) -> bytes:
     return offsets.tobytes() + data
 
 
-def encode_array(array: Array) -> tuple[Encoding, str, bytes]:
-    """Return encoding, dtype and bytes of an array of numbers, booleans or texts."""
-    if array.dtype.kind in "OUST":
-        return "text", "text", encode_texts(array.ravel().tolist())
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return "raw", little.dtype.str, little.tobytes()
+def encoding_of(dtype: "np.dtype[Any]") -> tuple[Encoding, str]:
+    """Return how values of a type are written, and the type that they have when they are read."""
+    return ("text", "text") if holds_texts(dtype) else ("raw", dtype.newbyteorder("<").str)
 
 
-def decode_column(entry: ColumnEntry, data: bytes | memoryview, count: int) -> Values:
-    """Return the `count` rows of a column, as a view of `data` where they are numbers.
+def encode_array(array: Array) -> bytes:
+    """Return the bytes of an array of numbers, booleans or texts."""
+    if holds_texts(array.dtype):
+        return encode_texts(array.ravel().tolist())
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def join(entry: TensorEntry, parts: Sequence[tuple[Data, int]]) -> Values:
+    """Return the rows of a column that is in several parts (bytes, number of rows), one after the other.
 
     Raises ValueError if the bytes are not such a column.
     """
-    shape = (count, *entry.shape)
+    shape = (sum([rows for _, rows in parts]), *entry.shape)
     if entry.encoding == "raw":
-        return np.frombuffer(data, entry.dtype).reshape(shape)
-    size = int(np.prod(shape))
-    if entry.encoding == "same":
-        return Texts(np.arange(size + 1, dtype="<u4") * len(data), bytes(data) * size, shape)
-    return Texts(*_text_parts(data, size), shape)
+        return np.frombuffer(b"".join([data for data, _ in parts]), entry.dtype).reshape(shape)
+    width = prod(entry.shape)
+    return _join_texts([_text_parts(data, rows * width) for data, rows in parts], shape)
 
 
-def join(columns: Sequence[Values]) -> Values:
-    """Return the rows of several columns of one kind as one column."""
-    if len(columns) == 1:
-        return columns[0]
-    arrays = [column for column in columns if not isinstance(column, Texts)]
-    texts = [column for column in columns if isinstance(column, Texts)]
-    return _join_texts(texts) if texts else np.concatenate(arrays)
+def are_texts(data: Data, count: int) -> bool:
+    """Tell whether bytes are so many texts, by where the last one ends."""
+    start = 4 * (count + 1)
+    return len(data) >= start and int.from_bytes(data[start - 4 : start], "little") == len(data) - start
+
+
+def categories(columns: Iterable[tuple[str | Sequence[str], int]]) -> Categories:
+    """Return columns one after the other, each a list, or one text that stands so many times."""
+    known: dict[str, int] = {}
+    codes: list[int] = []
+    times: list[int] = []
+    for texts, count in columns:
+        if isinstance(texts, str):
+            codes.append(known.setdefault(texts, len(known)))
+            times.append(count)
+        else:
+            codes += [known.setdefault(text, len(known)) for text in texts]
+            times += [1] * count
+    return Categories(np.repeat(np.array(codes, np.int32), times), tuple(known))
 
 
 def repeat(column: Values, times: Array) -> Values:
     """Return a column in which row i stands `times[i]` times."""
+    if isinstance(column, Categories):
+        return Categories(np.repeat(column.codes, times), column.texts)
     if not isinstance(column, Texts):
         return np.repeat(column, times, axis=0)
-    sizes = np.diff(column.offsets.astype(np.int64))
-    if not sizes.any():
-        return Texts(np.zeros(int(times.sum()) + 1, "<u4"), b"", (int(times.sum()),))
     repeated = np.repeat(np.array(column.tolist(), object), times).tolist()
     return Texts(*_text_parts(encode_texts(repeated), len(repeated)), (len(repeated),))
 
@@ -127,25 +157,16 @@ def as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def padding(size: int) -> int:
-    """Return how many zero bytes follow a column of `size` bytes."""
-    return -size % ALIGNMENT
-
-
-def _text_parts(data: bytes | memoryview, count: int) -> tuple[Array, bytes]:
-    start = 4 * (count + 1)
-    offsets, texts = np.frombuffer(data[:start], "<u4"), bytes(data[start:])
-    if len(offsets) != count + 1 or offsets[-1] != len(texts):
+def _text_parts(data: Data, count: int) -> tuple[Array, bytes]:
+    if not are_texts(data, count):
         raise ValueError("the offsets of texts do not fit their bytes")
-    return offsets, texts
+    start = 4 * (count + 1)
+    return np.frombuffer(data[:start], "<u4"), bytes(data[start:])
 
 
-def _join_texts(columns: Sequence[Texts]) -> Texts:
-    ends = np.cumsum([0, *(len(column.data) for column in columns)])
-    offsets = [column.offsets[:-1].astype(np.int64) + end for column, end in zip(columns, ends, strict=False)]
-    rows = sum(len(column) for column in columns)
-    return Texts(
-        np.concatenate([*offsets, ends[-1:]]),
-        b"".join(column.data for column in columns),
-        (rows, *columns[0].shape[1:]),
-    )
+def _join_texts(parts: Sequence[tuple[Array, bytes]], shape: tuple[int, ...]) -> Texts:
+    if len(parts) == 1:
+        return Texts(*parts[0], shape)
+    ends = np.cumsum([0, *(len(data) for _, data in parts)])
+    offsets = [one[:-1].astype(np.int64) + end for (one, _), end in zip(parts, ends, strict=False)]
+    return Texts(np.concatenate([*offsets, ends[-1:]]), b"".join([data for _, data in parts]), shape)

@@ -62,10 +62,15 @@ def salt_of(boot: str) -> int:
     return int(google_crc32c.value(boot.encode()))
 
 
-def encode_frame(kind: Kind, sequence: int, payload: bytes, salt: int) -> bytes:
-    """Return one frame; its length is a multiple of 8 if the payload's is."""
+def encode_header(kind: Kind, sequence: int, payload: bytes, salt: int) -> bytes:
+    """Return what stands before a payload in its frame."""
     fields = _FIELDS.pack(MAGIC, FORMAT, kind, 0, len(payload), google_crc32c.value(payload), sequence, 0)
-    return fields + _CHECK.pack(google_crc32c.extend(salt, fields)) + payload
+    return fields + _CHECK.pack(google_crc32c.extend(salt, fields))
+
+
+def encode_frame(kind: Kind, sequence: int, payload: bytes, salt: int) -> bytes:
+    """Return one frame."""
+    return encode_header(kind, sequence, payload, salt) + payload
 
 
 def encode_mark(kind: Kind, sequence: int, mark: Mark, salt: int) -> bytes:

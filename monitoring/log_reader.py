@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.monitoring.log_blocks import Block, DamagedBlock, decode_block
+from driftgate.monitoring.log_blocks import Block, BlockDecoder, DamagedBlock
 from driftgate.monitoring.log_frames import NO_SEQUENCE, FrameHeader, Kind, decode_mark, salt_of
 from driftgate.monitoring.log_scan import Scanned, scan
 from driftgate.monitoring.log_segments import Segment, list_segments, segment_name
@@ -65,9 +65,12 @@ Directories = Callable[[], Mapping[int, Path]]
 class BootReader:
     """Reads the segments of one boot in order; `position` is always behind what was yielded last."""
 
-    def __init__(self, slot: int, boot: str, position: Position) -> None:
+    def __init__(self, slot: int, boot: str, position: Position, decoder: BlockDecoder) -> None:
         self.position = position
         self.segments: list[Segment] = []
+        self.has_more = False
+        """Whether the last `read` stopped before the end."""
+        self._decoder = decoder
         self._slot = slot
         self._boot = boot
         self._salt = salt_of(boot)
@@ -75,9 +78,13 @@ class BootReader:
     def read(self, most_bytes: int) -> Iterator[Found]:
         """Yield what has come since the last call and stop after about `most_bytes` of it."""
         left = most_bytes
+        self.has_more = False
         later = [segment for segment in self.segments if segment.number >= self.position.segment]
         for place, segment in enumerate(later):
-            if left <= 0 or self.position.ended:
+            if self.position.ended:
+                return
+            if left <= 0:
+                self.has_more = True
                 return
             if segment.number != self.position.segment:
                 self._move(segment=segment.number, byte=0)
@@ -109,6 +116,7 @@ class BootReader:
                         return
                     # A frame that is longer than the chunk
                     size = CHUNK_BYTES if self.position.byte > start else 2 * size
+                self.has_more = True
         except FileNotFoundError:
             return  # deleted meanwhile; the sequence tells whether anything in it was missed
 
@@ -136,7 +144,7 @@ class BootReader:
 
     def _block(self, scanned: Scanned, header: FrameHeader) -> Found:
         try:
-            block = decode_block(scanned.payload)
+            block = self._decoder.decode(scanned.payload)
         except DamagedBlock:
             return self._problem(damaged_bytes=scanned.end - scanned.start)
         return ReadBlock(self._slot, self._boot, header.sequence, block)
@@ -155,8 +163,9 @@ class LogReader:
     def __init__(self, directories: Directories, positions: Mapping[BootKey, Position] | None = None) -> None:
         """Go on at `positions`, as a reader before this one left them."""
         self._directories = directories
+        self._decoder = BlockDecoder()
         self._boots = {
-            (slot, boot): BootReader(slot, boot, position)
+            (slot, boot): BootReader(slot, boot, position, self._decoder)
             for (slot, boot), position in (positions or {}).items()
         }
         self.watermark_us = 0
@@ -178,6 +187,11 @@ class LogReader:
         self._look()
         self.watermark_us = max(self.watermark_us, self._lowest_mark())
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the last `read` left something that was there."""
+        return any(boot.has_more for boot in self._boots.values())
+
     def backlog_bytes(self) -> int:
         """Return how many bytes are there to be read."""
         return sum(boot.backlog_bytes() for boot in self._boots.values())
@@ -193,7 +207,7 @@ class LogReader:
             for segment in list_segments(directory):
                 present.setdefault((slot, segment.boot), []).append(segment)
         for key in present.keys() - self._boots.keys():
-            self._boots[key] = BootReader(*key, Position())
+            self._boots[key] = BootReader(*key, Position(), self._decoder)
         for key, boot in list(self._boots.items()):
             boot.segments = present.get(key, [])
             if not boot.segments and (boot.position.ended or boot.position == Position()):

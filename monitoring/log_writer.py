@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from driftgate.monitoring.log_blocks import EncodedBlock, encode_turns
 from driftgate.monitoring.log_counts import (
     BUFFERED_BYTES,
     BUFFERED_ROWS,
@@ -26,7 +25,8 @@ from driftgate.monitoring.log_counts import (
     WRITTEN_ROWS,
     LogCounts,
 )
-from driftgate.monitoring.log_frames import Kind, Mark, encode_frame, encode_mark, salt_of
+from driftgate.monitoring.log_encoder import BlockEncoder, EncodedBlock
+from driftgate.monitoring.log_frames import Kind, Mark, encode_header, encode_mark, salt_of
 from driftgate.monitoring.log_policy import LogPolicy
 from driftgate.monitoring.log_segments import write_end
 from driftgate.monitoring.log_store import QuotaFull, SegmentStore, now_us
@@ -59,6 +59,7 @@ class LogWriter:
         self._store = store
         self._boot = boot
         self._salt = salt_of(boot)
+        self._encoder = BlockEncoder(policy.key)
         self._policy = policy
         self._counts = counts
         self._on_problem = on_problem
@@ -71,6 +72,7 @@ class LogWriter:
         self._last_us = 0
         self._sequence = 0
         self._marked_at = 0.0
+        self._mark_with_rows_s = min(policy.flush_every_s, policy.mark_every_s)
         self._failing = False
         self._closing = False
         self._bell = threading.Lock()
@@ -146,7 +148,7 @@ class LogWriter:
             )
 
     def step(self) -> None:
-        """Write what has gathered, and a watermark after it or when one is due; from any thread.
+        """Write what has gathered, and a watermark when one is due; from any thread.
 
         In mode `written` the event loop calls it at the end of a turn: one write into the page cache costs
         less than waking the thread and being woken by it.
@@ -207,39 +209,44 @@ class LogWriter:
     def _encode(self, turns: list[TurnRecord]) -> tuple[list[EncodedBlock], list[bool]]:
         """Return the blocks of the turns, and which turns cannot be encoded."""
         try:
-            return list(encode_turns(turns, self._policy.key)), [False] * len(turns)
+            return self._encoder.encode(turns), [False] * len(turns)
         except Exception as error:  # a record that cannot be encoded must not take the others with it
             self._on_problem(f"a record cannot be encoded: {type(error).__name__}: {error}")
         blocks: list[EncodedBlock] = []
         lost = [False] * len(turns)
         for place, turn in enumerate(turns):
             try:
-                blocks += encode_turns([turn], self._policy.key)
+                blocks += self._encoder.encode([turn])
             except Exception:  # told above, counted here
                 self._counts.cells[DROPPED_INVALID] += turn.rows
                 lost[place] = True
         return blocks, lost
 
     def _write(self, blocks: list[EncodedBlock], mark_us: int, now: float) -> bool:
-        """Write blocks and a watermark in one go; return whether the blocks were written."""
-        records = sum(block.records for block in blocks)
-        frames = [
-            encode_frame(Kind.BLOCK, self._sequence + place, block.payload, self._salt)
-            for place, block in enumerate(blocks)
-        ]
-        after = self._sequence + len(frames)
-        mark = self._mark(mark_us, records)
-        data = b"".join([*frames, encode_mark(Kind.MARK, after, mark, self._salt)])
+        """Write blocks in one go, with a watermark if one is due; return whether they were written."""
+        parts: list[bytes] = []
+        sequence, records, requests = self._sequence, 0, 0
+        for block in blocks:
+            parts += (encode_header(Kind.BLOCK, sequence, block.payload, self._salt), block.payload)
+            sequence += 1
+            records += block.records
+            requests += block.requests
+        marks = now - self._marked_at >= self._mark_with_rows_s
+        if marks:
+            parts.append(encode_mark(Kind.MARK, sequence, self._mark(mark_us, records), self._salt))
+            sequence += 1
+        data = b"".join(parts)
         reason = self._try(data, now)
         cells = self._counts.cells
         if reason is not None:
             cells[reason] += records
             self._write_mark(mark_us, now)
             return False
-        self._sequence = after + 1
-        self._marked_at = now
+        self._sequence = sequence
+        if marks:
+            self._marked_at = now
         cells[WRITTEN_ROWS] += records
-        cells[WRITTEN_REQUESTS] += sum(block.requests for block in blocks)
+        cells[WRITTEN_REQUESTS] += requests
         cells[WRITTEN_BYTES] += len(data)
         cells[WRITES] += 1
         return True

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from driftgate.monitoring.log_blocks import Column
-from driftgate.monitoring.log_columns import Texts, Values, join, repeat
+from driftgate.monitoring.log_blocks import Block, ids_of, keys_of, numbers_of, tensor_of, texts_of
+from driftgate.monitoring.log_columns import Categories, TensorEntry, Texts, Values, repeat
 from driftgate.monitoring.log_reader import ReadBlock
 from driftgate.monitoring.record import Array
 
@@ -34,84 +34,69 @@ class RecordColumn:
     meaning: str = ""
 
 
-def layout_of(read: ReadBlock) -> object:
+def layout_of(block: Block) -> object:
     """Return what two blocks must share so that their records can be one table."""
-    header = read.block.header
-    tensors = [
-        (entry.name, entry.role, entry.dtype, entry.shape, entry.columns, entry.meaning)
-        for entry in (column.entry for column in read.block.tensors)
-    ]
-    return header.model, header.version, tuple(tensors)
+    layout = block.layout
+    return layout.model, layout.version, layout.tensors
 
 
-def record_columns(blocks: Sequence[ReadBlock]) -> Iterator[RecordColumn]:
+def record_columns(reads: Sequence[ReadBlock]) -> Iterator[RecordColumn]:
     """Yield the columns of the records of blocks that share a layout, in the order of the blocks."""
-    rows = np.concatenate([_numbers(read, "rows") for read in blocks]).astype(np.int64)
+    blocks = [read.block for read in reads]
+    numbers = numbers_of(blocks)
+    rows = numbers["rows"].astype(np.int64)
     times = np.maximum(rows, 1)
     spread = _Spread(blocks, times if (rows != 1).any() else None)
-    yield RecordColumn("prediction_id", spread.column("prediction_id"), "id")
-    yield RecordColumn("row", _row_numbers(spread, rows, times), "optional")
-    yield RecordColumn("time", spread.column("recorded_us"), "time")
-    yield RecordColumn("arrived", spread.column("arrived_us"), "time")
-    yield RecordColumn("version", spread.constant([read.block.header.version for read in blocks]), "number")
-    generations = spread.constant([read.block.header.generation for read in blocks])
+    yield RecordColumn("prediction_id", spread(ids_of(blocks)), "id")
+    yield RecordColumn("row", _row_numbers(spread(numbers["first_row"]), rows, times), "optional")
+    yield RecordColumn("time", spread(numbers["recorded_us"]), "time")
+    yield RecordColumn("arrived", spread(numbers["arrived_us"]), "time")
+    yield RecordColumn("version", spread.constant([block.header.version for block in blocks]), "number")
+    generations = spread.constant([block.header.generation for block in blocks])
     yield RecordColumn("generation", generations, "number")
-    yield RecordColumn("propensity", spread.column("propensity"), "optional")
-    for names, kind in ((_TEXTS, "text"), (_OPTIONAL_TEXTS, "optional_text"), (_NUMBERS, "number")):
-        for name in names:
-            yield RecordColumn(name, spread.column(name), kind)  # type: ignore[arg-type] # a literal above
+    yield RecordColumn("propensity", spread(numbers["propensity"]), "optional")
+    for name in _TEXTS:
+        yield RecordColumn(name, spread(texts_of(blocks, name)), "text")
+    for name in _OPTIONAL_TEXTS:
+        yield RecordColumn(name, spread(texts_of(blocks, name)), "optional_text")
+    for name in _NUMBERS:
+        yield RecordColumn(name, spread(numbers[name]), "number")
     for name in _HASHES:
-        yield RecordColumn(name, spread.hashes(name), "hash")
-    yield RecordColumn("slot", spread.constant([read.slot for read in blocks]), "number")
-    yield RecordColumn("sequence", spread.constant([read.sequence for read in blocks]), "number")
-    if blocks[0].block.tensors and times.sum() == sum(read.block.header.rows for read in blocks):
+        yield RecordColumn(name, spread(keys_of(blocks, name)), "hash")
+    yield RecordColumn("slot", spread.constant([read.slot for read in reads]), "number")
+    yield RecordColumn("sequence", spread.constant([read.sequence for read in reads]), "number")
+    if times.sum() == sum([block.header.rows for block in blocks]):
         yield from _tensor_columns(blocks)
 
 
 class _Spread:
-    """Puts columns of requests together and repeats each value for the rows of its request."""
+    """Repeats each value of a column of requests for the rows of its request."""
 
-    def __init__(self, blocks: Sequence[ReadBlock], times: Array | None) -> None:
-        self._blocks = blocks
+    def __init__(self, blocks: Sequence[Block], times: Array | None) -> None:
         self._times = times
-        self._requests = [read.block.header.requests for read in blocks]
+        self._requests = [block.header.requests for block in blocks]
 
-    def column(self, name: str) -> Values:
-        return self._spread(join([read.block.requests[name] for read in self._blocks]))
-
-    def constant(self, values: list[int]) -> Values:
-        return self._spread(np.repeat(np.array(values, np.int64), self._requests))
-
-    def hashes(self, name: str) -> Values:
-        columns = [read.block.requests[name] for read in self._blocks]
-        arrays = [
-            np.zeros((len(column), 16), np.uint8) if isinstance(column, Texts) else column
-            for column in columns
-        ]
-        return self._spread(np.concatenate(arrays))
-
-    def _spread(self, values: Values) -> Values:
+    def __call__(self, values: Values) -> Values:
         return values if self._times is None else repeat(values, self._times)
 
+    def constant(self, values: list[int]) -> Values:
+        return self(np.repeat(np.array(values, np.int64), self._requests))
 
-def _row_numbers(spread: _Spread, rows: Array, times: Array) -> Array:
+
+def _row_numbers(first: Values, rows: Array, times: Array) -> Array:
     """Return the place of each record's row in its request, -1 for a request without rows."""
-    first = spread.column("first_row")
     starts = np.repeat(np.cumsum(times) - times, times)
     places = np.arange(len(starts)) - starts + np.asarray(first, np.int64)
     return np.where(np.repeat(rows == 0, times), -1, places).astype(np.int32)
 
 
-def _tensor_columns(blocks: Sequence[ReadBlock]) -> Iterator[RecordColumn]:
-    for place, column in enumerate(blocks[0].block.tensors):
-        entry = column.entry
-        values = join([read.block.tensors[place].values for read in blocks])
+def _tensor_columns(blocks: Sequence[Block]) -> Iterator[RecordColumn]:
+    for place, entry in enumerate(blocks[0].layout.tensors):
         meaning = f"output:{entry.meaning}" if entry.role == "output" else entry.role
-        yield from _named(column, values, meaning)
+        yield from _named(entry, tensor_of(blocks, place), meaning)
 
 
-def _named(column: Column, values: Values, meaning: str) -> Iterator[RecordColumn]:
-    entry = column.entry
+def _named(entry: TensorEntry, values: Values, meaning: str) -> Iterator[RecordColumn]:
     width = int(np.prod(entry.shape, dtype=np.int64))
     prefix = f"{entry.name}." if entry.role == "output" else ""
     if len(entry.shape) == 1 and width == len(entry.columns):
@@ -131,22 +116,11 @@ def _plain_kind(values: Values) -> Kind:
 def _flat(values: Values) -> Values:
     if isinstance(values, Texts):
         return Texts(values.offsets, values.data, (len(values),))
-    return values.reshape(len(values))
+    return values if isinstance(values, Categories) else values.reshape(len(values))
 
 
 def _element(values: Values, index: int) -> Values:
     """Return element `index` of every row; of texts, all of them are read for it."""
-    if not isinstance(values, Texts):
-        return np.ascontiguousarray(values[:, index])
-    return values.every(values.shape[1], index)
-
-
-def numbers_of(values: Values) -> Array:
-    """Return a column that is known to hold numbers; raise TypeError if it holds texts."""
     if isinstance(values, Texts):
-        raise TypeError("a column of numbers holds texts")
-    return values
-
-
-def _numbers(read: ReadBlock, name: str) -> Array:
-    return numbers_of(read.block.requests[name])
+        return values.every(values.shape[1], index)
+    return values if isinstance(values, Categories) else np.ascontiguousarray(values[:, index])

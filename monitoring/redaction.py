@@ -1,12 +1,17 @@
-"""What of a turn's arrays is kept: columns dropped or hashed, long texts cut, wide tensors left out. Pure."""
+"""What of a turn's arrays is kept: columns dropped or hashed, long texts cut, wide tensors left out. Pure.
 
-from collections.abc import Mapping
+What is done with an array follows from its type and the shape of its rows alone, never from what it holds, so
+it is decided once for all arrays of that kind.
+"""
+
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import NamedTuple
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftgate.monitoring.log_columns import as_text
+from driftgate.monitoring.log_columns import as_text, holds_texts
 from driftgate.monitoring.log_policy import ModelLogPolicy
 from driftgate.monitoring.record import Array, TensorColumns
 
@@ -15,11 +20,21 @@ CUT = "…[{} bytes]"
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Kept(NamedTuple):
-    """An array that is recorded, and what it is called."""
+class ArrayKind(NamedTuple):
+    """What is known of an array before any row is looked at."""
 
+    name: str
+    dtype: "np.dtype[Any]"
+    row_shape: tuple[int, ...]
+
+
+class Treatment(NamedTuple):
+    """What is recorded of the array `name`: all of it, or the columns at `indices`; hashed or as it is."""
+
+    name: str
     columns: TensorColumns
-    array: Array
+    indices: tuple[int, ...] | None = None
+    hashed: bool = False
 
 
 def keyed_hash(key: bytes, secret: bytes) -> bytes:
@@ -27,22 +42,29 @@ def keyed_hash(key: bytes, secret: bytes) -> bytes:
     return blake2b(key, digest_size=KEY_HASH_BYTES, key=secret).digest()
 
 
-def kept_arrays(
-    described: tuple[TensorColumns, ...], arrays: Mapping[str, Array], policy: ModelLogPolicy, secret: bytes
-) -> tuple[list[Kept], list[str]]:
+def treatments(
+    described: tuple[TensorColumns, ...], kinds: Iterable[ArrayKind], policy: ModelLogPolicy
+) -> tuple[list[Treatment], list[str]]:
     """Return what is recorded of arrays whose rows lie along the first axis, and the names left out."""
     names = {tensor.name: tensor for tensor in described}
-    kept: list[Kept] = []
+    chosen: list[Treatment] = []
     omitted: list[str] = []
-    for name, array in arrays.items():
-        tensor = names.get(name, TensorColumns(name))
-        too_wide = array.nbytes > policy.max_row_bytes * len(array)
-        if name in policy.drop or too_wide or _is_beyond_us(tensor, array, policy):
-            omitted.append(name)
+    for kind in kinds:
+        tensor = names.get(kind.name, TensorColumns(kind.name))
+        too_wide = kind.dtype.itemsize * prod(kind.row_shape) > policy.max_row_bytes
+        if kind.name in policy.drop or too_wide or _is_beyond_us(tensor, kind.row_shape, policy):
+            omitted.append(kind.name)
             continue
-        kept += _of_tensor(tensor, array, policy, secret)
+        chosen += _of_tensor(tensor, policy)
         omitted += [column for column in tensor.columns if column in policy.drop]
-    return kept, omitted
+    return chosen, omitted
+
+
+def treated(array: Array, treatment: Treatment, policy: ModelLogPolicy, secret: bytes) -> Array:
+    """Return what is recorded of an array."""
+    if treatment.indices is not None:
+        array = array.reshape(len(array), prod(array.shape[1:]))[:, treatment.indices]
+    return _hashed(array, secret) if treatment.hashed else _cut_texts(array, policy.max_text_bytes)
 
 
 def sampled(prediction_ids: bytes, share: float) -> Array:
@@ -55,33 +77,26 @@ def sampled(prediction_ids: bytes, share: float) -> Array:
     return np.asarray((mixed >> np.uint64(11)) < np.uint64(share * 2**53))
 
 
-def _is_beyond_us(tensor: TensorColumns, array: Array, policy: ModelLogPolicy) -> bool:
+def _is_beyond_us(tensor: TensorColumns, row_shape: tuple[int, ...], policy: ModelLogPolicy) -> bool:
     """Tell whether columns are to be hidden in an array that is not made of them: then none of it is kept."""
     asked = tensor.name in policy.hash or not (policy.drop | policy.hash).isdisjoint(tensor.columns)
-    return (
-        asked and bool(tensor.columns) and (array.ndim > 2 or array.size != len(array) * len(tensor.columns))
-    )
+    return asked and bool(tensor.columns) and (len(row_shape) > 1 or prod(row_shape) != len(tensor.columns))
 
 
-def _of_tensor(tensor: TensorColumns, array: Array, policy: ModelLogPolicy, secret: bytes) -> list[Kept]:
+def _of_tensor(tensor: TensorColumns, policy: ModelLogPolicy) -> list[Treatment]:
     whole = tensor.name in policy.hash
     if not whole and (policy.drop | policy.hash).isdisjoint(tensor.columns):
-        return [Kept(tensor, _cut_texts(array, policy.max_text_bytes))]
+        return [Treatment(tensor.name, tensor)]
     if not tensor.columns:
-        return [Kept(tensor, _hashed(array, secret))]
+        return [Treatment(tensor.name, tensor, hashed=True)]
     left = [(index, name) for index, name in enumerate(tensor.columns) if name not in policy.drop]
-    hashed = [index for index, name in left if whole or name in policy.hash]
-    plain = [index for index, _ in left if index not in hashed]
-    matrix = array.reshape(len(array), len(tensor.columns))
-    kept = []
-    if plain:
-        kept.append(Kept(_part(tensor, plain), _cut_texts(matrix[:, plain], policy.max_text_bytes)))
-    if hashed:
-        kept.append(Kept(_part(tensor, hashed), _hashed(matrix[:, hashed], secret)))
-    return kept
+    hashed = tuple(index for index, name in left if whole or name in policy.hash)
+    plain = tuple(index for index, _ in left if index not in hashed)
+    parts = ((plain, False), (hashed, True))
+    return [Treatment(tensor.name, _part(tensor, part), part, is_hashed) for part, is_hashed in parts if part]
 
 
-def _part(tensor: TensorColumns, indices: list[int]) -> TensorColumns:
+def _part(tensor: TensorColumns, indices: tuple[int, ...]) -> TensorColumns:
     return TensorColumns(tensor.name, tuple(tensor.columns[i] for i in indices), tensor.role)
 
 
@@ -92,7 +107,7 @@ def _hashed(array: Array, secret: bytes) -> Array:
 
 
 def _cut_texts(array: Array, most: int) -> Array:
-    if array.dtype != object:
+    if not holds_texts(array.dtype):
         return array
     values = array.ravel().tolist()
     try:

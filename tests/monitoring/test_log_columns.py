@@ -8,21 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from driftgate.monitoring.log_columns import ColumnEntry, Texts, decode_column, encode_array, join, repeat
+from driftgate.monitoring.log_columns import (
+    Data,
+    TensorEntry,
+    Texts,
+    categories,
+    encode_array,
+    encoding_of,
+    join,
+    repeat,
+)
 from driftgate.monitoring.record import Array
 
 NUMBERS = ("?", "u1", "<u2", "<u4", "<u8", "i1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8", ">f4", ">i8")
 TEXTS = st.lists(st.text(max_size=20), max_size=12)
 
 
-def entry_of(array: Array) -> tuple[ColumnEntry, bytes]:
-    encoding, dtype, data = encode_array(array)
-    return ColumnEntry("c", "input", encoding, dtype, array.shape[1:], len(data)), data
+def joined(*parts: Array) -> Any:
+    """Return what is read of arrays of one kind that were written apart."""
+    encoding, dtype = encoding_of(parts[0].dtype)
+    entry = TensorEntry("c", "input", encoding, dtype, parts[0].shape[1:])
+    written: list[tuple[Data, int]] = [(memoryview(encode_array(part)), len(part)) for part in parts]
+    return join(entry, written)
 
 
 def there_and_back(array: Array) -> Any:
-    entry, data = entry_of(array)
-    return decode_column(entry, data, len(array))
+    return joined(array)
 
 
 @given(st.data())
@@ -63,10 +74,20 @@ def test_strided_arrays_are_written_in_order() -> None:
 def test_joined_texts_are_the_texts_one_after_the_other(parts: list[list[str]]) -> None:
     """Columns of several blocks make one column."""
     clean = [[text.encode("utf-8", "ignore").decode() for text in part] for part in parts]
-    columns = [there_and_back(np.array([*part, None], object)[:-1]) for part in clean]
-    joined = join(columns)
-    assert isinstance(joined, Texts)
-    assert joined.tolist() == [text for part in clean for text in part]
+    back = joined(*(np.array([*part, None], object)[:-1] for part in clean))
+    assert isinstance(back, Texts)
+    assert back.tolist() == [text for part in clean for text in part]
+
+
+@given(st.lists(st.one_of(st.text(max_size=3), st.lists(st.text(max_size=3), max_size=5)), max_size=5))
+def test_texts_that_many_share_are_kept_once(parts: list[str | list[str]]) -> None:
+    """A list of texts, or one that stands three times, become one column in which no text is twice."""
+    sizes = [3 if isinstance(part, str) else len(part) for part in parts]
+    column = categories(zip(parts, sizes, strict=True))
+    expected = [text for part in parts for text in ([part] * 3 if isinstance(part, str) else part)]
+    assert column.tolist() == expected
+    assert len(column) == len(expected)
+    assert len(set(column.texts)) == len(column.texts)
 
 
 @pytest.mark.parametrize("texts", [["a", "é", ""], ["", "", ""]])

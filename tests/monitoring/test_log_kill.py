@@ -91,14 +91,12 @@ def test_killed_logs_fold_the_same_however_they_are_read(tmp_path: Path) -> None
         killed(directory, f"{life:032x}", "async", life * 1_000_000, 0.2)
         write_end_marker(directory, f"{life:032x}")
     whole = RecordCounts()
-    for read in blocks_of(reader(tmp_path).read()):
-        whole.update(read.block)
+    whole.update(read.block for read in blocks_of(reader(tmp_path).read()))
     parts = RecordCounts()
     positions: dict[BootKey, Position] = {}
     for _ in range(500):
         part = reader(tmp_path, positions)
-        for read in blocks_of(part.read(3000)):
-            parts.update(read.block)
+        parts.update(read.block for read in blocks_of(part.read(3000)))
         positions = dict(part.positions)
     assert parts.get() == whole.get()
     assert sum(whole.get().values()) > 100

@@ -16,7 +16,7 @@ from driftgate.monitoring.log_segments import has_ended, list_segments, segment_
 from harness.records import SlotLog, blocks_of, numbers_in, problems_of, reader, turn, version
 
 
-def filled(root: Path, slot: int = 0, records: int = 30, segment_bytes: int = 5000) -> SlotLog:
+def filled(root: Path, slot: int = 0, records: int = 30, segment_bytes: int = 2500) -> SlotLog:
     """A log with one record per block, in several segments, each number shifted by the slot."""
     log = SlotLog(root, slot, segment_bytes=segment_bytes)
     for number in range(records):

@@ -214,11 +214,11 @@ def test_a_real_limit_on_files_loses_only_what_did_not_fit(tmp_path: Path) -> No
 
 def test_segments_are_left_when_they_are_large_or_old(tmp_path: Path) -> None:
     """A segment that is large enough, or old enough, is followed by another; no record is split."""
-    log = SlotLog(tmp_path, segment_bytes=4000)
+    log = SlotLog(tmp_path, segment_bytes=1500)
     for number in range(10):
         log.write(turn(version(), [number]))
     assert len(log.segments) > 2
-    assert all(path.stat().st_size <= 4000 for path in log.segments)
+    assert all(path.stat().st_size <= 1500 for path in log.segments)
     aged = SlotLog(tmp_path, slot=1, segment_age_s=0.0)
     aged.write(turn(version(), [10]))
     aged.write(turn(version(), [11]))

@@ -1,0 +1,112 @@
+"""How turns become blocks, decided once for each version and kind of arrays. Pure."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from driftgate.monitoring.log_blocks import Layout
+from driftgate.monitoring.log_columns import TensorEntry, encoding_of, holds_texts
+from driftgate.monitoring.record import Array, TensorColumns, TurnRecord
+from driftgate.monitoring.redaction import ArrayKind, Treatment, treatments
+
+Role = Literal["input", "output", "status"]
+STATUS = "feature_status"
+
+
+class Step(NamedTuple):
+    """One column of a layout. `plain`: the array's bytes are the column."""
+
+    role: Role
+    treatment: Treatment
+    plain: bool
+
+
+class Plan(NamedTuple):
+    """What all turns of one version have in common that hold the same kinds of arrays.
+
+    `texts` are the places of the steps whose columns are texts.
+    """
+
+    layout: bytes
+    bare_layout: bytes
+    steps: tuple[Step, ...]
+    texts: tuple[int, ...]
+    sample: float
+
+
+def kind_of(turn: TurnRecord) -> object:
+    """Return what a plan depends on: the version, and the types and shapes of rows of all arrays."""
+    rows = turn.rows
+    kind: list[object] = [turn.version]
+    for arrays in (turn.inputs, turn.outputs):
+        for name, array in arrays.items():
+            shape = array.shape
+            kind += (name, array.dtype, shape[1:], shape[:1] == (rows,))
+        kind.append(None)
+    status = turn.feature_status
+    if status is not None:
+        kind += (status.dtype, status.shape[1:], status.shape[:1] == (rows,))
+    return tuple(kind)
+
+
+def plan_of(turn: TurnRecord) -> Plan:
+    version = turn.version
+    inputs, odd_inputs = _kinds(turn.inputs, turn.rows)
+    outputs, odd_outputs = _kinds(turn.outputs, turn.rows)
+    inputs_kept, inputs_left = treatments(version.inputs, inputs, version.policy)
+    outputs_kept, outputs_left = treatments(version.outputs, outputs, version.policy)
+    chosen: list[tuple[Role, Treatment]] = [("input", one) for one in inputs_kept]
+    chosen += [("output", one) for one in outputs_kept]
+    status, odd_status = _kinds(_status(turn), turn.rows)
+    chosen += [("status", Treatment(kind.name, TensorColumns(kind.name))) for kind in status]
+    omitted = (*odd_inputs, *odd_outputs, *odd_status, *inputs_left, *outputs_left)
+    arrays = [(role, one, array_of(turn, role, one.name)) for role, one in chosen]
+    entries = tuple(_entry(*item) for item in arrays)
+    steps = tuple(Step(role, one, _is_plain(one, array)) for role, one, array in arrays)
+    return Plan(
+        layout=msgspec.msgpack.encode(Layout(version.model, version.version, entries, omitted)),
+        bare_layout=msgspec.msgpack.encode(Layout(version.model, version.version, (), omitted)),
+        steps=steps,
+        texts=tuple(place for place, entry in enumerate(entries) if entry.encoding == "text"),
+        sample=version.policy.sample,
+    )
+
+
+def _status(turn: TurnRecord) -> Mapping[str, Array]:
+    return {STATUS: turn.feature_status} if turn.feature_status is not None and turn.inputs else {}
+
+
+def _kinds(arrays: Mapping[str, Array], rows: int) -> tuple[list[ArrayKind], list[str]]:
+    """Return the kinds of arrays that count rows, and the names of the others."""
+    kinds = [
+        ArrayKind(name, array.dtype, array.shape[1:])
+        for name, array in arrays.items()
+        if array.shape[:1] == (rows,)
+    ]
+    known = {kind.name for kind in kinds}
+    return kinds, [name for name in arrays if name not in known]
+
+
+def _entry(role: Role, treatment: Treatment, array: Array) -> TensorEntry:
+    encoding, dtype = encoding_of(np.dtype(object) if treatment.hashed else array.dtype)
+    shape = array.shape[1:] if treatment.indices is None else (len(treatment.indices),)
+    named = treatment.columns
+    return TensorEntry(named.name, role, encoding, dtype, shape, named.columns, named.role)
+
+
+def _is_plain(treatment: Treatment, array: Array) -> bool:
+    little = array.dtype.newbyteorder("<") == array.dtype
+    is_whole = treatment.indices is None and not treatment.hashed
+    return is_whole and little and not holds_texts(array.dtype)
+
+
+def array_of(turn: TurnRecord, role: Role, name: str) -> Array:
+    if role == "input":
+        return turn.inputs[name]
+    if role == "output":
+        return turn.outputs[name]
+    if turn.feature_status is None:
+        raise ValueError("a turn has no feature status")
+    return turn.feature_status
