@@ -10,6 +10,7 @@ from driftgate.gateway.desired import Assignment, DesiredModel, DesiredState, He
 from driftgate.gateway.facts import Facts, VersionKey
 from driftgate.gateway.holding import labels_of
 from driftgate.gateway.plan import plan_held
+from driftgate.gateway.recording import unknown_columns
 from driftgate.gateway.status import VersionState
 from driftgate.models.settings import ModelSettings
 from driftgate.models.snapshot import RegistryModel
@@ -118,7 +119,7 @@ def report_model(
         history=model.history,
         change=_change(model),
         versions=versions,
-        problems=_problems(published, reasons),
+        problems=(*_problems(published, reasons), *_hidden_nowhere(name, model, facts)),
         shadows=tuple(
             ShadowReport(shadow.version, shadow.share_ppm / PPM_PER_PERCENT) for shadow in model.shadows
         ),
@@ -178,6 +179,20 @@ def _other_content(model: DesiredModel, published: RegistryModel) -> dict[int, s
 def _problems(published: RegistryModel | None, reasons: dict[int, str]) -> tuple[str, ...]:
     general = [published.problems[0]] if published and 0 in published.problems else []
     return (*general, *(f"version {version}: {why}" for version, why in sorted(reasons.items())))
+
+
+def _hidden_nowhere(name: str, model: DesiredModel, facts: Facts) -> list[str]:
+    """Columns to be hidden from the prediction log that do not exist: what was meant is not hidden."""
+    lacking: dict[str, list[str]] = {}
+    for held in model.held:
+        manifest = facts.manifest(name, held.version)
+        for column in dict.fromkeys(unknown_columns(manifest, model.settings.log)) if manifest else ():
+            lacking.setdefault(column, []).append(str(held.version))
+    return [
+        f"model.toml, [log]: {column!r} is to be hidden, and version {', '.join(versions)} has nothing of "
+        "that name; if it is misspelt, what was meant is recorded in the open"
+        for column, versions in lacking.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,27 @@ def shares(answer: httpx.Response) -> dict[int, float]:
     return {arm["version"]: arm["percent"] for arm in answer.json()["model"]["traffic"]}
 
 
+def test_columns_that_are_hidden_under_a_wrong_name_are_shown(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """A misspelt name in `drop` or `hash` is among its model's problems, with the versions it is not in."""
+
+    async def scene(room: ControlRoom) -> None:
+        await two_versions(room, publish_version)
+        settings = registry_root / "m" / "model.toml"
+        settings.write_text('[log]\ndrop = ["f0", "emial"]\nhash = ["f1", "emial"]\n')
+        await room.until(lambda: room.model().settings.log.drop, "the settings")
+        (problem,) = (await room.ask("GET", MODEL)).json()["problems"]
+        assert "'emial'" in problem
+        assert "version 1, 2 has nothing of that name" in problem
+        assert (await room.ask("GET", "/api/state")).json()["problems"] == [f"m: {problem}"]
+        settings.write_text('[log]\ndrop = ["f0", "x"]\n')
+        await room.until(lambda: not room.model().settings.log.hash, "the corrected settings")
+        assert (await room.ask("GET", MODEL)).json()["problems"] == []
+
+    play(tmp_path, scene)
+
+
 def test_operators_move_traffic(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
     """Traffic, promote, rollback, pin and unpin answer when they are in force."""
 

@@ -67,6 +67,20 @@ def test_models_are_listed_and_shown(tmp_path: Path, registry_root: Path, publis
     play(tmp_path, publish_version, scene)
 
 
+def test_problems_are_shown_with_a_model(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """What is wrong with a model's settings is below its table."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        (registry_root / "m" / "model.toml").write_text('[log]\ndrop = ["emial"]\n')
+        await room.until(lambda: room.model().settings.log.drop, "the settings")
+        shown = await call("show", "m")
+        assert "! m: model.toml, [log]: 'emial' is to be hidden" in shown.output
+
+    play(tmp_path, publish_version, scene)
+
+
 def test_versions_are_promoted_and_pinned(
     tmp_path: Path, registry_root: Path, publish_version: Publish
 ) -> None:
