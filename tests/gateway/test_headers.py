@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftgate.gateway.errors import BadRequest, TooLarge, UnsupportedContent
-from driftgate.gateway.headers import RequestHeaders, decompress, read_headers
+from driftgate.gateway.headers import RequestHeaders, decompress, header_key, read_headers
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -29,7 +29,11 @@ GOOD = [
     (b"x-request-timeout-ms", b"250", "timeout_ms", 250),
     (b"x-request-timeout-ms", b"0", "timeout_ms", 0),
     (b"x-envoy-expected-rq-timeout-ms", b"15", "timeout_ms", 15),
+    (b"grpc-timeout", b"2S", "timeout_ms", 2000),
+    (b"grpc-timeout", b"99999999H", "timeout_ms", 99999999 * 3_600_000),
+    (b"grpc-timeout", b"500u", "timeout_ms", 0.5),
     (b"x-routing-key", "é".encode(), "routing_key", "é".encode()),
+    (b"x-variant", b"canary", "variant", "canary"),
     (b"x-purpose", b"replay", "purpose", "replay"),
     (b"x-idempotency-key", b"abc", "idempotency_key", "abc"),
     (b"traceparent", TRACE, "traceparent", TRACE.decode()),
@@ -79,6 +83,10 @@ BAD = [
     ),
     (b"x-routing-key", b"a" * 1025, BadRequest),
     (b"x-routing-key", b"a\rb", BadRequest),
+    (b"x-routing-key", b"a\r\nx-variant: canary", BadRequest),
+    (b"x-routing-key", b"a" * 2**20, BadRequest),
+    (b"x-variant", b"a\nb", BadRequest),
+    (b"x-variant", b"a" * 1025, BadRequest),
     (b"x-idempotency-key", b"a\x00b", BadRequest),
     (b"x-idempotency-key", "é".encode(), BadRequest),
     (b"x-purpose", b"fun", BadRequest),
@@ -100,7 +108,7 @@ def test_smallest_deadline_wins() -> None:
     """Of several deadlines the smallest counts, wherever it stands."""
     both = [(b"x-request-timeout-ms", b"300"), (b"x-envoy-expected-rq-timeout-ms", b"200")]
     assert read_headers(both).timeout_ms == 200
-    assert read_headers(reversed(both)).timeout_ms == 200
+    assert read_headers(both[::-1]).timeout_ms == 200
 
 
 def test_conflicting_lengths() -> None:
@@ -177,3 +185,25 @@ def test_empty_and_unknown() -> None:
     assert decompress(b"", "gzip", 10) == b""
     with pytest.raises(UnsupportedContent):
         decompress(b"x", "br", 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "key"),
+    [
+        ("x-routing-key", [(b"x-routing-key", b"a"), (b"x-user", b"b")], b"a"),
+        ("x-user", [(b"x-routing-key", b"a"), (b"x-user", b"b")], b"b"),
+        ("x-user", [(b"x-routing-key", b"a")], b""),
+    ],
+)
+def test_a_model_may_take_its_key_from_another_header(
+    name: str, sent: list[tuple[bytes, bytes]], key: bytes
+) -> None:
+    """The split names the header; others are no keys then."""
+    assert header_key(read_headers(sent), name) == key
+
+
+@pytest.mark.parametrize("value", [b"a" * 1025, b"a\r\nb"])
+def test_such_a_header_is_bounded_too(value: bytes) -> None:
+    """Whatever it is called, a key is short and has no control characters."""
+    with pytest.raises(BadRequest, match="x-user"):
+        header_key(read_headers([(b"x-user", value)]), "x-user")
