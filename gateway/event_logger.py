@@ -21,6 +21,8 @@ KEPT = frozenset(
         "version_ejected",
         "cached_copy_dropped",
         "settings_refused",
+        "token_created",
+        "token_revoked",
         "settings_written",
         "registry_unavailable",
         "registry_available",

@@ -14,10 +14,10 @@ from driftgate.gateway.admin_requests import expected_generation, read_body
 from driftgate.gateway.changes import Subject
 from driftgate.gateway.desired import DesiredModel
 from driftgate.gateway.errors import BadRequest, NotFound, PreconditionFailed
+from driftgate.gateway.guards import who_asks
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.openapi import Operation
 from driftgate.gateway.reconciler import Reconciler
-from driftgate.gateway.who import who_asks
 from driftgate.models.errors import InvalidSettings
 from driftgate.models.settings import ModelSettings, parse_settings, settings_differences
 from driftgate.models.settings_file import read_settings_text, write_settings
