@@ -28,6 +28,8 @@ VERBS = (
     ("token", "Make, list and revoke access tokens.", "server"),
     ("traffic", "Show and change which version of a model gets which keys.", "server"),
     ("rollback", "Go back to the last version that was healthy with all traffic.", "server"),
+    ("backup", "Save state, tokens and settings of the gateway on this machine.", "server"),
+    ("restore", "Make a state directory from a backup.", "server"),
     ("log", "Find recorded predictions on this machine, show and export them.", "server"),
     ("demo", "Train, serve and swap two real models on this machine.", "demo"),
     ("worker", "Run one worker on its own, in a container for example.", "server"),
