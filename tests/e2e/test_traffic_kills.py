@@ -162,8 +162,7 @@ def test_kills_between_any_steps_of_changes(
         until(gateway.ready, 10, "the workers are back")
     newest = committed(gateway.layout.desired)
     with capsys.disabled():
-        print(f"
-{dict(answers)}, {newest} generations, {seen.answered} predictions")
+        print(f"\n{dict(answers)}, {newest} generations, {seen.answered} predictions")
     assert seen.failed == []
     assert max(seen.generations) <= newest
     assert answers["200"] > 20

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,10 +12,11 @@ from msgspec.structs import replace
 from driftgate.gateway import changes
 from driftgate.gateway.changes import Subject
 from driftgate.gateway.decide import Proposal, decide, propose
-from driftgate.gateway.desired import TOTAL_PPM, DesiredModel, DesiredState
+from driftgate.gateway.desired import TOTAL_PPM, Assignment, DesiredModel, DesiredState, KeySource
 from driftgate.gateway.errors import GatewayError
 from driftgate.gateway.facts import Facts, Limits, Verified, VersionKey
 from driftgate.gateway.holding import versions_needed
+from driftgate.gateway.intervals import owned_by
 from driftgate.gateway.plan import versions_to_verify
 from driftgate.gateway.status import SlotStatus, VersionStatus
 from driftgate.models.settings import ModelSettings
@@ -175,6 +177,11 @@ class Gateway(RuleBasedStateMachine):
         """Time passes."""
         self.now += seconds
 
+    @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
+    def step_clock(self, seconds: float) -> None:
+        """The clock is set an hour back or forward."""
+        self.now += seconds
+
     @rule(number=workers)
     def look(self, number: int) -> None:
         """A worker puts the newest generation into force, or dies trying if it lacks what has weight."""
@@ -209,7 +216,7 @@ class Gateway(RuleBasedStateMachine):
         """A worker becomes unable to load one version."""
         self.unloadable.add((number, f"{version}{content}"))
 
-    @rule(request=st.sampled_from([changes.rollback, changes.pin, changes.unpin]))
+    @rule(request=st.sampled_from([changes.rollback, changes.pin, changes.unpin, changes.clear_traffic]))
     def ask(self, request: Callable[[Subject], DesiredModel]) -> None:
         """An operator asks for something without a version."""
         self.submit(request)
@@ -224,6 +231,14 @@ class Gateway(RuleBasedStateMachine):
         """An operator splits the traffic."""
         if one != other:
             self.submit(lambda it: changes.set_traffic(it, {one: share, other: TOTAL_PPM - share}))
+
+    @rule(parts=st.lists(st.integers(0, TOTAL_PPM), min_size=2, max_size=4, unique=True), force=st.booleans())
+    def split_further(self, parts: list[int], force: bool) -> None:
+        """An operator splits the traffic among several versions, by another key."""
+        edges = [0, *sorted(parts), TOTAL_PPM]
+        weights = {version: stop - start for version, (start, stop) in enumerate(pairwise(edges), 1)}
+        by_id = Assignment(KeySource("prediction-id"))
+        self.submit(lambda it: changes.set_traffic(it, weights, force, by_id))
 
     def submit(self, request: Callable[[Subject], DesiredModel]) -> None:
         """Commit what an operator asks for, or nothing."""
@@ -260,6 +275,17 @@ class Gateway(RuleBasedStateMachine):
         """A split is empty or sums to everything."""
         if self.model and self.model.split.arms:
             assert sum(arm.weight_ppm for arm in self.model.split.arms) == TOTAL_PPM
+
+    @invariant()
+    def every_bucket_has_one_owner(self) -> None:
+        """The intervals of the arms are as long as their weights say, and cover everything once."""
+        if self.model and self.model.split.arms:
+            owned = owned_by(self.model.split.arms)
+            pieces = sorted(piece for intervals in owned.values() for piece in intervals)
+            assert [start for start, _ in pieces] == [0, *(stop for _, stop in pieces[:-1])]
+            assert pieces[-1][1] == TOTAL_PPM
+            for arm in self.model.split.arms:
+                assert sum(stop - start for start, stop in owned[arm.version]) == arm.weight_ppm
 
     @invariant()
     def memory_is_kept(self) -> None:
