@@ -15,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from driftgate.gateway.auth_metrics import auth_metrics
 from driftgate.gateway.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.counters import (
     BATCH_LIMITS,
@@ -79,6 +80,7 @@ class _Machine(Collector):
             {number: read_status(self._layout, number) for number in slots},
         )
         yield from log_metrics(self._layout)
+        yield from auth_metrics(self._layout)
         yield GaugeMetricFamily(
             "driftgate_unreadable_counter_files",
             "Counter files of slots that are damaged and left out of the counts.",

@@ -1,0 +1,340 @@
+"""Tokens on a real gateway: every route and every scope, on every port."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from driftgate.gateway.route_scopes import (
+    ADMIN_ROUTES,
+    ADMINISTRATOR,
+    ANYBODY,
+    DATA_ROUTES,
+    KNOW,
+    OPERATE,
+    PREDICT,
+    PROBE_ROUTES,
+    PUBLISH,
+    READ_ALL,
+    READ_MODEL,
+    Plane,
+)
+from driftgate.gateway.scopes import Need
+from driftgate.gateway.token_store import TokenStore, Wish, utc_now
+from driftgate.gateway.tokens import Quota
+from driftgate.models.publish_onnx import publish_file
+
+from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.models import linear_model
+
+Start = Callable[..., Gateway]
+
+ROWS = [[1.0, 2.0, 3.0, 4.0]]
+ALL = {"DRIFTGATE__AUTH__MODE": "all"}
+ABSENT = "m-absent"
+"""Matched by the scopes for m*, and not there: what is let in does no harm."""
+
+SCOPES = {
+    "nothing": None,
+    "wrong": None,
+    "revoked": ("admin",),
+    "admin": ("admin",),
+    "infer m*": ("infer:m*",),
+    "infer other": ("infer:other",),
+    "feedback *": ("feedback:*",),
+    "features *": ("features:*",),
+    "publish m*": ("publish:m*",),
+    "publish other": ("publish:other",),
+    "operate m*": ("operate:m*",),
+    "operate other": ("operate:other",),
+    "read m*": ("read:m*",),
+    "read *": ("read:*",),
+}
+UNKNOWN = {"nothing", "wrong", "revoked"}
+READERS = {"admin", "read m*", "read *", "publish m*", "operate m*"}
+ADMITTED: dict[Need, set[str]] = {
+    ANYBODY: set(SCOPES),
+    ADMINISTRATOR: {"admin"},
+    READ_ALL: {"admin", "read *"},
+    READ_MODEL: READERS,
+    KNOW: {*READERS, "infer m*"},
+    PREDICT: {"admin", "infer m*"},
+    OPERATE: {"admin", "operate m*"},
+    PUBLISH: {"admin", "publish m*"},
+}
+CELLS: list[tuple[Plane, str, str, Need]] = [
+    (plane, method, path, need)
+    for plane, routes in (("admin", ADMIN_ROUTES), ("data", DATA_ROUTES), ("probes", PROBE_ROUTES))
+    for (method, path), need in routes.items()
+]
+
+
+@dataclass
+class Locked:
+    """A gateway where everybody needs a token, and the tokens: by what they are good for."""
+
+    gateway: Gateway
+    tokens: dict[str, str]
+
+    def ask(self, plane: Plane, method: str, path: str, who: str) -> httpx.Response:
+        """Call a route as the holder of a token."""
+        ports = self.gateway.ports
+        base = {"admin": ports.admin, "data": ports.data, "probes": ports.metrics}[plane]
+        for name, value in PARAMETERS.items():
+            path = path.replace(f"{{{name}}}", value)
+        return self.gateway.client.request(method, f"{base}{path}?wait=0", headers=self.bearer(who))
+
+    def bearer(self, who: str) -> dict[str, str]:
+        """Return the header with a token; nothing for who has none."""
+        return {"authorization": f"Bearer {self.tokens[who]}"} if who != "nothing" else {}
+
+
+PARAMETERS = {
+    "model": ABSENT,
+    "version": "1",
+    "verb:path": "load",
+    "token": "aaaaaaaa",
+    "upload": "0" * 32,
+    "number": "0",
+}
+
+
+@pytest.fixture(scope="module", name="locked")
+def locked_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """One gateway in mode `all`, with model `m` and a token of every kind."""
+    root = tmp_path_factory.mktemp("locked")
+    publish_linear(root)
+    tokens = tokens_in(root)
+    gateway = start(root, (), 1, ALL)
+    until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
+    yield Locked(gateway, tokens)
+    end(gateway)
+
+
+def publish_linear(root: Path) -> None:
+    """Publish a model `m` that doubles the sum of four numbers."""
+    source = root / "source.onnx"
+    source.write_bytes(linear_model(2.0).SerializeToString())
+    publish_file(source, name="m", registry=root / "registry")
+
+
+def tokens_in(root: Path) -> dict[str, str]:
+    """Make a token for every line of SCOPES, before the gateway starts."""
+    tokens = {"wrong": f"dg_{'a' * 8}_{'a' * 52}"}
+    for who, scopes in SCOPES.items():
+        if scopes is not None:
+            tokens[who] = make_token(root, *scopes)
+    store_in(root).revoke(tokens["revoked"].split("_")[1], "test")
+    return tokens
+
+
+def store_in(root: Path) -> TokenStore:
+    """Return the tokens of the gateway on `root`/state."""
+    (root / "state").mkdir(mode=0o700, exist_ok=True)
+    return TokenStore(root / "state" / "tokens.json", utc_now)
+
+
+def make_token(root: Path, *scopes: str, quota: Quota | None = None) -> str:
+    """Return a new token."""
+    return store_in(root).create(Wish("test", scopes, quota), "test")[1]
+
+
+@pytest.mark.parametrize(
+    ("plane", "method", "path", "need"), CELLS, ids=[f"{cell[0]} {cell[1]} {cell[2]}" for cell in CELLS]
+)
+def test_every_route_with_every_scope(
+    locked: Locked, plane: Plane, method: str, path: str, need: Need
+) -> None:
+    """Without a good token 401, without the scope 403, else whatever the route itself answers."""
+    for who in SCOPES:
+        answer = locked.ask(plane, method, path, who)
+        lacking = answer.status_code == 403 and "lacks the scope" in answer.text
+        expected = (False, False) if who in ADMITTED[need] else (who in UNKNOWN, who not in UNKNOWN)
+        assert (answer.status_code == 401, lacking) == expected, who
+
+
+@pytest.mark.parametrize("plane", ["admin", "data"])
+def test_the_table_lists_what_is_served(locked: Locked, plane: Plane) -> None:
+    """Every path in the table is a route: an administrator never gets the answer for an unknown path."""
+    for route_plane, method, path, _ in CELLS:
+        if route_plane == plane:
+            answer = locked.ask(plane, method, path, "admin")
+            assert answer.json() != {"error": "Not Found"}, path
+            assert answer.status_code != 405, path
+
+
+@pytest.mark.parametrize("verb", ["infer", "predict"])
+def test_predictions_with_every_scope(locked: Locked, verb: str) -> None:
+    """A model that is served answers those with its scope, first and again; refusals ask for a token."""
+    url = f"{locked.gateway.ports.data}/v2/models/m/{verb}"
+    tensor = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": ROWS}
+    for who in SCOPES:
+        for _ in range(2):
+            answer = locked.gateway.client.post(url, json={"inputs": [tensor]}, headers=locked.bearer(who))
+            if who in ADMITTED[PREDICT]:
+                assert answer.status_code == (200 if verb == "infer" else 400), who
+            elif who in UNKNOWN:
+                assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), who
+            else:
+                assert (answer.status_code, "infer:m" in answer.json()["error"]) == (403, True), who
+
+
+def test_an_arm_is_chosen_by_operators_alone(locked: Locked) -> None:
+    """`x-variant` needs operate:<model>, whatever else the token is good for."""
+    for who, code in (("infer m*", 403), ("admin", 200)):
+        headers = {**locked.bearer(who), "x-variant": "stable"}
+        answer = locked.gateway.infer("m", ROWS, **headers)
+        assert (answer.status_code == 403) is (code == 403), (who, answer.text)
+
+
+def test_load_on_the_data_port(locked: Locked) -> None:
+    """Whoever operates a model may load it on the data port too; the admin API's answer is passed back."""
+    load = "/v2/repository/models/m/load"
+    base = locked.gateway.ports.data
+    admitted = locked.gateway.client.post(base + load, headers=locked.bearer("operate m*"))
+    assert (admitted.status_code, admitted.json()["model"]["name"]) == (200, "m")
+    assert admitted.headers["etag"]
+    who = locked.gateway.client.get(
+        f"{locked.gateway.ports.admin}/api/state", headers=locked.bearer("admin")
+    ).json()["desired"]["who"]
+    assert who
+    refused = locked.gateway.client.post(base + load, headers=locked.bearer("infer m*"))
+    assert refused.status_code == 403
+
+
+def test_the_first_bytes_of_a_refused_body_are_enough(locked: Locked) -> None:
+    """A large body of somebody without a token is refused by its head."""
+
+    def body() -> Iterator[bytes]:
+        yield b"x"
+        time.sleep(0.2)
+        yield b"y"
+
+    url = f"{locked.gateway.ports.data}/v2/models/m/infer"
+    assert httpx.post(url, content=body(), headers={"content-type": "x"}).status_code == 401
+
+
+def test_tokens_come_and_go_while_it_runs(locked: Locked) -> None:
+    """A token made by the admin API is good, and once revoked good for nothing, within two seconds."""
+    gateway, admin = locked.gateway, locked.bearer("admin")
+    url = f"{gateway.ports.admin}/api/tokens"
+    made = gateway.client.post(url, json={"name": "new", "scopes": ["infer:m"]}, headers=admin).json()
+    mine = {"authorization": f"Bearer {made['secret']}"}
+    until(lambda: gateway.infer("m", ROWS, **mine).status_code == 200, 2.0, "the new token is good")
+    assert made["token"]["created_by"].endswith("127.0.0.1") or "test" in made["token"]["created_by"]
+    gateway.client.delete(f"{url}/{made['token']['id']}", headers=admin).raise_for_status()
+    until(lambda: gateway.infer("m", ROWS, **mine).status_code == 401, 2.0, "the token is revoked")
+    listed = gateway.client.get(url, headers=admin).text
+    assert made["token"]["id"] in listed
+    assert "digest" not in listed
+
+
+def test_a_change_names_its_token(locked: Locked) -> None:
+    """The audit trail says whose token a change was made with."""
+    gateway = locked.gateway
+    holder = locked.tokens["operate m*"].split("_")[1]
+    pinned = gateway.client.post(
+        f"{gateway.ports.admin}/api/models/m/pin", headers=locked.bearer("operate m*")
+    )
+    assert pinned.status_code == 200
+    state = gateway.client.get(f"{gateway.ports.admin}/api/state", headers=locked.bearer("admin")).json()
+    assert holder in state["desired"]["who"]
+
+
+def test_no_secret_is_anywhere(locked: Locked) -> None:
+    """After all of that no secret is in the log, in a page or in a file of the state directory."""
+    gateway = locked.gateway
+    secrets = [token.rpartition("_")[2].encode() for token in locked.tokens.values()]
+    pages = [gateway.log.read_bytes()]
+    for path in ("/api/state", "/api/tokens", "/openapi.json"):
+        answer = gateway.client.get(f"{gateway.ports.admin}{path}", headers=locked.bearer("admin"))
+        pages.append(answer.raise_for_status().content)
+    pages += [path.read_bytes() for path in (gateway.root / "state").rglob("*") if path.is_file()]
+    assert not any(secret in page for secret in secrets for page in pages)
+
+
+def test_a_quota_holds_over_all_workers(tmp_path: Path, start_gateway: Start) -> None:
+    """Two workers together let in rate x time + burst of one token, and say when to come back."""
+    publish_linear(tmp_path)
+    mine = {"authorization": f"Bearer {make_token(tmp_path, 'infer:*', quota=Quota(50.0, 10))}"}
+    other = {"authorization": f"Bearer {make_token(tmp_path, 'infer:*')}"}
+    gateway = start_gateway(workers=2, environment=ALL)
+    asked_s = 3.0
+    deadline = time.monotonic() + asked_s
+
+    def ask(_: int) -> list[httpx.Response]:
+        answers = []
+        with httpx.Client(headers=mine, base_url=gateway.ports.data) as client:
+            tensor = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": ROWS}
+            while time.monotonic() < deadline:
+                answers.append(client.post("/v2/models/m/infer", json={"inputs": [tensor]}))
+        return answers
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [answer for part in pool.map(ask, range(4)) for answer in part]
+    let_in = sum(answer.status_code == 200 for answer in answers)
+    assert let_in == pytest.approx(50 * asked_s + 10, rel=0.05)
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {answer.status_code for answer in refused} == {429}
+    assert {answer.headers["x-shed-reason"] for answer in refused} == {"quota"}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert gateway.infer("m", ROWS, **other).status_code == 200
+
+
+def test_reporting_refuses_nobody_and_names_everybody(tmp_path: Path, start_gateway: Start) -> None:
+    """With `report_only` all are answered, and the report tells who would not have been."""
+    publish_linear(tmp_path)
+    wrong = {"authorization": f"Bearer {make_token(tmp_path, 'infer:other')}"}
+    good = {"authorization": f"Bearer {make_token(tmp_path, 'infer:m', 'admin')}"}
+    gateway = start_gateway(environment={**ALL, "DRIFTGATE__AUTH__REPORT_ONLY": "true"})
+    for headers in ({}, {}, wrong, good):
+        assert gateway.infer("m", ROWS, **headers).status_code == 200
+    assert gateway.client.get(f"{gateway.ports.data}/v2/models").status_code == 200
+    assert gateway.admin("GET", "/api/state").status_code == 401
+
+    def rows() -> dict[tuple[str, str], int]:
+        answer = gateway.client.get(f"{gateway.ports.admin}/api/refusals", headers=good).json()
+        return {(row["reason"], row["scope"]): row["count"] for row in answer["refusals"]}
+
+    until(lambda: len(rows()) == 3, 5.0, "the report is written")
+    needed = "infer:m or admin"
+    assert rows() == {
+        ("no_token", needed): 2,
+        ("missing_scope", needed): 1,
+        ("no_token", "read:* or admin"): 1,
+    }
+    metrics = gateway.client.get(f"{gateway.ports.metrics}/metrics").text
+    assert 'driftgate_auth_would_refuse_total{reason="no_token"} 3.0' in metrics
+
+
+def test_the_admin_api_opens_to_others_with_a_token_only(tmp_path: Path, start_gateway: Start) -> None:
+    """A public admin address is refused before there is a token, and asks for one afterwards."""
+    serve = [sys.executable, "-m", "driftgate.gateway.cli.main", "serve", "--admin-host", "0.0.0.0"]  # noqa: S104
+    refused = subprocess.run(serve, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 1
+    assert "driftgate token create --state state" in refused.stderr
+
+    publish_linear(tmp_path)
+    admin = {"authorization": f"Bearer {make_token(tmp_path, 'admin')}"}
+    gateway = start_gateway("--admin-host", "0.0.0.0")  # noqa: S104
+    url = f"{gateway.ports.admin}/api/models"
+    assert gateway.client.get(url).status_code == 401
+    assert gateway.client.get(url, headers={**admin, "host": "gateway.example"}).status_code == 200
+    assert gateway.infer("m", ROWS).status_code == 200
+
+
+def test_without_tokens_nothing_changes_on_loopback(tmp_path: Path, start_gateway: Start) -> None:
+    """Making a token never changes who else is let in: on loopback that is still everybody."""
+    publish_linear(tmp_path)
+    gateway = start_gateway()
+    made = gateway.admin("POST", "/api/tokens", {"name": "x", "scopes": ["admin"]})
+    assert json.loads(made.content)["secret"].startswith("dg_")
+    assert gateway.admin("GET", "/api/state").status_code == 200
+    assert gateway.infer("m", ROWS).status_code == 200
