@@ -67,7 +67,7 @@ class Gateway:
         return self._call("GET", path, None)
 
     def put(self, path: str, body: object) -> Any:
-        """Return what the admin API answers to a PUT; raise Failed for anything but 200."""
+        """Return the answer of the admin API to a PUT, unconditional; raise Failed for anything but 200."""
         return self._call("PUT", path, body)
 
     def model(self, name: str) -> dict[str, Any]:
@@ -114,7 +114,8 @@ class Gateway:
                 self.process.wait()
 
     def _call(self, method: str, path: str, body: object) -> Any:
-        answer = self.client.request(method, self.admin + path, json=body)
+        headers = {"if-match": "*"} if method == "PUT" else {}
+        answer = self.client.request(method, self.admin + path, json=body, headers=headers)
         if answer.status_code != 200:
             raise Failed(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from loadtests.promises import kills, overload, patience, registry, stops, swaps
+from loadtests.promises import changes, kills, overload, patience, registry, stops, swaps
 from loadtests.promises.verdict import Verdict
 
 
@@ -26,5 +26,8 @@ PROOFS = {
     "R11": Proof("SIGTERM drains", stops.drains),
     "R12": Proof("overload degrades, never collapses", overload.degrades),
     "R13": Proof("deadlines are honoured", patience.deadlines),
+    "CHANGES": Proof(
+        "kills between the steps of 10,000 changes leave a committed state", changes.committed_only
+    ),
     "R15": Proof("slow clients cannot starve others", patience.slow_clients),
 }
