@@ -31,6 +31,7 @@ VERBS = (
     ("backup", "Save state, tokens and settings of the gateway on this machine.", "server"),
     ("restore", "Make a state directory from a backup.", "server"),
     ("log", "Find recorded predictions on this machine, show and export them.", "server"),
+    ("doctor", "Check an installation and say what is wrong and what to do.", "server"),
     ("demo", "Train, serve and swap two real models on this machine.", "demo"),
     ("worker", "Run one worker on its own, in a container for example.", "server"),
     ("control", "Run the control plane on its own, in a container for example.", "server"),
