@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -86,7 +87,8 @@ def revoke(
     """Make a token worthless, on every worker within two seconds."""
     if state is None:
         try:
-            revoked = AdminClient(server).change("DELETE", f"/api/tokens/{token_id}", {}, TokenReport, 0.0)
+            path = f"/api/tokens/{quote(token_id, safe='')}"
+            revoked = AdminClient(server).change("DELETE", path, {}, TokenReport, 0.0)
         except Refused as refused:
             leave(refused)
     else:
