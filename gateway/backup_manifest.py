@@ -16,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from driftgate.gateway.formats import other_format
 from driftgate.models.manifest import FileEntry
 
 FORMAT = 1
@@ -61,12 +62,13 @@ def encode_backup(backup: Backup) -> bytes:
 
 def decode_backup(data: bytes) -> Backup:
     """Return what `backup.json` says; raise BackupError if it is damaged, newer, or names odd paths."""
+    other = other_format(data, FORMAT)
+    if other is not None:
+        raise BackupError(f"the backup has format {other}; this Driftgate reads {FORMAT}")
     try:
         backup = msgspec.json.decode(data, type=Backup)
     except msgspec.MsgspecError as error:
         raise BackupError(f"{BACKUP_FILE} is damaged: {error}") from error
-    if backup.format != FORMAT:
-        raise BackupError(f"the backup has format {backup.format}; this Driftgate reads {FORMAT}")
     odd = next((file.path for file in backup.files if not _PATH.fullmatch(file.path)), None)
     if odd is not None:
         raise BackupError(f"{BACKUP_FILE} names {odd[:200]!r}, which is no file of a backup")

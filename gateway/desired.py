@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from driftgate.gateway.formats import other_format
 from driftgate.models.settings import ModelSettings
 
 FORMAT = 1
@@ -196,19 +197,20 @@ class UnreadableState(Exception):
 
 
 def encode_state(state: DesiredState) -> bytes:
-    """Return the bytes of one generation file."""
-    return msgspec.json.format(msgspec.json.encode(state, order="deterministic"), indent=1) + b"\n"
+    """Return the bytes of one generation file, which begin with the format number."""
+    document = {"format": FORMAT, **msgspec.to_builtins(state, order="deterministic")}
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
 def decode_state(data: bytes) -> DesiredState:
     """Return the state in `data`, else raise UnreadableState."""
+    other = other_format(data, FORMAT)
+    if other is not None:
+        raise UnreadableState(f"desired state has format {other}; this Driftgate reads {FORMAT}")
     try:
-        state = msgspec.json.decode(data, type=DesiredState)
+        return msgspec.json.decode(data, type=DesiredState)
     except msgspec.MsgspecError as error:
         raise UnreadableState(f"desired state: {error}") from error
-    if state.format != FORMAT:
-        raise UnreadableState(f"desired state has format {state.format}; this Driftgate reads {FORMAT}")
-    return state
 
 
 def state_digest(data: bytes) -> str:

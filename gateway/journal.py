@@ -15,6 +15,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from driftgate.gateway.events import Event
+from driftgate.gateway.formats import other_format
 
 FORMAT = 1
 NO_PREDECESSOR = ""
@@ -152,13 +153,13 @@ def verify_journal(directory: Path, name: str) -> int:
 
 def decode_line(data: bytes) -> JournalLine:
     """Return one line, else raise DamagedJournal."""
+    other = other_format(data, FORMAT)
+    if other is not None:
+        raise DamagedJournal(f"has format {other}; this Driftgate reads {FORMAT}")
     try:
-        line = msgspec.json.decode(data, type=JournalLine)
+        return msgspec.json.decode(data, type=JournalLine)
     except msgspec.MsgspecError as error:
         raise DamagedJournal(f"damaged: {error}") from error
-    if line.format != FORMAT:
-        raise DamagedJournal(f"has format {line.format}; this Driftgate reads {FORMAT}")
-    return line
 
 
 def line_digest(data: bytes) -> str:

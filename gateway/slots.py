@@ -14,7 +14,7 @@ import msgspec
 
 from driftgate.gateway.beat import BeatReading, BeatState, mark_dead, read_beat
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.status import FORMAT, SlotStatus
 from driftgate.models.durable import write_whole
 from driftgate.monitoring.log_segments import end_other_boots
 
@@ -84,15 +84,17 @@ def beat_path(layout: StateLayout, number: int) -> Path:
 
 def write_status(layout: StateLayout, status: SlotStatus) -> None:
     """Replace the status of `status.slot` in one step."""
-    write_whole(_status_path(layout, status.slot), msgspec.json.encode(status))
+    document = {"format": FORMAT, **msgspec.to_builtins(status)}
+    write_whole(_status_path(layout, status.slot), msgspec.json.encode(document))
 
 
 def read_status(layout: StateLayout, number: int) -> SlotStatus | None:
-    """Return what slot `number` last said of itself, or None if that is nothing readable."""
+    """Return what slot `number` last said of itself, or None if that is nothing that this Driftgate reads."""
     try:
-        return msgspec.json.decode(_status_path(layout, number).read_bytes(), type=SlotStatus)
+        status = msgspec.json.decode(_status_path(layout, number).read_bytes(), type=SlotStatus)
     except (OSError, msgspec.MsgspecError):
         return None
+    return status if status.format == FORMAT else None
 
 
 def slot_numbers(layout: StateLayout) -> list[int]:

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+FORMAT = 1
+
 VersionState = Literal["UNAVAILABLE", "LOADING", "READY", "UNLOADING"]
 
 
@@ -26,6 +28,7 @@ class SlotStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     generation: int = 0
     accepting: bool = False
     versions: tuple[VersionStatus, ...] = ()
+    format: int = FORMAT
 
     def state_of(self, model: str, digest: str) -> VersionStatus | None:
         """Return the status of the version of `model` with this digest, or None."""

@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 
 from driftgate.gateway.errors import BadRequest
+from driftgate.gateway.formats import other_format
 from driftgate.gateway.scopes import Scope, parse_scope
 
 FORMAT = 1
@@ -190,13 +191,13 @@ def without_token(file: TokenFile, token_id: str, at: str, who: str) -> TokenFil
 
 def decode_tokens(data: bytes) -> TokenFile:
     """Return the tokens in `data`, else raise UnreadableTokens."""
+    other = other_format(data, FORMAT)
+    if other is not None:
+        raise UnreadableTokens(f"the tokens have format {other}; this Driftgate reads {FORMAT}")
     try:
-        file = msgspec.json.decode(data, type=TokenFile)
+        return msgspec.json.decode(data, type=TokenFile)
     except msgspec.MsgspecError as error:
         raise UnreadableTokens(f"tokens: {error}") from error
-    if file.format != FORMAT:
-        raise UnreadableTokens(f"the tokens have format {file.format}; this Driftgate reads {FORMAT}")
-    return file
 
 
 def encode_tokens(file: TokenFile) -> bytes:
