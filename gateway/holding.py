@@ -61,12 +61,15 @@ def rollback_target(model: DesiredModel) -> int | None:
     """Return the last version that had all traffic before what is served now, or None.
 
     While a canary has a share or a change is running, that is the version which had all traffic before; a
-    second call during a rollback goes to the same version.
+    second call during a rollback goes to the same version. One that is loaded and was not ejected is
+    preferred to one that would have to be brought back first.
     """
     if model.change:
         return model.change.pin or next(iter(model.history), None)
     now = sole_version(model.split)
-    return next((version for version in model.history if version != now), None)
+    earlier = [version for version in model.history if version != now]
+    sound = (v for v in earlier if model.held_version(v) and v not in model.ejected_versions)
+    return next(sound, earlier[0] if earlier else None)
 
 
 def history_after(history: tuple[int, ...], version: int, rolled_back: bool) -> tuple[int, ...]:

@@ -73,6 +73,8 @@ def test_the_registry_cannot_make_a_needed_version_go(available: frozenset[int])
         (DesiredModel(split(v8=TOTAL_PPM), history=(8, 5), change=change(5, pin=5)), 5),
         (DesiredModel(split(v8=TOTAL_PPM), history=(8,)), None),
         (DesiredModel(EMPTY), None),
+        (DesiredModel(split(v8=TOTAL_PPM), history=(8, 5, 3), held=(HeldVersion(3, "", 1),)), 3),
+        (DesiredModel(split(v8=TOTAL_PPM), history=(8, 5, 3), held=(HeldVersion(5, "", 1),)), 5),
     ],
 )
 def test_a_rollback_goes_to_the_last_version_that_had_all_traffic(
