@@ -64,14 +64,17 @@ class Quotas:
 
     def take(self, quota: Quota) -> float:
         """Count one request; return 0.0 if it may be answered now, else after how many seconds it may."""
-        wait_ns = rule(self._cells[quota.cell], self._clock(), quota).wait_ns
+        cells, cell = self._cells, quota.cell
+        seen_ns, now_ns = cells[cell], self._clock()
+        due_ns, wait_ns = rule(seen_ns, now_ns, quota)
         if wait_ns:
             return wait_ns / NS
         locked = self._lock()
         try:
-            due_ns, wait_ns = rule(self._cells[quota.cell], self._clock(), quota)
+            if cells[cell] != seen_ns:  # somebody was faster
+                due_ns, wait_ns = rule(cells[cell], now_ns, quota)
             if not wait_ns:
-                self._cells[quota.cell] = due_ns
+                cells[cell] = due_ns
         finally:
             if locked:
                 flock(self._descriptor, LOCK_UN)
