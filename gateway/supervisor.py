@@ -144,7 +144,8 @@ class Supervisor:
                 bind_or_keep(kept, host, port, option) if kept else bind(host, port, option)
             )
         data, admin, metrics = self._listeners
-        ports = Ports(os.getpid(), url_of(data), url_of(admin), url_of(metrics))
+        slots = tuple(range(self._first_slot, self._first_slot + self._count))
+        ports = Ports(os.getpid(), url_of(data), url_of(admin), url_of(metrics), slots)
         self._plan(with_real_ports(self._given, data, admin, metrics))
         if self._predecessor is None:
             self._take_possession(ports)
@@ -281,6 +282,7 @@ class Supervisor:
         """Tell control which versions were running when a worker ended badly."""
         if ending is None or not ending.running:
             return
+        self._read_desired()
         crash = Crash(
             ending.boot,
             ending.name,

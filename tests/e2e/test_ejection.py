@@ -5,25 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from onnx import ModelProto
 
-from driftgate.models.publish_onnx import Published, publish_file
+from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until
-from harness.models import killer_model
+from harness.models import killer_model, publish_graph
 
 Start = Callable[..., Gateway]
 Publish = Callable[..., Published]
 
 FATAL = 777
 QUICK = {"DRIFTGATE__TIMING__REGISTRY_POLL_S": "0.1"}
-
-
-def publish_graph(graph: ModelProto, registry: Path, version: int) -> None:
-    """Publish a graph as a version of `m`."""
-    source = registry.parent / "graph.onnx"
-    source.write_bytes(graph.SerializeToString())
-    publish_file(source, name="m", registry=registry, version=version)
 
 
 def give_traffic(gateway: Gateway, **more: object) -> httpx.Response:

@@ -1,7 +1,11 @@
 """Small ONNX graphs that tests serve."""
 
+from pathlib import Path
+
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from driftgate.models.publish_onnx import publish_file
 
 OPSET = [helper.make_opsetid("", 17)]
 
@@ -98,3 +102,10 @@ def slow_model(size: int) -> ModelProto:
         ],
     )
     return helper.make_model(graph, opset_imports=OPSET, ir_version=8)
+
+
+def publish_graph(graph: ModelProto, registry: Path, version: int) -> None:
+    """Publish a graph as a version of `m`."""
+    source = registry.parent / "graph.onnx"
+    source.write_bytes(graph.SerializeToString())
+    publish_file(source, name="m", registry=registry, version=version)
