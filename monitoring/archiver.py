@@ -52,7 +52,7 @@ class Archiver:
         key = header.model, header.version, header.first_us // DAY_US
         self._gathered.setdefault(key, []).append(read)
         self.waiting_rows += header.records
-        self.waiting_bytes += read.block.size_bytes
+        self.waiting_bytes += len(read.block.payload)
 
     def write(self) -> tuple[ArchiveFile, ...]:
         """Write what was gathered under hidden names, without forgetting it; raise OSError if that fails."""

@@ -27,7 +27,7 @@ RECORD = np.dtype(
 PACKED = struct.Struct("<6qd2IH")
 PREFIX = struct.Struct("<5IQ2q")
 """Bytes of the layout and of the texts, then what BlockHeader says after the version, in its order."""
-_MOST_LAYOUTS = 4096
+_MOST_KNOWN = 4096
 
 
 class DamagedBlock(Exception):
@@ -43,7 +43,7 @@ class Layout(msgspec.Struct, frozen=True, array_like=True):
     omitted: tuple[str, ...] = ()
 
 
-class RequestTexts(msgspec.Struct, frozen=True, array_like=True):
+class RequestTexts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The texts of a block's requests: one that all share, or one for each.
 
     The keys are hashes of 16 bytes for each request, zeros where it has none, or empty if none has any.
@@ -60,7 +60,7 @@ class RequestTexts(msgspec.Struct, frozen=True, array_like=True):
     sizes: tuple[int, ...] = ()
 
 
-class BlockHeader(msgspec.Struct, frozen=True):
+class BlockHeader(msgspec.Struct, frozen=True, gc=False):
     """What a block says of itself. `rows` is 0 in a block without payload.
 
     `records` are rows in the log: a request without rows has one. Times are in Unix microseconds; everything
@@ -77,16 +77,18 @@ class BlockHeader(msgspec.Struct, frozen=True):
     last_us: int
 
 
-class Block(msgspec.Struct, frozen=True):
-    """A block as it was read; its parts are views of the bytes read, one for each tensor of the layout."""
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """A block as it was read. `bounds` are where its records, ids, texts and columns begin, and its end."""
 
     header: BlockHeader
     layout: Layout
-    records: memoryview
-    prediction_ids: memoryview
     texts: RequestTexts
-    tensors: tuple[memoryview, ...]
-    size_bytes: int
+    payload: bytes
+    bounds: tuple[int, ...]
+
+    def part(self, place: int) -> bytes:
+        """Return the records (0), the ids (1), the texts (2), or a column of the layout (3 and on)."""
+        return self.payload[self.bounds[place] : self.bounds[place + 1]]
 
 
 class _Known(NamedTuple):
@@ -97,11 +99,12 @@ class _Known(NamedTuple):
 
 
 class BlockDecoder:
-    """Decodes blocks; a layout that comes again is decoded once."""
+    """Decodes blocks; layouts, and texts that all requests share, are decoded once."""
 
     def __init__(self) -> None:
         self._layouts: dict[bytes, _Known] = {}
-        self._texts = msgspec.msgpack.Decoder(RequestTexts)
+        self._texts: dict[bytes, RequestTexts] = {}
+        self._decoder = msgspec.msgpack.Decoder(RequestTexts)
 
     def decode(self, payload: bytes) -> Block:
         """Return the block in a payload; raise DamagedBlock if it is none."""
@@ -117,27 +120,30 @@ class BlockDecoder:
         header = BlockHeader(layout.model, layout.version, *counts)
         ids_at = records_at + header.requests * RECORD.itemsize
         texts_at = ids_at + header.requests * ID_BYTES
-        tensors_at = texts_at + texts_bytes
-        view = memoryview(payload)
-        texts = self._texts.decode(view[texts_at:tensors_at])
-        _check_texts(texts, header.requests)
-        sizes = _sizes(row_bytes, header.rows, texts.sizes)
-        return Block(
-            header=header,
-            layout=layout,
-            records=view[records_at:ids_at],
-            prediction_ids=view[ids_at:texts_at],
-            texts=texts,
-            tensors=_tensors(view[tensors_at:], layout, sizes, header.rows),
-            size_bytes=len(payload),
-        )
+        columns_at = texts_at + texts_bytes
+        texts = self._known_texts(payload[texts_at:columns_at], header.requests)
+        ends = _ends(columns_at, row_bytes, header.rows, texts.sizes)
+        block = Block(header, layout, texts, payload, (records_at, ids_at, texts_at, columns_at, *ends))
+        _check_columns(block)
+        return block
+
+    def _known_texts(self, data: bytes, requests: int) -> RequestTexts:
+        texts = self._texts.get(data)
+        if texts is None:
+            texts = self._decoder.decode(data)
+            if not _check_texts(texts, requests):
+                return texts
+            if len(self._texts) >= _MOST_KNOWN:
+                self._texts.clear()
+            self._texts[data] = texts
+        return texts
 
     def _known(self, data: bytes) -> _Known:
         known = self._layouts.get(data)
         if known is None:
             layout = msgspec.msgpack.decode(data, type=Layout)
             known = _Known(layout, tuple(map(_row_bytes, layout.tensors)))
-            if len(self._layouts) >= _MOST_LAYOUTS:
+            if len(self._layouts) >= _MOST_KNOWN:
                 self._layouts.clear()
             self._layouts[data] = known
         return known
@@ -145,12 +151,12 @@ class BlockDecoder:
 
 def numbers_of(blocks: Sequence[Block]) -> Array:
     """Return the records of the requests of blocks, as one structured array."""
-    return np.frombuffer(b"".join([block.records for block in blocks]), RECORD)
+    return np.frombuffer(b"".join([block.part(0) for block in blocks]), RECORD)
 
 
 def ids_of(blocks: Sequence[Block]) -> Array:
     """Return the prediction ids of the requests of blocks, 16 bytes each."""
-    return np.frombuffer(b"".join([block.prediction_ids for block in blocks]), np.uint8).reshape(-1, ID_BYTES)
+    return np.frombuffer(b"".join([block.part(1) for block in blocks]), np.uint8).reshape(-1, ID_BYTES)
 
 
 def texts_of(blocks: Sequence[Block], name: str) -> Categories:
@@ -166,7 +172,7 @@ def keys_of(blocks: Sequence[Block], name: str) -> Array:
 
 def tensor_of(blocks: Sequence[Block], place: int) -> Values:
     """Return the rows of blocks that share a layout, of the tensor that has this place in it."""
-    parts = [(block.tensors[place], block.header.rows) for block in blocks]
+    parts = [(block.part(3 + place), block.header.rows) for block in blocks]
     return join(blocks[0].layout.tensors[place], parts)
 
 
@@ -181,30 +187,37 @@ def _row_bytes(entry: TensorEntry) -> int | None:
     return dtype.itemsize * prod(entry.shape)
 
 
-def _sizes(row_bytes: tuple[int | None, ...], rows: int, text_sizes: tuple[int, ...]) -> list[int]:
+def _ends(at: int, row_bytes: tuple[int | None, ...], rows: int, text_sizes: tuple[int, ...]) -> list[int]:
+    """Return where the columns end that begin at `at`."""
     sizes = iter(text_sizes)
-    return [next(sizes, -1) if width is None else width * rows for width in row_bytes]
-
-
-def _tensors(data: memoryview, layout: Layout, sizes: list[int], rows: int) -> tuple[memoryview, ...]:
-    """Return the parts of `data` that are the tensors'."""
-    if sum(sizes) != len(data) or min(sizes, default=0) < 0:
-        raise DamagedBlock("its columns do not have the size that it says")
-    parts = []
-    at = 0
-    for entry, size in zip(layout.tensors, sizes, strict=True):
-        part = data[at : at + size]
-        if entry.encoding == "text" and not are_texts(part, rows * prod(entry.shape)):
-            raise DamagedBlock("a column of texts is none")
-        parts.append(part)
+    ends = []
+    for width in row_bytes:
+        size = next(sizes, -1) if width is None else width * rows
+        if size < 0:
+            raise DamagedBlock("a column has no size")
         at += size
-    return tuple(parts)
+        ends.append(at)
+    return ends
 
 
-def _check_texts(texts: RequestTexts, requests: int) -> None:
-    for values in (texts.client_id, texts.arm, texts.purpose, texts.idempotency_key, texts.traceparent):
-        if len(values) != requests and not isinstance(values, str):
-            raise DamagedBlock("it has not a text for each request")
-    for hashes in (texts.routing_key, texts.entity_key):
-        if len(hashes) not in (0, KEY_BYTES * requests):
-            raise DamagedBlock("it has not a hash for each request")
+def _check_columns(block: Block) -> None:
+    if block.bounds[-1] != len(block.payload):
+        raise DamagedBlock("it does not have the size that it says")
+    if not block.texts.sizes:
+        return
+    for place, entry in enumerate(block.layout.tensors):
+        texts = block.header.rows * prod(entry.shape)
+        if entry.encoding == "text" and not are_texts(block.part(3 + place), texts):
+            raise DamagedBlock("a column of texts is none")
+
+
+def _check_texts(texts: RequestTexts, requests: int) -> bool:
+    """Return whether texts are the same for all requests, so that other blocks may have them too."""
+    fields = (texts.client_id, texts.arm, texts.purpose, texts.idempotency_key, texts.traceparent)
+    lists = [values for values in fields if not isinstance(values, str)]
+    keys = texts.routing_key, texts.entity_key
+    if any(len(values) != requests for values in lists):
+        raise DamagedBlock("it has not a text for each request")
+    if any(len(hashes) not in (0, KEY_BYTES * requests) for hashes in keys):
+        raise DamagedBlock("it has not a hash for each request")
+    return not lists and not any(keys) and not texts.sizes

@@ -130,11 +130,16 @@ def categories(columns: Iterable[tuple[str | Sequence[str], int]]) -> Categories
     known: dict[str, int] = {}
     codes: list[int] = []
     times: list[int] = []
+    last: object = None
     for texts, count in columns:
-        if isinstance(texts, str):
+        if texts is last:
+            times[-1] += count
+        elif isinstance(texts, str):
+            last = texts
             codes.append(known.setdefault(texts, len(known)))
             times.append(count)
         else:
+            last = None
             codes += [known.setdefault(text, len(known)) for text in texts]
             times += [1] * count
     return Categories(np.repeat(np.array(codes, np.int32), times), tuple(known))

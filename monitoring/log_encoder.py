@@ -14,7 +14,7 @@ import numpy as np
 
 from driftgate.monitoring.log_blocks import ID_BYTES, KEY_BYTES, PACKED, PREFIX, RECORD
 from driftgate.monitoring.log_columns import encode_array
-from driftgate.monitoring.log_plan import Plan, Step, array_of, kind_of, plan_of
+from driftgate.monitoring.log_plan import Plan, Step, arrays_of, kind_of, plan_of
 from driftgate.monitoring.record import Array, RequestRecord, TurnRecord
 from driftgate.monitoring.redaction import keyed_hash, sampled, treated
 
@@ -94,7 +94,7 @@ class BlockEncoder:
         return rows, columns, [len(columns[place]) for place in plan.texts]
 
     def _column(self, step: Step, turns: list[TurnRecord], chosen: Array | None) -> bytes:
-        arrays = [array_of(turn, step.role, step.treatment.name) for turn in turns]
+        arrays = arrays_of(turns, step.role, step.treatment.name)
         if step.plain and chosen is None:
             return arrays[0].tobytes() if len(arrays) == 1 else b"".join([one.tobytes() for one in arrays])
         array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -7,7 +7,6 @@ that a client sent cannot pass for a frame; the magic is not UTF-8, so no text c
 
 import enum
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import google_crc32c
@@ -47,8 +46,7 @@ class Mark(NamedTuple):
     dropped_rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(NamedTuple):
     """A header that passed its check."""
 
     kind: int

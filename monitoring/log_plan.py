@@ -1,6 +1,6 @@
 """How turns become blocks, decided once for each version and kind of arrays. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -62,7 +62,7 @@ def plan_of(turn: TurnRecord) -> Plan:
     status, odd_status = _kinds(_status(turn), turn.rows)
     chosen += [("status", Treatment(kind.name, TensorColumns(kind.name))) for kind in status]
     omitted = (*odd_inputs, *odd_outputs, *odd_status, *inputs_left, *outputs_left)
-    arrays = [(role, one, array_of(turn, role, one.name)) for role, one in chosen]
+    arrays = [(role, one, arrays_of([turn], role, one.name)[0]) for role, one in chosen]
     entries = tuple(_entry(*item) for item in arrays)
     steps = tuple(Step(role, one, _is_plain(one, array)) for role, one, array in arrays)
     return Plan(
@@ -102,11 +102,10 @@ def _is_plain(treatment: Treatment, array: Array) -> bool:
     return is_whole and little and not holds_texts(array.dtype)
 
 
-def array_of(turn: TurnRecord, role: Role, name: str) -> Array:
+def arrays_of(turns: Sequence[TurnRecord], role: Role, name: str) -> list[Array]:
+    """Return the arrays of turns that a step records."""
     if role == "input":
-        return turn.inputs[name]
+        return [turn.inputs[name] for turn in turns]
     if role == "output":
-        return turn.outputs[name]
-    if turn.feature_status is None:
-        raise ValueError("a turn has no feature status")
-    return turn.feature_status
+        return [turn.outputs[name] for turn in turns]
+    return [turn.feature_status for turn in turns if turn.feature_status is not None]

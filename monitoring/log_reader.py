@@ -35,8 +35,7 @@ class Position(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBlock:
+class ReadBlock(msgspec.Struct, frozen=True, gc=False):
     """A block and where it stood; (boot, sequence) names it for ever."""
 
     slot: int

@@ -92,7 +92,6 @@ def test_failures_are_recorded_without_rows() -> None:
     """A request that was never computed has a record, and no payload."""
     block = only(failure(version(), 9, code=415))
     assert block.header.records == 1
-    assert not block.tensors
     assert not block.layout.tensors
     assert numbers(block, "code") == [415]
 
@@ -223,7 +222,7 @@ def test_sampling_keeps_counts_and_some_payloads() -> None:
     assert kept.header.rows == 2 * kept.header.requests
     assert bare.header.rows == 0
     assert 0.2 < kept.header.requests / 4000 < 0.3
-    assert kept.tensors[0] == blocks(made)[0].tensors[0]
+    assert kept.payload == blocks(made)[0].payload
     ages = tensor(kept, "age")[::2, 0].astype(int).tolist()
     assert ages == [int.from_bytes(one[9:], "big") for one in ids(kept)]
 
