@@ -168,8 +168,7 @@ def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
         yield Finding("admin", "problem", "the admin API does not answer", "look at the gateway's log")
     if not _answer(ports.metrics if ports else "", "/health/live"):
         yield Finding("metrics", "problem", "the metrics port does not answer", "look at the gateway's log")
-    expected = settings.server.workers or len(slot_numbers(layout))
-    for number in slot_numbers(layout)[:expected]:
+    for number in ports.slots if ports else slot_numbers(layout):
         yield _pulse(f"worker {number}", beat_path(layout, number))
         yield from _not_loaded(layout, number)
     yield _pulse("control", layout.control_beat)

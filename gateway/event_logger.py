@@ -18,7 +18,6 @@ KEPT = frozenset(
         "version_found",
         "version_verified",
         "version_refused",
-        "version_ejected",
         "cached_copy_dropped",
         "settings_refused",
         "token_created",

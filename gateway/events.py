@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from driftgate.gateway.desired import DesiredModel, DesiredState, TrafficSplit
-from driftgate.models.settings import ModelSettings, settings_differences
+from driftgate.models.settings import settings_differences
 
 PPM_PER_PERCENT = 10_000
 
@@ -47,24 +47,37 @@ def _of_model(
         yield _event(state, "model_gone")
         return
     earlier = before or DesiredModel(split=TrafficSplit(""))
-    for version in sorted({held.version for held in after.held} - {held.version for held in earlier.held}):
-        yield _event(state, "version_loaded", version=version)
-    for version in sorted({held.version for held in earlier.held} - {held.version for held in after.held}):
-        yield _event(state, "version_unloaded", version=version)
-    if after.split.arms != earlier.split.arms:
-        # only a rollback moves traffic and pins in one step
-        kind = "rollback" if after.pinned and after.pinned != earlier.pinned else "traffic"
-        yield _event(state, kind, f"{_shares(earlier.split)} → {_shares(after.split)}", after.split.stable)
-    elif after.change and after.change != earlier.change:
-        yield _event(state, "traffic_asked", version=None)
-    if after.pinned != earlier.pinned:
-        yield _event(state, "pinned" if after.pinned else "unpinned", version=after.pinned)
-    if after.settings != (before.settings if before else ModelSettings()):
+    yield from _of_versions(earlier, after, state)
+    yield from _of_traffic(earlier, after, state)
+    if after.settings != earlier.settings:
         changed = ", ".join(map(str, settings_differences(earlier.settings, after.settings)))
         yield _event(state, "settings", changed)
-    for number, reason in after.refused.items():
-        if earlier.refused.get(number) != reason:
-            yield _event(state, "change_refused", reason, int(number))
+
+
+def _of_versions(before: DesiredModel, after: DesiredModel, state: DesiredState) -> Iterator[Event]:
+    old, new = {held.version for held in before.held}, {held.version for held in after.held}
+    for version in sorted(new - old):
+        yield _event(state, "version_loaded", version=version)
+    for version in sorted(old - new):
+        yield _event(state, "version_unloaded", version=version)
+    for number, reason in after.ejected.items() - before.ejected.items():
+        yield _event(state, "version_ejected", reason, int(number))
+    for number, reason in after.refused.items() - before.refused.items():
+        yield _event(state, "change_refused", reason, int(number))
+
+
+def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) -> Iterator[Event]:
+    if after.split.arms != before.split.arms:
+        # only a rollback moves traffic and pins in one step
+        kind = "rollback" if after.pinned and after.pinned != before.pinned else "traffic"
+        yield _event(state, kind, f"{_shares(before.split)} → {_shares(after.split)}", after.split.stable)
+    elif after.change and after.change != before.change:
+        yield _event(state, "traffic_asked")
+    if after.shadows != before.shadows:
+        said = ", ".join(f"{it.version}: {it.share_ppm / PPM_PER_PERCENT:g} %" for it in after.shadows)
+        yield _event(state, "shadow", said or "none")
+    if after.pinned != before.pinned:
+        yield _event(state, "pinned" if after.pinned else "unpinned", version=after.pinned)
 
 
 def _event(state: DesiredState, kind: str, what: str = "", version: int | None = None) -> Event:

@@ -26,12 +26,16 @@ class CannotListen(CannotStart):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """The URLs that a running gateway really answers on, with ports that were chosen for it; and its pid."""
+    """The URLs that a running gateway really answers on, with ports that were chosen for it; and its pid.
+
+    `slots` are the numbers of its workers' slots.
+    """
 
     pid: int
     data: str
     admin: str
     metrics: str
+    slots: tuple[int, ...] = ()
 
 
 def bind(host: str, port: int, option: str) -> socket.socket:
