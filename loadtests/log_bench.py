@@ -1,8 +1,8 @@
 """What the prediction log costs: a write per turn, a flush per interval, and reading it all again.
 
 Run with `python -m loadtests.log_bench`. Prints one figure per line with the goal beside it, and ends with 1
-if a goal is missed. A write is `append` and `step`, as on the event loop in mode `written`. The reader's figure
-includes counting, Parquet with zstd, and the book.
+if a goal is missed. A write is `append` and `step`, as on the event loop in mode `written`. The figure of the
+reader includes counting, Parquet with zstd, and the book.
 """
 
 import argparse
