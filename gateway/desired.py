@@ -35,7 +35,7 @@ class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
     intervals: tuple[Interval, ...] = ()
 
 
-class KeySource(msgspec.Struct, frozen=True, omit_defaults=True):
+class KeySource(msgspec.Struct, frozen=True):
     """Where the key of a request comes from: what the split randomises.
 
     `header` and `input` name a request header, or an input or column of the request (its first row's
@@ -45,11 +45,15 @@ class KeySource(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Literal["header", "input", "prediction-id"] = "header"
     name: str = "x-routing-key"
 
+    def __post_init__(self) -> None:
+        if self.kind == "prediction-id":
+            msgspec.structs.force_setattr(self, "name", "")
+
     def __str__(self) -> str:
         return self.kind if self.kind == "prediction-id" else f"{self.kind} {self.name}"
 
 
-class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
+class Assignment(msgspec.Struct, frozen=True):
     """How keys come to buckets: the source of the key, and which of the two salts hashes it."""
 
     key: KeySource = KeySource()

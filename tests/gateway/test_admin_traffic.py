@@ -165,6 +165,20 @@ VARIANT = {"salt": "variant"}
 BY_COLUMN = {"key": {"kind": "input", "name": "f1"}}
 
 
+def test_what_assigns_is_shown_in_full(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
+    """Source and salt are there also where they are the usual ones; a key that is made here has no name."""
+
+    async def scene(room: ControlRoom) -> None:
+        shown = (await room.ask("GET", MODEL)).json()["assignment"]
+        assert shown == {"key": {"kind": "header", "name": "x-routing-key"}, "salt": "rollout"}
+        body = {"arms": {"1": 100}, "assignment": {"key": {"kind": "prediction-id"}}}
+        answer = await room.ask("PUT", f"{MODEL}/traffic", body, **ANY)
+        assert answer.json()["model"]["assignment"]["key"] == {"kind": "prediction-id", "name": ""}
+        assert answer.json()["moves"]["moved_ppm"] == 0
+
+    play(tmp_path, publish_version, scene)
+
+
 def test_dealing_keys_out_anew_needs_force(
     tmp_path: Path, registry_root: Path, publish_version: Publish
 ) -> None:
