@@ -61,13 +61,14 @@ class EvidenceKeeper:
             return Evidence()
         if now - self._counted_at >= COUNT_EVERY_S:
             self._counted_at = now
-            self._count(desired.generation)
+            self._count(desired)
         unloadable = set(unloadable_in(desired, slots))
         self._unloadable = {key: self._unloadable.get(key, now) for key in unloadable}
         lasting = {key: now - since for key, since in self._unloadable.items()}
         return Evidence(read_crashes(self._layout.crashes), tuple(self._looks), lasting)
 
-    def _count(self, generation: int) -> None:
+    def _count(self, desired: DesiredState) -> None:
+        """Take a look, and keep it if it shows something new of a version that could be ejected."""
         numbers = slot_numbers(self._layout)
         try:
             total = add_counters(iter([read_counters(self._layout.counters(number)) for number in numbers]))
@@ -77,7 +78,13 @@ class EvidenceKeeper:
             f"{item.model}/{item.version}": Count(item.cells[SUCCESS], item.cells[NONFINITE])
             for item in total
         }
-        self._looks.append(CountLook(generation, counts))
+        look = CountLook(desired.generation, counts)
+        if (
+            not self._looks
+            or self._looks[-1].generation != look.generation
+            or _news(desired, self._looks[-1], look)
+        ):
+            self._looks.append(look)
 
 
 def unloadable_in(desired: DesiredState, slots: tuple[SlotStatus, ...]) -> Iterable[str]:
@@ -87,6 +94,15 @@ def unloadable_in(desired: DesiredState, slots: tuple[SlotStatus, ...]) -> Itera
             found = [slot.state_of(name, held.digest) for slot in slots]
             if found and all(status is not None and status.state == "UNAVAILABLE" for status in found):
                 yield f"{name}/{held.version}"
+
+
+def _news(desired: DesiredState, before: CountLook, after: CountLook) -> bool:
+    """Whether a version beside the stable one has answered since."""
+    return any(
+        before.counts.get(key) != after.counts.get(key)
+        for name, model in desired.models.items()
+        for key in (f"{name}/{version}" for version in model.split.versions - {model.split.stable})
+    )
 
 
 def _has_choice(model: DesiredModel) -> bool:

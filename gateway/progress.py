@@ -91,13 +91,14 @@ def _commit(model: DesiredModel, change: Change, generation: int) -> Step:
     split = change.applied_to(model.split)
     sole = sole_version(split)
     history = model.history
+    shadows = model.shadows if change.shadows is None else change.shadows
     if sole is not None:
         history = history_after(history, sole, rolled_back=change.pin is not None)
     pinned = model.pinned if change.pin is None else change.pin
     after = replace(
         model,
         split=split,
-        shadows=model.shadows if change.shadows is None else change.shadows,
+        shadows=tuple(shadow for shadow in shadows if shadow.version != sole),
         change=None,
         history=history,
         pinned=pinned,

@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from driftgate.gateway.changes import Subject
+from driftgate.gateway.changes import Subject, promote
 from driftgate.gateway.decide import decide
 from driftgate.gateway.desired import (
     TOTAL_PPM,
@@ -118,6 +118,17 @@ def test_what_cannot_follow_is_refused(
     with pytest.raises(error) as raised:
         set_shadow(subject(model), version, TOTAL_PPM)
     assert text in str(raised.value)
+
+
+def test_a_promoted_shadow_is_none_any_more() -> None:
+    """What has all the traffic copies nothing to itself, nor to what comes after it."""
+    model = msgspec.structs.replace(
+        MODEL, shadows=(Shadow(8), Shadow(9)), held=tuple(HeldVersion(v, f"d{v}", 1) for v in (7, 8, 9))
+    )
+    asked = promote(subject(model), 8)
+    step = decide(state(asked), replace(FACTS, registry=None, slots=(ready(5, 7, 8, 9),)))
+    assert step is not None
+    assert step.models["m"].shadows == (Shadow(9),)
 
 
 def test_an_ejected_shadow_may_try_again() -> None:
