@@ -93,21 +93,24 @@ def test_a_restored_gateway_is_the_same(tmp_path: Path, start_gateway: Callable[
 
 
 def test_what_the_registry_lacks_is_named(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> None:
-    """Without models, versions come from the registry by their hash; a missing one is named, with code 3."""
+    """A version that the registry lacks is named, with code 3, and taken up once it is there."""
     publish(tmp_path)
-    backup = split_and_backed_up(start_gateway())
-    state = tmp_path / "again"
-    code, _, problem = run(
-        "restore", str(backup), "--state", str(state), "--registry", str(tmp_path / "none")
-    )
+    gateway = start_gateway()
+    backup = split_and_backed_up(gateway)
+    before = answers(gateway)
+    other = tmp_path / "other"
+    words = ("restore", str(backup), "--state", str(other / "state"), "--registry", str(other / "registry"))
+    code, _, problem = run(*words)
     assert code == 3
     assert "m@1 is not in the registry and has 70 % of the traffic" in problem
-    assert (tmp_path / "none" / "m" / "model.toml").exists()
-    shutil.rmtree(state)
-    code, _, problem = run(
-        "restore", str(backup), "--state", str(state), "--registry", str(tmp_path / "registry")
-    )
-    assert (code, problem) == (0, "")
+    assert (other / "registry" / "m" / "model.toml").exists()
+    shutil.copytree(tmp_path / "registry", other / "registry", dirs_exist_ok=True)
+    again = start(other, (), 1, {})
+    try:
+        until(again.ready, 20.0, "the restored gateway is ready")
+        assert answers(again) == before
+    finally:
+        end(again)
 
 
 def test_a_running_gateway_is_not_restored_over(
