@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.gateway.changes import promote, rollback
+from driftgate.gateway.changes import promote, rollback, set_traffic
 from driftgate.gateway.generations import GenerationStore
 from driftgate.models.cache import VersionCache
 from driftgate.models.probation import ProbationLimits, ProbationReport, run_probation
@@ -202,6 +202,27 @@ def test_a_member_that_cannot_prepare_is_replaced(tmp_path: Path, publish_versio
         assert room.workers[0].boots == 0
 
     play(scene, tmp_path, workers=2, prepare_timeout_s=0.3)
+
+
+def test_what_no_worker_can_load_is_ejected(tmp_path: Path, publish_version: Publish) -> None:
+    """A version that every worker loses gets no traffic within ten seconds; the split stays as it is."""
+    publish_version()
+
+    async def scene(room: ControlRoom) -> None:
+        await room.until(lambda: room.held() == [1], "version 1")
+        publish_version(scale=2.0)
+        await room.until(lambda: room.held() == [1, 2], "version 2")
+        room.loop.submit("m", "me", lambda it: set_traffic(it, {1: 900_000, 2: 100_000}))
+        await room.until(lambda: room.model().split.versions == {1, 2}, "the split")
+        split = room.model().split
+        for worker in room.workers:
+            worker.cannot_load = {2}
+        await room.until(lambda: room.model().ejected_versions == {2}, "the ejection")
+        assert (room.model().split, room.loop.desired.who) == (split, "control")
+        answer = await room.ask("GET", "/api/models/m")
+        assert answer.json()["ejected"] == {"2": "no worker can load it"}
+
+    play(scene, tmp_path, workers=2)
 
 
 def test_a_change_that_fails_moves_nothing(tmp_path: Path, publish_version: Publish) -> None:

@@ -18,6 +18,7 @@ from driftgate.gateway.admin_access import AdminAccess
 from driftgate.gateway.beat import Beat, BeatState
 from driftgate.gateway.control import present_slots
 from driftgate.gateway.desired import DesiredModel
+from driftgate.gateway.evidence import EvidenceKeeper
 from driftgate.gateway.facts import Limits
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.layout import StateLayout
@@ -150,10 +151,11 @@ async def control_room(
         verifier=Verifier(DirectoryRegistry(registry), cache, prove, logger),
         slots=partial(present_slots, layout, STALE_AFTER_S),
         logger=logger,
+        evidence=EvidenceKeeper(layout).look,
     )
     limits = Limits(max(1, workers), memory_bytes, prepare_timeout_s)
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
-    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), loop.rescan)
+    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), logger, loop.rescan)
     api = AdminApi(loop, cache, logger, "http://127.0.0.1:8000")
     app = admin_app(api, AdminAccess(), upload_routes(uploads))
     transport = httpx.ASGITransport(app=app)
