@@ -24,6 +24,8 @@ RATE = 300.0
 CLIENTS = 16
 CONTROL_KILLED = 0.005
 WORKER_KILLED = 0.002
+CHANGE_S = 0.02
+"""A change takes about so long until it is committed."""
 TOTAL_PPM = 1_000_000
 ANY = {"If-Match": "*"}
 
@@ -44,14 +46,16 @@ def committed_only(scale: float) -> list[Verdict]:
 
 async def _change_and_kill(gateway: Gateway, changes: int) -> list[Verdict]:
     admin, rng, answered = Address.of(gateway.admin), random.Random(1), 0  # noqa: S311 - the same changes each time
+    loop = asyncio.get_running_loop()
     async with traffic(signed_target(), Address.of(gateway.data), RATE, CLIENTS) as flow:
         await asyncio.sleep(1.0)
         for _ in range(changes):
-            answered += await _ask_for(admin, random_change(rng))
+            # The kill comes while the change is on its way.
             if rng.random() < CONTROL_KILLED:
-                _kill("control", gateway)
+                loop.call_later(rng.random() * CHANGE_S, _kill, "control", gateway)
             if rng.random() < WORKER_KILLED and _both_accept(gateway):
-                _kill("worker", gateway)
+                loop.call_later(rng.random() * CHANGE_S, _kill, "worker", gateway)
+            answered += await _ask_for(admin, random_change(rng))
     errors = flow.run.tally.errors
     other = {kind: count for kind, count in errors.items() if kind != "closed"}
     offered = flow.run.offered

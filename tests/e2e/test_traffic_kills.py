@@ -32,6 +32,7 @@ CHANGES = 300
 WITHIN_S = 45.0
 KILL_CONTROL = 0.03
 KILL_WORKER = 0.02
+CHANGE_S = 0.02
 ATTEMPTS = 10
 VERSIONS = (1, 2, 3)
 EXPECTED = {200, 202, 400, 404, 409, 412, 428}
@@ -148,14 +149,15 @@ def test_kills_between_any_steps_of_changes(
         for _ in range(CHANGES):
             method, verb, body = random_change(rng)
             url = f"{gateway.ports.admin}/api/models/m/{verb}?wait=0"
+            # The kill comes while the change is on its way.
+            if rng.random() < KILL_CONTROL:
+                threading.Timer(rng.random() * CHANGE_S, kill_control, [gateway]).start()
+            if rng.random() < KILL_WORKER:
+                threading.Timer(rng.random() * CHANGE_S, kill_worker, [gateway, rng.randrange(2)]).start()
             with suppress(httpx.TransportError):
                 answer = gateway.client.request(method, url, json=body, headers=ANY)
                 answers[str(answer.status_code)] += 1
                 assert answer.status_code in EXPECTED, answer.text
-            if rng.random() < KILL_CONTROL:
-                kill_control(gateway)
-            if rng.random() < KILL_WORKER:
-                kill_worker(gateway, rng.randrange(2))
             if time.monotonic() > deadline:
                 break
         until(lambda: gateway.admin("GET", "/health").status_code == 200, 10, "control answers")
