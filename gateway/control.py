@@ -100,11 +100,11 @@ def journal_of(layout: StateLayout, logger: EventLogger) -> None:
         logger.error("state_not_written", reason=error.strerror)
 
 
-def uploads_of(settings: Settings, reconciler: Reconciler) -> UploadsApi:
+def uploads_of(settings: Settings, reconciler: Reconciler, logger: Logger) -> UploadsApi:
     """Return the part of the admin API that takes and gives versions of the registry."""
     registry, bounds = Path(settings.server.registry), settings.uploads
     limits = UploadLimits(bounds.max_file_bytes, bounds.max_version_bytes, bounds.max_open, bounds.keep_s)
-    return UploadsApi(Uploads(registry, limits), Downloads(registry), reconciler.rescan)
+    return UploadsApi(Uploads(registry, limits), Downloads(registry), logger, reconciler.rescan)
 
 
 def predict_url(settings: Settings) -> str:
@@ -133,7 +133,7 @@ class ControlProcess:
         self._reconciler = Reconciler(
             world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
         )
-        self._uploads = uploads_of(settings, self._reconciler)
+        self._uploads = uploads_of(settings, self._reconciler, self._logger)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
         more = [
             *upload_routes(self._uploads),

@@ -15,6 +15,7 @@ from driftgate.gateway.logs import Level, LogFormat, Logger, Value
 
 KEPT = frozenset(
     {
+        "version_received",
         "version_found",
         "version_verified",
         "version_refused",

@@ -14,7 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from driftgate.gateway.admin import AdminRoute
+from driftgate.gateway.admin_documents import EmptyRequest
+from driftgate.gateway.admin_requests import read_body
 from driftgate.gateway.errors import BadRequest, TooLarge
+from driftgate.gateway.guards import who_asks
+from driftgate.gateway.logs import Logger
 from driftgate.gateway.openapi import Operation
 from driftgate.models.downloads import Downloads
 from driftgate.models.errors import UploadBusy
@@ -28,12 +32,15 @@ MAX_DIGITS = 18
 
 
 class UploadsApi:
-    """The endpoints. `placed` is called when the registry holds a new version."""
+    """The endpoints. `look_again` is called when the registry holds a new version."""
 
-    def __init__(self, uploads: Uploads, downloads: Downloads, placed: Callable[[], object]) -> None:
+    def __init__(
+        self, uploads: Uploads, downloads: Downloads, logger: Logger, look_again: Callable[[], object]
+    ) -> None:
         self._uploads = uploads
         self._downloads = downloads
-        self._placed = placed
+        self._logger = logger
+        self._look_again = look_again
         self._busy: set[str] = set()
         self._beginning = asyncio.Lock()  # the number of open uploads is bounded
 
@@ -57,10 +64,18 @@ class UploadsApi:
     async def commit(self, request: Request) -> Response:
         """Check the whole version and place it under its number."""
         model, upload = request.path_params["model"], request.path_params["upload"]
-        await _body(request, 0)
+        await read_body(request, EmptyRequest)
         async with self._alone(upload):
             placed = await asyncio.to_thread(self._uploads.commit, model, upload)
-        self._placed()
+        if placed.created:
+            self._logger.info(
+                "version_received",
+                who=who_asks(request),
+                model=placed.name,
+                version=placed.version,
+                digest=placed.digest,
+            )
+        self._look_again()
         return _json(placed)
 
     async def manifest(self, request: Request) -> Response:
@@ -79,8 +94,11 @@ class UploadsApi:
     async def keep_swept(self) -> None:
         """Give up what nobody finishes, now and from time to time, for as long as this runs."""
         while True:
-            async with self._beginning:
-                await asyncio.to_thread(self._uploads.sweep, time.time())
+            try:
+                async with self._beginning:
+                    await asyncio.to_thread(self._uploads.sweep, time.time())
+            except OSError as error:
+                self._logger.warning("uploads_not_swept", reason=error.strerror)
             await asyncio.sleep(SWEEP_EVERY_S)
 
     @asynccontextmanager
@@ -102,7 +120,7 @@ def upload_routes(api: UploadsApi) -> list[AdminRoute]:
     rows = (
         ("POST", f"{model}/uploads", "Begin or resume an upload", Manifest, UploadProgress, api.begin),
         ("PUT", f"{upload}/files/{{number}}", "The next part of a file", None, FileProgress, api.extend),
-        ("POST", f"{upload}/commit", "Make it a version", None, PlacedVersion, api.commit),
+        ("POST", f"{upload}/commit", "Make it a version", EmptyRequest, PlacedVersion, api.commit),
         ("GET", f"{version}/manifest", "The manifest, to the byte", None, Manifest, api.manifest),
         ("GET", f"{version}/files/{{number}}", "A part of a published file", None, None, api.part),
     )

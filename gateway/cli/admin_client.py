@@ -1,7 +1,6 @@
 """Speaking to the admin API from the command line, and what the exit codes mean."""
 
 import enum
-import os
 from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -9,11 +8,11 @@ import httpx
 import msgspec
 import typer
 
+from driftgate.gateway.cli.access_token import NoToken, environment_token
 from driftgate.gateway.cli.contexts import server_url
 
 DEFAULT_SERVER = "http://127.0.0.1:8090"
 SERVER_VARIABLE = "DRIFTGATE_SERVER"
-TOKEN_VARIABLE = "DRIFTGATE_TOKEN"  # noqa: S105 - the name of a variable, not what is in it
 ANSWER_S = 10.0
 """Patience with an answer, beyond the time that the server itself was asked to wait."""
 
@@ -103,7 +102,7 @@ class AdminClient:
         """Return the answer as a `kind`, and its ETag."""
         answer = self._send(question)
         if answer.status_code >= 400:
-            code = _EXIT_OF.get(answer.status_code, Exit.FAILED)
+            code = exit_of(answer.status_code)
             raise Refused(_error_text(answer), code, outdated=answer.status_code == 412)
         try:
             return msgspec.json.decode(answer.content, type=kind), answer.headers.get("etag", "")
@@ -135,12 +134,16 @@ class AdminClient:
 
 def token_header() -> dict[str, str]:
     """Return the header with the caller's token, if any; raise Refused if it cannot be one."""
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
-    if not token:
-        return {}
-    if not token.isascii() or not token.isprintable():
-        raise Refused(f"what {TOKEN_VARIABLE} holds is no token", Exit.NOT_ALLOWED)
-    return {"authorization": f"Bearer {token}"}
+    try:
+        token = environment_token()
+    except NoToken as error:
+        raise Refused(str(error), Exit.NOT_ALLOWED) from error
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def exit_of(status: int) -> Exit:
+    """Return the exit code for a refusal with this HTTP status."""
+    return _EXIT_OF.get(status, Exit.FAILED)
 
 
 def model_path(name: str, verb: str = "") -> str:

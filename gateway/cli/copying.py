@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from driftgate.gateway.cli.access_token import TokenFile
 from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Exit, Refused, Server, leave
 from driftgate.gateway.cli.contexts import server_url
 from driftgate.gateway.cli.model_tables import print_json
-from driftgate.gateway.cli.sending import TokenFile, read_token, sending
-from driftgate.models import remote
+from driftgate.gateway.cli.sending import sending, server_with_token
 from driftgate.models.errors import InvalidName, RegistryError
 from driftgate.models.manifest import digest_of
 from driftgate.models.names import check_model_name, parse_version
@@ -38,12 +38,12 @@ def copy(  # noqa: PLR0913 - each is one option of the command
     A copy that broke off goes on where it was; a version that is there already is left as it is.
     """
     name, version = _named(what)
-    with sending(server_url(to), read_token(to_token_file, TO_TOKEN)) as target, ExitStack() as stack:
+    with sending(server_with_token(server_url(to), to_token_file, TO_TOKEN)) as target, ExitStack() as stack:
         source: VersionSource
         if registry is not None:
             source = _local(registry, name, version)
         else:
-            origin = stack.enter_context(Connection(remote.Server(server, read_token(token_file))))
+            origin = stack.enter_context(Connection(server_with_token(server, token_file)))
             source = RemoteVersion(origin, name, version)
         manifest_bytes = source.manifest()
         placed = send_version(source, manifest_bytes, stack.enter_context(Connection(target)))

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from driftgate.gateway.cli.access_token import TokenFile
 from driftgate.gateway.cli.contexts import server_url
-from driftgate.gateway.cli.sending import TokenFile, read_token, sending
+from driftgate.gateway.cli.sending import sending, server_with_token
 from driftgate.models.data_files import read_rows
 from driftgate.models.publish import publish
 from driftgate.models.publish_onnx import Published
@@ -84,7 +85,7 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
     if server is None:
         published = give(registry=registry)
     else:
-        with sending(server_url(server), read_token(token_file)) as gateway:
+        with sending(server_with_token(server_url(server), token_file)) as gateway:
             published = give(server=gateway)
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_document(published))).decode())
