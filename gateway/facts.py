@@ -53,7 +53,7 @@ class Facts:
     slots: tuple[SlotStatus, ...] = ()
     limits: Limits = Limits()
     variant_salt: str = ""
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def new_split(self) -> TrafficSplit:

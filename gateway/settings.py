@@ -54,7 +54,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_receiving_bytes: Positive = 256 * 2**20
     """Of bodies that are still coming in, in one worker."""
     max_connections: Positive = 4096
-    """Of one worker; beyond it others take them, or they wait. Fewer where the process may not open as many."""
+    """Of one worker; beyond it others take them or they wait. Fewer where it may not open as many."""
     memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Budget for all workers' models together; 0 means 70 % of this machine's or container's memory."""
 
