@@ -1,5 +1,8 @@
 """Shadows: they see the very rows, are recorded beside the answers, and slow nobody."""
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +109,34 @@ def test_a_shadow_computes_the_same_rows(start_gateway: Start, publish_version: 
     )
     assert gateway.admin("PUT", "/api/models/m/shadow", {"version": 2, "percent": 0}).status_code == 200
     assert gateway.model("m")["shadows"] == []
+
+
+def test_shadows_from_the_command_line(start_gateway: Start, publish_version: Publish) -> None:
+    """A version is shadowed, compared on what it saw, and shadowed no more, with three commands."""
+    publish_version("m", version=1, scale=1.0)
+    gateway = start_gateway(environment=QUICK)
+    publish_version("m", version=2, scale=3.0)
+    gateway.wait_version("m", 2)
+    server, state = ("--server", gateway.ports.admin), ("--state", str(gateway.layout.root))
+    assert command("compare", "m", "1", "2", *state).returncode == 3
+    shown = command("shadow", "m", "2", "--share", "100%", *server)
+    assert (shown.returncode, "copies to 2: 100 %" in shown.stdout) == (0, True)
+    for n in range(REQUESTS):
+        gateway.infer("m", [[n, 0, 0, 0]])
+    until(lambda: count(gateway, 2, "shadow") == REQUESTS, 10, "all copies are recorded")
+    found = json.loads(command("compare", "m", "1", "2", "--json", "--worst", "2", *state).stdout)
+    assert (found["pairs"], found["flips"], len(found["worst"])) == (REQUESTS, None, 2)
+    assert found["worst"][0]["inputs"]["f0"] == REQUESTS - 1
+    table = command("compare", "m", "1", "2", "--worst", "1", *state).stdout
+    assert f"{REQUESTS} rows computed by both" in table
+    assert command("unshadow", "m", "2", *server).returncode == 0
+    assert gateway.model("m")["shadows"] == []
+
+
+def command(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run `driftgate traffic`."""
+    program = (sys.executable, "-m", "driftgate.gateway.cli.main", "traffic")
+    return subprocess.run([*program, *words], capture_output=True, text=True, check=False)
 
 
 def test_a_slow_shadow_slows_nobody(
