@@ -23,6 +23,7 @@ from driftgate.gateway.findings import ObservedRegistry
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.journal import Journal, read_journal
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.library_logs import LibraryLogs
 from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
@@ -147,6 +148,7 @@ class ControlProcess:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
+        LibraryLogs(self._logger).install()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._server.stop)

@@ -18,7 +18,9 @@ from starlette.routing import Route
 from driftgate.gateway.beat import BeatState, read_beat
 from driftgate.gateway.connection_limits import ConnectionLimits
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.library_logs import LibraryLogs
 from driftgate.gateway.listening import QuietServer, bounded, listener, server_config
+from driftgate.gateway.logs import Logger
 from driftgate.gateway.metrics import CONTENT_TYPE, render
 from driftgate.gateway.route_scopes import UndeclaredScope, need_of
 from driftgate.gateway.slots import beat_path, slot_numbers
@@ -86,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = child_arguments(argv)
     die_with_parent(arguments.parent_pid)
     server = arguments.settings.server
+    LibraryLogs(Logger("probes", arguments.settings.models.log_format)).install()
     sock = listener(arguments.listen_fd, server.metrics_host, server.metrics_port, "metrics-")
     limits = ConnectionLimits(arguments.settings.limits.receive_timeout_s, MAX_BODY_BYTES)
     uvloop.run(_serve(StateLayout(Path(server.state)), sock, limits))

@@ -21,6 +21,7 @@ from driftgate.gateway.data_plane import DataPlane
 from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.http_protocol import GatewayProtocol, KnownHeads
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.library_logs import LibraryLogs
 from driftgate.gateway.listening import listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.predict import PredictPath
@@ -72,6 +73,7 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until SIGTERM, then drain."""
+        LibraryLogs(self._logger).install()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
