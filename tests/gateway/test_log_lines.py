@@ -79,13 +79,18 @@ def test_lines_are_written_whole_and_in_order() -> None:
 
 def test_what_waits_is_bounded_and_so_is_the_wait() -> None:
     """With a full pipe that nobody reads lines are taken up to the bound, and closing gives up in time."""
-    with pipe() as (_, writing), open(writing, "wb", buffering=0, closefd=False) as stream:
+    with pipe() as (reading, writing), open(writing, "wb", buffering=0, closefd=False) as stream:
         fill(writing)
         lines = QueuedLines(stream, most_bytes=100)
         assert [lines.offer(b"x" * 39 + b"\n") for _ in range(3)] == [True, True, False]
         began = time.monotonic()
         lines.close()
         assert time.monotonic() - began < CLOSE_WITHIN_S + 0.5
+        heard = b""
+        while heard.count(b"\n") < 2:
+            heard += os.read(reading, 2**20)
+        lines.close()
+        assert heard.lstrip(b".") == 2 * (b"x" * 39 + b"\n")
 
 
 @pytest.mark.parametrize("exit_way", ["at once", "normally"])
