@@ -15,6 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from driftgate.gateway.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.journal import read_journal
 from driftgate.models.publish_onnx import publish_file
 from driftgate.models.transfer import verify_version
 
@@ -196,6 +197,9 @@ def test_tokens_publish_their_models_only(start_gateway: Start, cli: Cli, tmp_pa
     (tmp_path / "token").write_text(made["publish:m"] + "\n")
     published = publishing(cli, gateway, model, "--token-file", str(tmp_path / "token"))
     assert json.loads(done(published))["version"] == 1
+    events = read_journal(gateway.layout.events, "control")
+    (who,) = (event.who for event in events if event.kind == "version_received")
+    assert who.startswith("token:")
     wait = ("models", "wait", "m@1", "--timeout", "20", "--server", gateway.ports.admin)
     assert done(cli(*wait, token=made["publish:m"])) == "m@1 is ready\n"
     assert "token" in done(cli(*wait), 7)

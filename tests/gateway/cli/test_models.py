@@ -124,6 +124,20 @@ def test_exit_codes_mean_something(tmp_path: Path, registry_root: Path, publish_
     play(tmp_path, publish_version, scene)
 
 
+def test_waiting_ends_when_a_version_cannot_be_loaded(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """A pipeline is told soon, with the reason and a code of its own, that waiting is no use."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        (registry_root / "m" / "9").mkdir()
+        (registry_root / "m" / "9" / "manifest.json").write_text("{}")
+        result = await call("wait", "m@9", "--ready", "--timeout", "60")
+        assert (result.exit_code, "manifest.json" in result.output) == (1, True)
+
+    play(tmp_path, publish_version, scene)
+
+
 def test_a_change_that_waits_too_long(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
     """When workers are not ready in time the exit code is 6 and nothing has moved."""
 
