@@ -16,7 +16,6 @@ from types import FrameType
 import msgspec
 
 from driftgate import __version__
-from driftgate.gateway.auth import check_admin_address
 from driftgate.gateway.beat import BeatState
 from driftgate.gateway.children import Ending, Place, Vitals, reap_strangers
 from driftgate.gateway.cores import available_cores
@@ -41,8 +40,8 @@ from driftgate.gateway.settings import Settings
 from driftgate.gateway.slots import beat_path, bury_dead_slots
 from driftgate.gateway.spawn import ChildArguments
 from driftgate.gateway.state_lock import claim_state, is_claimed, name_owner
+from driftgate.gateway.start_access import check_access
 from driftgate.gateway.supervision import Child, Patience, Phase, Role, Snapshot, next_actions
-from driftgate.gateway.token_store import tokens_at_start
 
 LOOK_EVERY_S = 0.1
 GAP_S = 1.0
@@ -107,7 +106,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT or a successor's word and return the exit code; raise CannotStart."""
-        check_admin_address(self._given, tokens_at_start(self._layout.tokens))
+        check_access(self._given, self._layout, self._logger)
         self._lock = self._claim()
         try:
             self._install_signals()

@@ -145,7 +145,7 @@ def tokens_at_start(path: Path) -> TokenSet:
     try:
         return TokenSet(_read(path).tokens)
     except (UnreadableTokens, OSError) as error:
-        raise CannotStart(f"{path} is no list of tokens: {error}. Restore it, or remove it") from error
+        raise CannotStart(f"{path} cannot be read: {error}. Restore it, or remove it") from error
 
 
 def _read(path: Path) -> TokenFile:

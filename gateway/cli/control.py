@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.auth import check_admin_address
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import bind
+from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.spawn import ChildArguments, become
+from driftgate.gateway.start_access import check_access
 from driftgate.gateway.state_lock import claim_state
-from driftgate.gateway.token_store import tokens_at_start
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -40,7 +40,7 @@ def control(  # noqa: PLR0913 - each is one option of the command
     }
     settings = load_settings(config, os.environ, {"server": server})
     layout = StateLayout(Path(settings.server.state).absolute())
-    check_admin_address(settings, tokens_at_start(layout.tokens))
+    check_access(settings, layout, Logger("control", settings.models.log_format))
     # The lock is held by the process, which stays the same when it becomes the control plane.
     os.set_inheritable(claim_state(layout), True)
     listener = bind(settings.server.admin_host, settings.server.admin_port, "admin-")

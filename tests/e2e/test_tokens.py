@@ -330,6 +330,19 @@ def test_the_admin_api_opens_to_others_with_a_token_only(tmp_path: Path, start_g
     assert gateway.infer("m", ROWS).status_code == 200
 
 
+def test_on_a_network_operators_need_a_token_by_default(tmp_path: Path, start_gateway: Start) -> None:
+    """With a public data port predictions are open, the admin API is not, and the log says how to go on."""
+    publish_linear(tmp_path)
+    gateway = start_gateway("--host", "0.0.0.0")  # noqa: S104
+    assert gateway.infer("m", ROWS).status_code == 200
+    assert gateway.infer("m", ROWS, **{"x-variant": "stable"}).status_code == 401
+    assert gateway.admin("GET", "/api/state").status_code == 401
+    assert "driftgate token create --scope admin" in gateway.log.read_text()
+    boss = {"authorization": f"Bearer {make_token(tmp_path, 'admin')}"}
+    answer = gateway.client.get(f"{gateway.ports.admin}/api/state", headers=boss)
+    assert answer.status_code == 200
+
+
 def test_without_tokens_nothing_changes_on_loopback(tmp_path: Path, start_gateway: Start) -> None:
     """Making a token never changes who else is let in: on loopback that is still everybody."""
     publish_linear(tmp_path)

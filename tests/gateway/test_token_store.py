@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from driftgate.gateway.errors import BadRequest, NotFound
+from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.token_store import LOOK_EVERY_S, TokenStore, TokenWatch, Wish, tokens_at_start
+from driftgate.gateway.settings import Settings
+from driftgate.gateway.start_access import check_access
+from driftgate.gateway.token_store import LOOK_EVERY_S, TokenStore, TokenWatch, Wish
 from driftgate.gateway.tokens import UnreadableTokens
 
 
@@ -84,10 +87,11 @@ def test_a_watch_sees_changes_and_survives_damage(tmp_path: Path) -> None:
 
 def test_a_damaged_file_stops_a_start_and_a_change(tmp_path: Path) -> None:
     """Nothing is built on a file that cannot be read: a change would forget the tokens in it."""
-    assert len(tokens_at_start(tmp_path / "tokens.json")) == 0
+    layout, logger = StateLayout(tmp_path), Logger("supervisor", stream=BytesIO())
+    check_access(Settings(), layout, logger)
     (tmp_path / "tokens.json").write_bytes(b"{")
     with pytest.raises(CannotStart, match=r"tokens\.json"):
-        tokens_at_start(tmp_path / "tokens.json")
+        check_access(Settings(), layout, logger)
     with pytest.raises(UnreadableTokens):
         store_in(tmp_path).create(Wish("a", ("infer:*",)), "me")
     assert (tmp_path / "tokens.json").read_bytes() == b"{"
