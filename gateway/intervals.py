@@ -5,7 +5,6 @@ to arms that grow, so nobody leaves an arm that did not shrink, for any number o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 
 import msgspec
 
@@ -132,10 +131,13 @@ def _take(
 
 def _merged(intervals: Iterable[Interval]) -> list[Interval]:
     """Return the same buckets in order, neighbours joined."""
-    ordered = sorted(intervals)
-    starts = [a[0] for b, a in pairwise([(-1, -1), *ordered]) if b[1] != a[0]]
-    stops = [a[1] for a, b in pairwise([*ordered, (-1, -1)]) if a[1] != b[0]]
-    return list(zip(starts, stops, strict=True))
+    joined: list[Interval] = []
+    for start, stop in sorted(intervals):
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return joined
 
 
 def _size(intervals: Iterable[Interval]) -> int:
