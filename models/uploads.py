@@ -42,7 +42,7 @@ from driftgate.models.staged_files import extend_below, made_below, size_below, 
 from driftgate.models.transfer import is_digest
 from driftgate.models.upload_types import NEXT_NUMBER, PART_BYTES, FileProgress, PlacedVersion, UploadProgress
 from driftgate.models.uploaded_manifest import UploadLimits, upload_id, uploaded_manifest
-from driftgate.models.version_writer import already_there, place_version, write_new
+from driftgate.models.version_writer import already_there, place_version, temporary_version, write_new
 
 STAGING_PREFIX = ".staging-"
 _SPARE_BYTES = 2**20
@@ -165,7 +165,6 @@ class Uploads:
 
     def _place(self, found: _Upload, upload: str) -> PlacedVersion:
         manifest, staging = found.manifest, self._staging(found.manifest.name, upload)
-        write_new(staging.parent / SETTINGS_FILE, DEFAULT_SETTINGS, staging)
         if manifest.version == NEXT_NUMBER:
             placed, created = place_version(
                 staging, lambda number: msgspec.structs.replace(manifest, version=number), None
@@ -175,6 +174,9 @@ class Uploads:
                 staging, lambda number: manifest, manifest.version, lambda same: found.manifest_bytes
             )
         self.drop(manifest.name, upload)
+        # The version is there already; settings for people to edit are a courtesy.
+        with suppress(OSError), temporary_version(staging.parent) as temporary:
+            write_new(staging.parent / SETTINGS_FILE, DEFAULT_SETTINGS, temporary)
         return self._placed(placed, created)
 
     def _placed_before(self, manifest: Manifest) -> PlacedVersion | None:

@@ -141,6 +141,7 @@ def test_a_crash_between_numbering_and_placing_is_begun_again(publish_version: P
     write_synced(target / "m" / f".staging-{begun.upload}" / "manifest.json", manifest_of(published, 1))
     with pytest.raises(UploadUnknown):
         uploads.commit("m", begun.upload)
+    assert [path.name for path in (target / "m").iterdir()] == [f".staging-{begun.upload}"]
     assert uploads.begin("m", manifest_of(published), NOW).upload == begun.upload
     assert uploads.commit("m", begun.upload).version == 1
 
