@@ -30,6 +30,7 @@ from driftgate.gateway.routing_keys import key_place
 
 MAX_ARMS = 16
 PPM_PER_PERCENT = TOTAL_PPM // 100
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 
@@ -239,6 +240,8 @@ def _check_key(subject: Subject, source: KeySource, versions: tuple[int, ...]) -
         raise BadRequest(
             f"{source.name[:64]!r} is not a header's name in lower case, of at most 64 characters"
         )
+    if source.kind == "header" and source.name in SECRET_HEADERS:
+        raise BadRequest(f"{source.name!r} carries secrets, and keys are recorded: choose another header")
     for version in versions if source.kind == "input" else ():
         manifest = subject.facts.manifest(subject.name, version)
         if manifest is not None and key_place(source, manifest) is None:

@@ -95,10 +95,12 @@ class UndeclaredScope(Exception):
 
 
 def need_of(plane: Plane, method: str, path: str) -> Need:
-    """Return what a route asks for, else raise UndeclaredScope."""
+    """Return what a route asks for; raise UndeclaredScope without one, or where its path names nothing."""
     need = _ROUTES[plane].get((method, path))
     if need is None:
         raise UndeclaredScope(
             f"{method} {path} declares no scope: add it to the {plane} routes in gateway/route_scopes.py"
         )
+    if need.of != "*" and f"{{{need.of}" not in path:
+        raise UndeclaredScope(f"{method} {path} is about a {need.of}, and its path names none")
     return need

@@ -208,6 +208,7 @@ def test_dealing_keys_out_anew_needs_force(
         ({"kind": "header", "name": "X-Key"}, "lower case"),
         ({"kind": "header", "name": "x\r\ny"}, "not a header's name"),
         ({"kind": "header", "name": ""}, "not a header's name"),
+        ({"kind": "header", "name": "authorization"}, "carries secrets"),
         ({"kind": "cookie", "name": "x"}, "kind"),
     ],
 )

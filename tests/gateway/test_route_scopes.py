@@ -50,6 +50,13 @@ def test_a_method_is_declared_on_its_own(plane: str) -> None:
         need_of(plane, "PATCH", "/health")  # type: ignore[arg-type]  # the table holds plain words
 
 
+def test_every_need_finds_its_name_in_the_path() -> None:
+    """A need of one model stands on paths that name one, so that it can be checked."""
+    for plane, routes in (("admin", ADMIN_ROUTES), ("data", DATA_ROUTES), ("probes", PROBE_ROUTES)):
+        for (method, path), need in routes.items():
+            assert need_of(plane, method, path) == need  # type: ignore[arg-type]  # as above
+
+
 def test_only_what_asks_for_nothing_is_open() -> None:
     """Whoever opens a route to everybody changes this list too."""
     opened = {
