@@ -4,6 +4,7 @@ A queue that is longer than clients wait helps nobody: under overload every answ
 what would wait for too long is refused at once, and cheaply, and what is taken on is answered in time.
 """
 
+import time
 from asyncio import get_running_loop
 
 import msgspec
@@ -34,7 +35,6 @@ class Admission:
     def __init__(self, turns: Turns, max_wait_s: float, logger: Logger) -> None:
         self.lanes = turns.lanes
         self._max_wait_s = max_wait_s
-
         self._logger = logger
         self._refused: dict[str, int] = {}
 
@@ -51,14 +51,17 @@ class Admission:
         return True
 
     def is_full(self, served: ServedVersion, headers: RequestHeaders) -> bool:
-        """Return whether one more request of this version would wait for too long, or past its deadline."""
+        """Return whether one more request of this version would wait for too long, or past its deadline.
+
+        Calls may take longer than predicted: then those before have waited for too long already.
+        """
         lane = self.lanes.get(served)
         if lane is None or not lane.busy or served.loaded.in_use < SHORT_QUEUE:
             return False
         most_s = self._max_wait_s
         if headers.timeout_ms is not None:
             most_s = min(most_s, headers.timeout_ms / 1000)
-        return served.wait_s > most_s
+        return served.wait_s > most_s or lane.waited_s(time.perf_counter_ns()) > most_s
 
     def _report(self) -> None:
         for model, count in self._refused.items():

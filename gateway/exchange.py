@@ -143,7 +143,8 @@ class Exchange:
 
     def _settle(self) -> None:
         self.settled = True
-        self.served.rows_in_flight -= self.request.rows
+        served, rows = self.served, self.request.rows
+        served.rows_waiting -= rows if rows < served.rows_at_once else served.rows_at_once
         if self.timer is not None:
             self.timer.cancel()
         self.on_settled(self)

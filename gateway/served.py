@@ -27,8 +27,8 @@ class Shadowing(NamedTuple):
 class ServedVersion:
     """A loaded version with its codec view, counters and beat name.
 
-    `settings` and `shadows` come with each table. `rows_in_flight` are those of requests that are taken on
-    and not settled.
+    `settings` and `shadows` come with each table. `rows_waiting` are those that one more request has to wait
+    for: of each request in flight at most `rows_at_once`, since a longer one takes turns with the others.
 
     `batchable` says that rows of several requests may share a call, and that a request may be cut into calls.
     """
@@ -40,7 +40,8 @@ class ServedVersion:
         "counters",
         "loaded",
         "recorded",
-        "rows_in_flight",
+        "rows_at_once",
+        "rows_waiting",
         "settings",
         "shadows",
         "view",
@@ -58,7 +59,8 @@ class ServedVersion:
         fixed_rows = all(spec.row_size >= 0 for spec in signature.inputs)
         self.batchable = loaded.manifest.independent_rows and signature.batched and fixed_rows
         self._pace = 1.0
-        self.rows_in_flight = 0
+        self.rows_at_once = self.rows_per_call
+        self.rows_waiting = 0
 
     def apply(self, settings: ModelSettings) -> None:
         """Follow the model's settings from now on."""
@@ -79,10 +81,10 @@ class ServedVersion:
 
     @property
     def wait_s(self) -> float:
-        """Predicted time until all that is in flight is computed."""
+        """Predicted time that one more request would wait for those in flight."""
         cost = self.loaded.cost
         calls = 1 if self.batchable else self.loaded.in_use
-        return (calls * cost.fixed_s + self.rows_in_flight * cost.per_row_s) * self._pace
+        return (calls * cost.fixed_s + self.rows_waiting * cost.per_row_s) * self._pace
 
     def observe(self, rows: int, took_s: float) -> None:
         """Learn from a call how much slower or faster they are now than when the version was loaded."""

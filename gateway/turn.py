@@ -46,10 +46,11 @@ class Turns:
         if not self._gathered:
             # Runs when the loop has read every connection that was ready, and before it waits again.
             self._loop.call_soon(self._flush)
-        exchange.served.rows_in_flight += exchange.request.rows
-        gathered = self._gathered.get(exchange.served)
+        served, rows = exchange.served, exchange.request.rows
+        served.rows_waiting += rows if rows < served.rows_at_once else served.rows_at_once
+        gathered = self._gathered.get(served)
         if gathered is None:
-            self._gathered[exchange.served] = [exchange]
+            self._gathered[served] = [exchange]
         else:
             gathered.append(exchange)
 
@@ -140,6 +141,12 @@ class Lane:
         self._queue.extend(exchanges)
         if not self.busy:
             self._next()
+
+    def waited_s(self, now_ns: int) -> float:
+        """Return how long the next request has waited that nothing is computed of yet, 0 without one."""
+        if not self._queue or self._queue[0].rows_done:
+            return 0.0
+        return (now_ns - self._queue[0].arrived_ns) / 1e9
 
     def close(self) -> None:
         """Let the thread end once the queue is empty."""
