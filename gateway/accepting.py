@@ -14,6 +14,7 @@ from driftgate.gateway.listening import QuietServer
 
 STEP_BACK_S = 0.002
 NO_DESCRIPTORS_S = 0.1
+LAST_WORDS_S = 0.25
 FULL_S = 0.05
 """How long a worker with as many connections as it may have waits for one of them to end."""
 
@@ -69,7 +70,16 @@ class FairServer(QuietServer):
         """Take no more connections; end those that are idle and wait for the others."""
         self._pause()
         self._listener = None
+        await self._hear_last_words()
         await super().shutdown(sockets)
+
+    async def _hear_last_words(self) -> None:
+        """Let connections that were taken last say what they came for.
+
+        Closing one whose request has arrived and was not read yet would reset it.
+        """
+        if self._opening or self.server_state.connections:
+            await asyncio.sleep(LAST_WORDS_S)
 
     def _watch(self) -> None:
         if self._listener is not None:

@@ -15,7 +15,6 @@ from types import FrameType
 
 import msgspec
 
-from driftgate import __version__
 from driftgate.gateway.beat import BeatState
 from driftgate.gateway.children import Ending, Place, Vitals, reap_strangers
 from driftgate.gateway.cores import available_cores
@@ -23,25 +22,18 @@ from driftgate.gateway.crashes import Crash, CrashBook
 from driftgate.gateway.desired import UnreadableState
 from driftgate.gateway.event_logger import EventLogger
 from driftgate.gateway.generations import GenerationStore
-from driftgate.gateway.handover import Door, Offer, Predecessor
-from driftgate.gateway.journal import Journal
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import (
-    PORTS_FILE,
     Ports,
-    bind,
-    bind_or_keep,
-    url_of,
     with_real_ports,
-    write_ports,
 )
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import Settings
-from driftgate.gateway.slots import beat_path, bury_dead_slots
+from driftgate.gateway.slots import beat_path
 from driftgate.gateway.spawn import ChildArguments
-from driftgate.gateway.state_lock import claim_state, is_claimed, name_owner
 from driftgate.gateway.start_access import check_access
 from driftgate.gateway.supervision import Child, Patience, Phase, Role, Snapshot, next_actions
+from driftgate.gateway.tenure import Tenure
 
 LOOK_EVERY_S = 0.1
 GAP_S = 1.0
@@ -91,86 +83,41 @@ class Supervisor:
         self._phase = Phase.RUNNING
         self._exit_code = 0
         self._places: dict[str, Place] = {}
-        self._listeners: list[socket.socket] = []
         self._generation = 0
         self._retired: frozenset[str] = frozenset()
         self._unreadable = Repeats()
         self._announced = False
         self._replace_running = replace_running
-        self._predecessor: Predecessor | None = None
-        self._door: Door | None = None
-        self._owns_state = False
-        self._lock = -1
-        self._first_slot = 0
         self._count = settings.server.workers or available_cores()
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT or a successor's word and return the exit code; raise CannotStart."""
         check_access(self._given, self._layout, self._logger)
-        self._lock = self._claim()
+        self._tenure = Tenure(self._layout, self._logger, self._count, self._replace_running)
+        if self._tenure.is_successor:
+            self._phase = Phase.ARRIVING
         try:
             self._install_signals()
             self._watch(self._open())
             return self._exit_code
         finally:
-            self._end()
-            os.close(self._lock)
-
-    def _claim(self) -> int:
-        """Return the lock of the state directory: our own, or the one of the gateway that is replaced."""
-        if not (self._replace_running and is_claimed(self._layout)):
-            return claim_state(self._layout)
-        self._predecessor = Predecessor.meet(self._layout.handover)
-        self._phase = Phase.ARRIVING
-        offer = self._predecessor.inherited.offer
-        if offer.first_slot < self._count:
-            self._first_slot = offer.first_slot + offer.workers
-        return self._predecessor.inherited.lock
+            self._close_children()
+            self._tenure.end()
 
     def _open(self) -> Ports:
-        server = self._given.server
-        inherited = self._predecessor.inherited.listeners if self._predecessor else (None, None, None)
-        for kept, (host, port, option) in zip(
-            inherited,
-            (
-                (server.host, server.port, ""),
-                (server.admin_host, server.admin_port, "admin-"),
-                (server.metrics_host, server.metrics_port, "metrics-"),
-            ),
-            strict=True,
-        ):
-            self._listeners.append(
-                bind_or_keep(kept, host, port, option) if kept else bind(host, port, option)
-            )
-        data, admin, metrics = self._listeners
-        slots = tuple(range(self._first_slot, self._first_slot + self._count))
-        ports = Ports(os.getpid(), url_of(data), url_of(admin), url_of(metrics), slots)
-        self._plan(with_real_ports(self._given, data, admin, metrics))
-        if self._predecessor is None:
-            self._take_possession(ports)
-            self._logger.info("gateway_started", why=f"Driftgate {__version__} on {ports.data}")
+        listeners = self._tenure.listen(self._given.server)
+        ports = self._tenure.ports
+        self._plan(with_real_ports(self._given, *listeners), listeners)
+        if not self._tenure.is_successor:
+            self._tenure.take_possession(ports)
         self._logger.info("listening", data=ports.data, admin=ports.admin, metrics=ports.metrics)
         return ports
 
-    def _take_possession(self, ports: Ports) -> None:
-        """Do what only the owner of the state directory may do."""
-        self._owns_state = True
-        name_owner(self._lock)
-        self._store.remove_unfinished()
-        bury_dead_slots(self._layout)
-        write_ports(self._layout.root, ports)
-        try:
-            self._logger.attach(Journal(self._layout.events, "supervisor"))
-            self._door = Door(self._layout.handover)
-        except OSError as error:  # a full disk; serving goes on
-            self._logger.error("state_not_written", reason=error.strerror)
-
-    def _plan(self, settings: Settings) -> None:
-        count = self._count
-        server = msgspec.structs.replace(settings.server, workers=count, state=str(self._layout.root))
+    def _plan(self, settings: Settings, listeners: list[socket.socket]) -> None:
+        server = msgspec.structs.replace(settings.server, workers=self._count, state=str(self._layout.root))
         settings = msgspec.structs.replace(settings, server=server)
-        data, admin, metrics = (listener.fileno() for listener in self._listeners)
-        shared = ChildArguments(settings, parent_pid=os.getpid(), first_slot=self._first_slot)
+        data, admin, metrics = (listener.fileno() for listener in listeners)
+        shared = ChildArguments(settings, parent_pid=os.getpid(), first_slot=self._tenure.first_slot)
         layout = self._layout
         self._place(
             Role.CONTROL,
@@ -178,7 +125,7 @@ class Supervisor:
             replace(shared, listen_fd=admin),
             Vitals(layout.control_beat, layout.control_stacks),
         )
-        for slot in range(self._first_slot, self._first_slot + count):
+        for slot in self._tenure.slots:
             worker = replace(shared, slot=slot, listen_fd=data)
             vitals = Vitals(beat_path(layout, slot), layout.stacks(slot), layout.log(slot))
             self._place(Role.WORKER, self._modules.worker, worker, vitals)
@@ -211,7 +158,7 @@ class Supervisor:
             if now - looked_at > GAP_S:
                 watching_since = now
             looked_at = now
-            if self._phase is Phase.ARRIVING and now - began > REPLACE_WITHIN_S:
+            if self._phase is Phase.ARRIVING and not self._announced and now - began > REPLACE_WITHIN_S:
                 self._give_up()
             if not self._turn(watching_since, now, ports):
                 return
@@ -223,7 +170,7 @@ class Supervisor:
             self._note_crash(place.reap(now))
         reap_strangers({place.pid for place in self._places.values()})
         if self._phase in (Phase.STOPPING, Phase.STOPPING_NOW):
-            self._close_listeners()
+            self._tenure.close_listeners()
             if not any(place.pid for place in self._places.values()):
                 return False
         self._read_desired()
@@ -238,39 +185,23 @@ class Supervisor:
 
     def _take_over(self, ports: Ports) -> None:
         """As a successor whose workers accept: wait until the old gateway has left, then own everything."""
-        if self._phase is Phase.ARRIVING and self._announced and self._predecessor is not None:
-            self._predecessor.say_ready()
-            if self._predecessor.has_left():
-                pid = self._predecessor.inherited.offer.pid
-                self._phase = Phase.RUNNING
-                self._take_possession(ports)
-                self._logger.info("gateway_taken_over", why=f"Driftgate {__version__} replaces process {pid}")
-                self._announce(ports)
+        arrived = self._phase is Phase.ARRIVING and self._announced
+        if arrived and self._tenure.predecessor_has_left():
+            self._phase = Phase.RUNNING
+            self._tenure.take_possession(ports)
+            self._announce(ports)
 
     def _hand_over(self) -> None:
         """As an old gateway: give the successor what it needs, step by step, as long as it lives."""
-        if self._door is None:
-            return
-        if self._phase is Phase.RUNNING:
-            offer = Offer(1, os.getpid(), self._first_slot, self._count)
-            self._door.welcome(offer, self._listeners, self._lock)
-            if self._door.successor_is_ready():
-                self._phase = Phase.YIELDING
+        if self._phase is Phase.RUNNING and self._tenure.successor_is_ready():
+            self._phase = Phase.YIELDING
         elif self._phase is Phase.YIELDING:
             helpers = [place for place in self._places.values() if place.pid and not place.is_worker]
-            if self._door.successor_is_gone():
+            if self._tenure.successor_is_gone():
                 self._phase = Phase.RUNNING
             elif not helpers:
-                self._leave()
-
-    def _leave(self) -> None:
-        """Give the state directory away, then drain."""
-        self._logger.info("gateway_handed_over", why="another process takes over")
-        self._logger.detach()
-        self._owns_state = False
-        if self._door is not None:
-            self._door.hand_over()
-        self._phase = Phase.STOPPING
+                self._tenure.give_away()
+                self._phase = Phase.STOPPING
 
     def _give_up(self) -> None:
         self._logger.error("not_replaced", reason=f"no worker accepted in {REPLACE_WITHIN_S:g} s")
@@ -279,7 +210,7 @@ class Supervisor:
 
     def _note_crash(self, ending: Ending | None) -> None:
         """Tell control which versions were running when a worker ended badly."""
-        if ending is None or not ending.running:
+        if ending is None or not ending.running or not self._tenure.owns_state:
             return
         self._read_desired()
         crash = Crash(
@@ -318,20 +249,6 @@ class Supervisor:
             if self._phase is not Phase.ARRIVING:
                 self._announce(ports)
 
-    def _close_listeners(self) -> None:
-        """Leave the sockets to the children: the last one to close its copy refuses what comes after."""
-        for listener in self._listeners:
-            listener.close()
-
-    def _end(self) -> None:
-        self._close_listeners()
+    def _close_children(self) -> None:
         for place in self._places.values():
             place.end()
-        if self._owns_state:
-            self._logger.info("gateway_stopped")
-            self._layout.handover.unlink(missing_ok=True)
-            (self._layout.root / PORTS_FILE).unlink(missing_ok=True)
-        # last, for a successor takes this for the word that everything is its own
-        for end in (self._predecessor, self._door):
-            if end is not None:
-                end.close()
