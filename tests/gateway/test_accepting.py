@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftgate.gateway.accepting import should_step_back
+from driftgate.gateway.accepting import connections_within, should_step_back
 
 
 @pytest.mark.parametrize(
@@ -12,3 +12,12 @@ from driftgate.gateway.accepting import should_step_back
 def test_the_one_with_fewer_connections_takes(mine: int, others: list[int], expected: bool) -> None:
     """A worker steps back while another one that accepts has fewer connections than itself."""
     assert should_step_back(mine, others) is expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "descriptors", "expected"),
+    [(4096, 1_048_576, 4096), (4096, 1024, 896), (4096, 64, 1), (10, 1024, 10)],
+)
+def test_connections_fit_into_the_descriptors(limit: int, descriptors: int, expected: int) -> None:
+    """A worker takes no more connections than set, nor than leave it descriptors for all else."""
+    assert connections_within(limit, descriptors) == expected

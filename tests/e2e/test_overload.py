@@ -1,0 +1,51 @@
+"""What a model answers that is asked for more than it can compute in time."""
+
+import socket
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+from driftgate.models.publish_onnx import publish_file
+
+from harness.gateway import READY_WITHIN_S, accepting, end, start, until
+from harness.models import slow_model
+from harness.raw_http import answers, connected, infer_request
+
+BEFORE = 20
+BEHIND = 30
+MATRIX = 1200
+"""A call takes tens of milliseconds then, which is when those behind it come."""
+
+
+def test_what_would_wait_for_too_long_is_refused_at_once(tmp_path: Path) -> None:
+    """Behind a queue that is long already requests get 503 with the reason, the others their answers."""
+    (tmp_path / "m.onnx").write_bytes(slow_model(MATRIX).SerializeToString())
+    publish_file(tmp_path / "m.onnx", name="m", registry=tmp_path / "registry", version=1)
+    gateway = start(tmp_path, (), 1, {"DRIFTGATE__LIMITS__MAX_WAIT_MS": "1"})
+    try:
+        until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
+        with ExitStack() as stack:
+            clients = [stack.enter_context(connected(gateway.ports.data)) for _ in range(BEFORE + BEHIND)]
+            answered(clients[:1])
+            send(clients[:BEFORE])
+            time.sleep(0.01)  # the first call has begun and goes on for longer than this
+            send(clients[BEFORE:])
+            codes = Counter(status for client in clients for status, _ in answers(client, 1))
+        assert codes.keys() == {200, 503}
+        assert codes[503] <= BEHIND
+        until(lambda: "requests_shed" in gateway.log.read_text(), 5, "the log says how many were refused")
+    finally:
+        end(gateway)
+
+
+def send(clients: list[socket.socket]) -> None:
+    """Send one request on each connection."""
+    for client in clients:
+        client.sendall(infer_request())
+
+
+def answered(clients: list[socket.socket]) -> list[int]:
+    """Ask once on each connection and return the codes."""
+    send(clients)
+    return [answers(client, 1)[0][0] for client in clients]
