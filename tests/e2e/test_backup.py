@@ -107,7 +107,8 @@ def test_what_the_registry_lacks_is_named(tmp_path: Path, start_gateway: Callabl
     shutil.copytree(tmp_path / "registry", other / "registry", dirs_exist_ok=True)
     again = start(other, (), 1, {})
     try:
-        until(again.ready, 20.0, "the restored gateway is ready")
+        for version in (1, 2):
+            again.wait_version("m", version, within_s=20.0)
         assert answers(again) == before
     finally:
         end(again)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from driftgate.gateway.generations import GenerationStore
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until
@@ -59,7 +60,13 @@ def test_a_version_that_kills_workers_is_ejected(
         if failed_at and ejected(gateway):
             break
     assert time.monotonic() - failed_at < 10
-    until(lambda: len([s for s in gateway.statuses() if s.accepting]) == 2, 10, "both workers accept again")
+    newest = GenerationStore(gateway.layout.desired).newest_number()
+
+    def followed() -> bool:
+        workers = [status for status in gateway.statuses() if status.accepting]
+        return len(workers) == 2 and all(worker.generation >= newest for worker in workers)
+
+    until(followed, 10, "both workers accept, without the ejected version")
     in_force = gateway.model("m")
     answers = [ask(gateway, key, FATAL) for key in range(300)]
     assert {answer.status_code if answer else 0 for answer in answers} == {200}
