@@ -12,6 +12,8 @@ from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, unti
 from harness.models import slow_model
 from harness.raw_http import answers, connected, infer_request
 
+ALWAYS = 16
+"""So many may wait, whatever is predicted."""
 ATTEMPTS = 20
 BEFORE = 20
 BEHIND = 30
@@ -31,7 +33,7 @@ def test_what_would_wait_for_too_long_is_refused_at_once(tmp_path: Path) -> None
             if codes[503]:
                 break
         assert codes.keys() == {200, 503}
-        assert codes[503] <= BEHIND
+        assert codes[200] >= ALWAYS
         until(lambda: "requests_shed" in gateway.log.read_text(), 5, "the log says how many were refused")
     finally:
         end(gateway)
