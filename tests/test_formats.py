@@ -8,14 +8,14 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from driftgate.gateway.backup_manifest import BackupError, decode_backup
-from driftgate.gateway.beat import BeatState, Run, read_beat
-from driftgate.gateway.counters import FILE_BYTES, UnreadableCounters, read_counters
-from driftgate.gateway.desired import Arm, UnreadableState, decode_state
-from driftgate.gateway.journal import DamagedJournal, decode_line, read_journal, verify_journal
+from driftgate.gateway.access.tokens import TokenSet, UnreadableTokens, decode_tokens
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.slots import read_status
-from driftgate.gateway.tokens import TokenSet, UnreadableTokens, decode_tokens
+from driftgate.gateway.state.backup_manifest import BackupError, decode_backup
+from driftgate.gateway.state.beat import BeatState, Run, read_beat
+from driftgate.gateway.state.counters import FILE_BYTES, UnreadableCounters, read_counters
+from driftgate.gateway.state.desired import Arm, UnreadableState, decode_state
+from driftgate.gateway.state.journal import DamagedJournal, decode_line, read_journal, verify_journal
+from driftgate.gateway.state.slots import read_status
 from driftgate.models.errors import InvalidManifest
 from driftgate.models.manifest import decode_manifest
 from driftgate.monitoring.log_frames import NewerFormat, salt_of

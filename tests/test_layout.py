@@ -57,7 +57,9 @@ def loaded_by(module: str, tmp_path: Path) -> set[str]:
     return set(json.loads(run_python(code, tmp_path)))
 
 
-@pytest.mark.parametrize("process", ["worker", "control", "supervisor", "probes"])
+@pytest.mark.parametrize(
+    "process", ["serving.worker", "admin.process", "processes.supervisor", "processes.probes"]
+)
 def test_server_processes_import_no_training_library(process: str, tmp_path: Path) -> None:
     """No process of the server brings in pandas, pyarrow, onnx, skl2onnx or scikit-learn."""
     assert not loaded_by(f"driftgate.gateway.{process}", tmp_path) & TRAINING_ONLY
@@ -65,7 +67,7 @@ def test_server_processes_import_no_training_library(process: str, tmp_path: Pat
 
 def test_a_worker_imports_no_terminal_library(tmp_path: Path) -> None:
     """A worker brings in neither typer nor rich."""
-    assert not loaded_by("driftgate.gateway.worker", tmp_path) & TERMINAL_ONLY
+    assert not loaded_by("driftgate.gateway.serving.worker", tmp_path) & TERMINAL_ONLY
 
 
 def test_the_command_line_starts_light(tmp_path: Path) -> None:

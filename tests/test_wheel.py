@@ -36,7 +36,8 @@ def test_the_wheel_works_alone(wheel: Path, tmp_path: Path) -> None:
     """Unpacked anywhere, the wheel brings every process of the server, and the command line."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    modules = [f"driftgate.gateway.{name}" for name in ("worker", "control", "supervisor", "probes")]
+    names = ("serving.worker", "admin.process", "processes.supervisor", "processes.probes")
+    modules = [f"driftgate.gateway.{name}" for name in names]
     code = f"import {', '.join(modules)}, driftgate.gateway.cli.main; print(driftgate.__file__)"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],

@@ -6,6 +6,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from driftgate.gateway.admin.settings import SettingsAnswer
+from driftgate.gateway.admin.settings_tree import InvalidTree, WantedSettings, read_tree
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
     EXIT_CODES,
@@ -18,8 +20,6 @@ from driftgate.gateway.cli.admin_client import (
     model_path,
 )
 from driftgate.gateway.cli.model_tables import print_json
-from driftgate.gateway.settings_api import SettingsAnswer
-from driftgate.gateway.settings_tree import InvalidTree, WantedSettings, read_tree
 from driftgate.models.settings import settings_differences
 
 ATTEMPTS = 5

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.backup import Source, write_backup
-from driftgate.gateway.backup_manifest import BackupError
 from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
+from driftgate.gateway.state.backup import Source, write_backup
+from driftgate.gateway.state.backup_manifest import BackupError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from driftgate.gateway.admin_documents import ChangeAnswer
+from driftgate.gateway.admin.documents import ChangeAnswer
 from driftgate.gateway.cli.admin_client import AdminClient, Exit, Question, Refused, leave, model_path
 from driftgate.gateway.cli.model_tables import print_change, print_json
-from driftgate.gateway.model_report import ModelReport
+from driftgate.gateway.control.model_report import ModelReport
 
 PATIENCE_S = 130.0
 """Enough for one preparation by every worker and one more by those that were replaced."""

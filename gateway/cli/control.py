@@ -9,10 +9,10 @@ import typer
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import bind
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.spawn import ChildArguments, become
+from driftgate.gateway.processes.start_access import check_access
 from driftgate.gateway.settings import load_settings
-from driftgate.gateway.spawn import ChildArguments, become
-from driftgate.gateway.start_access import check_access
-from driftgate.gateway.state_lock import claim_state
+from driftgate.gateway.state.state_lock import claim_state
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -44,4 +44,4 @@ def control(  # noqa: PLR0913 - each is one option of the command
     # The lock is held by the process, which stays the same when it becomes the control plane.
     os.set_inheritable(claim_state(layout), True)
     listener = bind(settings.server.admin_host, settings.server.admin_port, "admin-")
-    become("driftgate.gateway.control", ChildArguments(settings, listen_fd=listener.detach()))
+    become("driftgate.gateway.admin.process", ChildArguments(settings, listen_fd=listener.detach()))

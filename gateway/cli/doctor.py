@@ -8,8 +8,8 @@ import typer
 
 from driftgate.gateway.cli.model_tables import print_json
 from driftgate.gateway.cli.terminal import console, plain, table
-from driftgate.gateway.diagnosis import Finding
-from driftgate.gateway.doctor import examine
+from driftgate.gateway.processes.diagnosis import Finding
+from driftgate.gateway.processes.doctor import examine
 from driftgate.gateway.settings import load_settings
 
 EXIT_CODES = "Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage."

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from driftgate.gateway.admin.timeline import DEFAULT_SINCE, EventsAnswer
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
     EXIT_CODES,
@@ -19,9 +20,8 @@ from driftgate.gateway.cli.admin_client import (
     leave,
 )
 from driftgate.gateway.cli.model_tables import print_json
-from driftgate.gateway.events import Event
-from driftgate.gateway.timeline import Verdict
-from driftgate.gateway.timeline_api import DEFAULT_SINCE, EventsAnswer
+from driftgate.gateway.state.events import Event
+from driftgate.gateway.state.timeline import Verdict
 
 PIPE_WIDTH = 300
 

@@ -5,7 +5,7 @@ import shlex
 
 import msgspec
 
-from driftgate.gateway.admin_documents import ExampleAnswer
+from driftgate.gateway.admin.documents import ExampleAnswer
 
 
 def curl_call(example: ExampleAnswer) -> str:

@@ -12,7 +12,7 @@ from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
-from driftgate.gateway.slots import slot_numbers
+from driftgate.gateway.state.slots import slot_numbers
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.log_query import Places, RecordsMoved
 from driftgate.monitoring.log_store import now_us

@@ -5,11 +5,11 @@ import sys
 import msgspec
 from rich.table import Table
 
-from driftgate.gateway.admin_documents import ChangeAnswer, ModelsAnswer
-from driftgate.gateway.changes import PPM_PER_PERCENT
+from driftgate.gateway.admin.documents import ChangeAnswer, ModelsAnswer
 from driftgate.gateway.cli.terminal import console, plain, table
-from driftgate.gateway.intervals import Moves
-from driftgate.gateway.model_report import ArmReport, ModelReport, VersionReport
+from driftgate.gateway.control.changes import PPM_PER_PERCENT
+from driftgate.gateway.control.model_report import ArmReport, ModelReport, VersionReport
+from driftgate.gateway.routing.intervals import Moves
 
 
 def print_json(document: object) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.admin_documents import ExampleAnswer, ModelsAnswer
+from driftgate.gateway.admin.documents import ExampleAnswer, ModelsAnswer
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
     EXIT_CODES,
@@ -21,7 +21,7 @@ from driftgate.gateway.cli.example_calls import curl_call, python_call
 from driftgate.gateway.cli.model_tables import print_json, print_model, print_models
 from driftgate.gateway.cli.sending import SEND_EXIT_CODES
 from driftgate.gateway.cli.waiting import WAIT_EXIT_CODES, wait
-from driftgate.gateway.model_report import ModelReport
+from driftgate.gateway.control.model_report import ModelReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, epilog=EXIT_CODES)
 app.command("wait", epilog=WAIT_EXIT_CODES)(wait)

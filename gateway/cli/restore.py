@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.backup_manifest import BackupError
 from driftgate.gateway.cli.admin_client import Exit, Refused, leave
-from driftgate.gateway.restore import Restored
-from driftgate.gateway.restore import restore as restore_backup
 from driftgate.gateway.settings import load_settings
+from driftgate.gateway.state.backup_manifest import BackupError
+from driftgate.gateway.state.restore import Restored
+from driftgate.gateway.state.restore import restore as restore_backup
 
 app = typer.Typer(
     add_completion=False,

@@ -13,12 +13,12 @@ import msgspec
 import typer
 
 from driftgate import __version__
-from driftgate.gateway.event_logger import EventLogger
 from driftgate.gateway.listeners import CannotStart, Ports
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.event_logger import EventLogger
+from driftgate.gateway.processes.supervisor import Supervisor
 from driftgate.gateway.settings import Settings, load_settings
-from driftgate.gateway.slots import PRIVATE
-from driftgate.gateway.supervisor import Supervisor
+from driftgate.gateway.state.slots import PRIVATE
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

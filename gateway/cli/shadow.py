@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from driftgate.gateway.admin_documents import ChangeAnswer
+from driftgate.gateway.admin.documents import ChangeAnswer
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
     AdminClient,

@@ -7,15 +7,15 @@ from urllib.parse import quote
 
 import typer
 
+from driftgate.gateway.access.token_documents import NewTokenAnswer, RefusalsAnswer, TokenReport, TokensAnswer
+from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
+from driftgate.gateway.access.tokens import UnreadableTokens, quota_of
 from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, EXIT_CODES, AdminClient, Refused, Server, leave
 from driftgate.gateway.cli.model_tables import print_json
 from driftgate.gateway.cli.token_tables import print_refusals, print_tokens
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart
-from driftgate.gateway.slots import PRIVATE
-from driftgate.gateway.token_documents import NewTokenAnswer, RefusalsAnswer, TokenReport, TokensAnswer
-from driftgate.gateway.token_store import TokenStore, Wish, utc_now
-from driftgate.gateway.tokens import UnreadableTokens, quota_of
+from driftgate.gateway.state.slots import PRIVATE
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=EXIT_CODES)
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from driftgate.gateway.access.token_documents import RefusalsAnswer, TokensAnswer
 from driftgate.gateway.cli.terminal import console, plain, table
-from driftgate.gateway.token_documents import RefusalsAnswer, TokensAnswer
 
 REASONS = {
     "no_token": "no token",

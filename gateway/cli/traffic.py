@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 import typer
 
-from driftgate.gateway.assignment import AssignmentAnswer
 from driftgate.gateway.cli import shadow
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
@@ -18,7 +17,8 @@ from driftgate.gateway.cli.admin_client import (
 )
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.model_tables import print_json, print_plain, print_traffic
-from driftgate.gateway.model_report import ModelReport
+from driftgate.gateway.control.model_report import ModelReport
+from driftgate.gateway.routing.assignment import AssignmentAnswer
 from driftgate.models.errors import InvalidName
 from driftgate.models.names import parse_version
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Exit, Refused, Server, leave
 from driftgate.gateway.cli.admin_client import model_path as path_of
 from driftgate.gateway.cli.model_tables import print_json
-from driftgate.gateway.model_report import ModelReport, VersionReport
+from driftgate.gateway.control.model_report import ModelReport, VersionReport
 from driftgate.models.errors import InvalidName
 from driftgate.models.names import parse_version
 

@@ -8,9 +8,9 @@ import typer
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart, bind
+from driftgate.gateway.processes.spawn import ChildArguments, become
 from driftgate.gateway.settings import load_settings
-from driftgate.gateway.slots import SlotLease, SlotTaken
-from driftgate.gateway.spawn import ChildArguments, become
+from driftgate.gateway.state.slots import SlotLease, SlotTaken
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,4 +34,4 @@ def worker(
     except SlotTaken as error:
         raise CannotStart(f"{error} with --slot") from error
     listener = bind(settings.server.host, settings.server.port, "")
-    become("driftgate.gateway.worker", ChildArguments(settings, slot, listener.detach()))
+    become("driftgate.gateway.serving.worker", ChildArguments(settings, slot, listener.detach()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.state.generations import GenerationStore
 
 from harness.gateway import Gateway
 from harness.models import linear_model

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from driftgate.gateway.beat import BeatState, read_beat
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import bind, read_ports
-from driftgate.gateway.slots import beat_path
+from driftgate.gateway.state.beat import BeatState, read_beat
+from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import until

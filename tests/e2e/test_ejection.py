@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.state.generations import GenerationStore
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until

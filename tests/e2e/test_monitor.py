@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pandas as pd
 
-from driftgate.gateway.beat import read_beat
-from driftgate.gateway.log_metrics import read_monitor_status
+from driftgate.gateway.processes.log_metrics import read_monitor_status
+from driftgate.gateway.state.beat import read_beat
 
 from harness.gateway import Gateway, until
 from harness.records import SlotLog, turn, version

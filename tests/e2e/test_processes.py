@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.gateway.beat import BeatState
-from driftgate.gateway.desired import DesiredState
-from driftgate.gateway.generations import GenerationStore
 from driftgate.gateway.listeners import read_ports
 from driftgate.gateway.settings import ServerSettings, Settings, TimingSettings
+from driftgate.gateway.state.beat import BeatState
+from driftgate.gateway.state.desired import DesiredState
+from driftgate.gateway.state.generations import GenerationStore
 
 from harness.gateway import until
 from harness.processes import Supervised, children_of, runs, took_s

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from driftgate.gateway.beat import BeatState, read_beat
-from driftgate.gateway.slots import beat_path
+from driftgate.gateway.state.beat import BeatState, read_beat
+from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until
@@ -43,7 +43,7 @@ def pid_of(gateway: Gateway, slot: int) -> int:
 def control_of(gateway: Gateway) -> int:
     """The pid of the control process, 0 until it is there."""
     for pid in children_of(gateway.process.pid):
-        if b"driftgate.gateway.control" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"driftgate.gateway.admin.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return pid
     return 0
 

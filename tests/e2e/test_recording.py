@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from driftgate.gateway.beat import read_beat
+from driftgate.gateway.state.beat import read_beat
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until

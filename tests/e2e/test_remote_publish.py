@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from driftgate.gateway.beat import BeatReading, BeatState, read_beat
-from driftgate.gateway.journal import read_journal
+from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.state.journal import read_journal
 from driftgate.models.publish_onnx import publish_file
 from driftgate.models.transfer import verify_version
 

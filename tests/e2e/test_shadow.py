@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from driftgate.gateway.slots import slot_numbers
+from driftgate.gateway.state.slots import slot_numbers
 from driftgate.models.publish_onnx import Published
 from driftgate.monitoring.compare import VersionRecords, compare
 from driftgate.monitoring.log_query import Places, records_of_version

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from select import PIPE_BUF
 
-from driftgate.gateway.beat import BeatState, read_beat
-from driftgate.gateway.slots import beat_path
+from driftgate.gateway.state.beat import BeatState, read_beat
+from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from driftgate.gateway.route_scopes import (
+from driftgate.gateway.access.route_scopes import (
     ADMIN_ROUTES,
     ADMINISTRATOR,
     ANYBODY,
@@ -27,9 +27,9 @@ from driftgate.gateway.route_scopes import (
     Plane,
     Routes,
 )
-from driftgate.gateway.scopes import Need
-from driftgate.gateway.token_store import TokenStore, Wish, utc_now
-from driftgate.gateway.tokens import Quota
+from driftgate.gateway.access.scopes import Need
+from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
+from driftgate.gateway.access.tokens import Quota
 from driftgate.models.publish_onnx import publish_file
 
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until

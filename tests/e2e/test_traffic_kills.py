@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from driftgate.gateway.beat import BeatState, read_beat
-from driftgate.gateway.desired import TOTAL_PPM
-from driftgate.gateway.generations import GenerationStore
-from driftgate.gateway.slots import beat_path
+from driftgate.gateway.state.beat import BeatState, read_beat
+from driftgate.gateway.state.desired import TOTAL_PPM
+from driftgate.gateway.state.generations import GenerationStore
+from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish_onnx import Published
 
 from harness.gateway import Gateway, until

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from driftgate.gateway.beat import BeatReading, BeatState, read_beat
-from driftgate.gateway.slots import beat_path
+from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish_onnx import Published, publish_file
 
 from harness.endless import ENDLESS, endless_model

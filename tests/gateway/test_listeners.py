@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.gateway.auth import check_admin_address
+from driftgate.gateway.access.auth import check_admin_address
+from driftgate.gateway.access.tokens import TokenSet
 from driftgate.gateway.listeners import (
     CannotListen,
     Ports,
@@ -17,7 +18,6 @@ from driftgate.gateway.listeners import (
     write_ports,
 )
 from driftgate.gateway.settings import ServerSettings, Settings
-from driftgate.gateway.tokens import TokenSet
 
 
 def test_a_free_port_is_chosen_and_told() -> None:

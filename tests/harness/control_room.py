@@ -13,21 +13,21 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from driftgate.gateway.admin import AdminApi, admin_app
-from driftgate.gateway.admin_access import AdminAccess
-from driftgate.gateway.beat import Beat, BeatState
-from driftgate.gateway.control import present_slots
-from driftgate.gateway.desired import DesiredModel
-from driftgate.gateway.evidence import EvidenceKeeper
-from driftgate.gateway.facts import Limits
-from driftgate.gateway.generations import GenerationStore
+from driftgate.gateway.admin.access import AdminAccess
+from driftgate.gateway.admin.api import AdminApi, admin_app
+from driftgate.gateway.admin.process import present_slots
+from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
+from driftgate.gateway.control.evidence import EvidenceKeeper
+from driftgate.gateway.control.facts import Limits
+from driftgate.gateway.control.reconciler import Clocks, Reconciler, Surroundings
+from driftgate.gateway.control.verifier import Verifier
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.reconciler import Clocks, Reconciler, Surroundings
-from driftgate.gateway.slots import beat_path, write_status
-from driftgate.gateway.status import SlotStatus, VersionStatus
-from driftgate.gateway.uploads_api import UploadsApi, upload_routes
-from driftgate.gateway.verifier import Verifier
+from driftgate.gateway.state.beat import Beat, BeatState
+from driftgate.gateway.state.desired import DesiredModel
+from driftgate.gateway.state.generations import GenerationStore
+from driftgate.gateway.state.slots import beat_path, write_status
+from driftgate.gateway.state.status import SlotStatus, VersionStatus
 from driftgate.models.cache import VersionCache
 from driftgate.models.downloads import Downloads
 from driftgate.models.probation import ProbationReport

@@ -16,8 +16,8 @@ import pytest
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import PORTS_FILE, Ports
-from driftgate.gateway.slots import read_status, slot_numbers
-from driftgate.gateway.status import SlotStatus
+from driftgate.gateway.state.slots import read_status, slot_numbers
+from driftgate.gateway.state.status import SlotStatus
 
 READY_WITHIN_S = 20.0
 QUICK = {"DRIFTGATE__TIMING__DRAIN_S": "0.1"}

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.gateway.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import Settings
-from driftgate.gateway.slots import beat_path
+from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.state.slots import beat_path
 
 from harness.gateway import until
 
 WORKER = """
 import os, signal, sys, time, uuid
 from pathlib import Path
-from driftgate.gateway.beat import Beat, BeatState
+from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.slots import SlotLease, beat_path
-from driftgate.gateway.spawn import child_arguments, die_with_parent, dump_stacks_on_signal
+from driftgate.gateway.state.slots import SlotLease, beat_path
+from driftgate.gateway.processes.spawn import child_arguments, die_with_parent, dump_stacks_on_signal
 
 def blocked():
     time.sleep(1000)
@@ -59,7 +59,7 @@ while True:
 """
 HELPER = """
 import signal, sys
-from driftgate.gateway.spawn import child_arguments, die_with_parent
+from driftgate.gateway.processes.spawn import child_arguments, die_with_parent
 die_with_parent(child_arguments(None).parent_pid)
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
 signal.pause()
@@ -67,9 +67,9 @@ signal.pause()
 SUPERVISOR = """
 import sys, msgspec
 from driftgate.gateway.listeners import CannotStart
-from driftgate.gateway.event_logger import EventLogger
+from driftgate.gateway.processes.event_logger import EventLogger
 from driftgate.gateway.settings import Settings
-from driftgate.gateway.supervisor import ChildModules, Supervisor
+from driftgate.gateway.processes.supervisor import ChildModules, Supervisor
 settings = msgspec.json.decode(sys.argv[1], type=Settings)
 modules = ChildModules("standin_worker", "standin_helper", "standin_helper", "standin_helper")
 def announce(ports):

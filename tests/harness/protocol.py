@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from driftgate.gateway.computed import Computed, InferenceResult
-from driftgate.gateway.inference import Array, InferenceRequest
-from driftgate.gateway.model_view import ModelView, ParseLimits
-from driftgate.gateway.oip_json import encode_infer, parse_infer
+from driftgate.gateway.wire.computed import Computed, InferenceResult
+from driftgate.gateway.wire.inference import Array, InferenceRequest
+from driftgate.gateway.wire.model_view import ModelView, ParseLimits
+from driftgate.gateway.wire.oip_json import encode_infer, parse_infer
 from driftgate.models.manifest import Column, Manifest, Provenance
 from driftgate.models.signature import Signature, TensorSpec
 

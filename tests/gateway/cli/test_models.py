@@ -10,7 +10,7 @@ from typing import Any
 from typer.testing import CliRunner, Result
 
 from driftgate.gateway.cli.models import app
-from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.models.publish_onnx import Published
 
 from harness.control_room import ControlRoom, control_room

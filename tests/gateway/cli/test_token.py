@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from driftgate.gateway.admin import AdminApi, admin_app
-from driftgate.gateway.admin_access import AdminAccess
+from driftgate.gateway.access.refusals import RefusalReport, Subject
+from driftgate.gateway.access.token_store import TokenWatch
+from driftgate.gateway.admin.access import AdminAccess
+from driftgate.gateway.admin.api import AdminApi, admin_app
+from driftgate.gateway.admin.tokens import TokenApi, token_routes
 from driftgate.gateway.cli.token import app
 from driftgate.gateway.errors import BadRequest, NotFound
-from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.refusals import RefusalReport, Subject
-from driftgate.gateway.token_api import TokenApi, token_routes
-from driftgate.gateway.token_store import TokenWatch
 from driftgate.models.cache import VersionCache
 
 from harness.control_room import ControlRoom, control_room

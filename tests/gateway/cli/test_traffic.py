@@ -9,9 +9,9 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from driftgate.gateway.changes import clear_traffic
 from driftgate.gateway.cli.main import app
-from driftgate.gateway.listening import QuietServer, listener, server_config
+from driftgate.gateway.control.changes import clear_traffic
+from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.models.publish_onnx import Published
 
 from harness.control_room import ControlRoom, control_room

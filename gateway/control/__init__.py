@@ -1,0 +1,1 @@
+"""Control: look at the world, decide, commit."""

@@ -1,0 +1,139 @@
+"""The monitor process, one per gateway: follows all logs, counts, archives, and says how it fares."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.spawn import (
+    ChildArguments,
+    child_arguments,
+    die_with_parent,
+    dump_stacks_on_signal,
+)
+from driftgate.gateway.repeats import Repeats
+from driftgate.gateway.settings import LogSettings
+from driftgate.gateway.state.beat import Beat, BeatState
+from driftgate.gateway.state.slots import slot_numbers, take_lock
+from driftgate.models.durable import write_whole
+from driftgate.monitoring.archive_files import Ages
+from driftgate.monitoring.archiver import Archiver
+from driftgate.monitoring.follower import Follower, FollowerSettings
+from driftgate.monitoring.log_store import now_us
+from driftgate.monitoring.monitor_db import MonitorDb
+
+LOOK_EVERY_S = 0.2
+STATE_EVERY_S = 1.0
+FINISH_S = 4.0
+"""Patience with the last records at the end; what is left is read at the next start."""
+NICENESS = 5
+"""Predictions go first; the log waits on disk."""
+
+
+class MonitorProcess:
+    """Life of the monitor: follow the logs until SIGTERM, then read and archive what came last."""
+
+    def __init__(self, arguments: ChildArguments, layout: StateLayout) -> None:
+        self._logger = Logger("monitor", arguments.settings.models.log_format)
+        self._layout = layout
+        self._problems = Repeats()
+        self._beat = Beat.create(layout.monitor_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
+        self._db = MonitorDb(layout.monitor_db)
+        settings = arguments.settings.log
+        archiver = Archiver(layout.archive, self._db, ages(settings), self._note)
+        self._follower = Follower(
+            self._directories, self._db, archiver, follower_settings(settings), self._note
+        )
+        self._stopping = threading.Event()
+        self._failures, self._unwritten = Repeats(), Repeats()
+        self._stated_at = 0.0
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        self._beat.state = BeatState.ACCEPTING
+        self._logger.info("following", pid=os.getpid())
+        while not self._stopping.is_set():
+            self._step()
+            if not self._follower.is_behind:
+                self._stopping.wait(LOOK_EVERY_S)
+        self._finish()
+        self._state()
+        self._db.close()
+        self._beat.state = BeatState.DEAD
+
+    def _step(self) -> None:
+        try:
+            self._follower.step(now_us())
+        except Exception as error:  # the loop's edge: the log is still there at the next step
+            if self._failures.is_news(repr(error), time.monotonic()):
+                self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
+        self._beat.pulse(time.monotonic_ns(), 0, 0, 0)
+        if time.monotonic() >= self._stated_at + STATE_EVERY_S:
+            self._stated_at = time.monotonic()
+            self._state()
+
+    def _finish(self) -> None:
+        try:
+            self._follower.finish(now_us(), FINISH_S)
+        except Exception as error:  # the end's edge: what is left is read at the next start
+            self._logger.error("monitor_not_finished", error=type(error).__name__, reason=str(error))
+
+    def _state(self) -> None:
+        try:
+            status = self._follower.status(now_us())
+            write_whole(self._layout.monitor_status, msgspec.json.encode(status))
+        except OSError as error:
+            if self._unwritten.is_news(str(error), time.monotonic()):
+                self._logger.error("monitor_status_not_written", reason=error.strerror)
+
+    def _directories(self) -> Mapping[int, Path]:
+        return {number: self._layout.log(number) for number in slot_numbers(self._layout)}
+
+    def _note(self, text: str) -> None:
+        if self._problems.is_news(text, time.monotonic()):
+            self._logger.error("monitor_problem", reason=text)
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+
+
+def ages(settings: LogSettings) -> Ages:
+    """Return how long the archive keeps records."""
+    return Ages(settings.archive_days, settings.index_days)
+
+
+def follower_settings(settings: LogSettings) -> FollowerSettings:
+    """Return when records are archived and how long segments and counts are kept."""
+    return FollowerSettings(
+        archive_every_s=settings.archive_every_s,
+        local_days=settings.local_days,
+        count_days=settings.index_days,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the monitor until SIGTERM."""
+    arguments = child_arguments(argv)
+    die_with_parent(arguments.parent_pid)
+    layout = StateLayout(Path(arguments.settings.server.state))
+    layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if take_lock(layout.monitor_lock) is None:
+        sys.exit("another monitor follows the logs of this state directory")
+    dump_stacks_on_signal(layout.monitor_stacks)
+    os.nice(NICENESS)
+    MonitorProcess(arguments, layout).run()
+
+
+if __name__ == "__main__":
+    main()

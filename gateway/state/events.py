@@ -1,0 +1,95 @@
+"""What happened, as entries of one timeline: who did what to which model, when and why.
+
+Changes of the desired state are read off the generations, which already say who and why; nothing is written
+down twice. Pure.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from driftgate.gateway.state.desired import DesiredModel, DesiredState, TrafficSplit
+from driftgate.models.settings import settings_differences
+
+PPM_PER_PERCENT = 10_000
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One entry. `at` is UTC in ISO 8601; `generation` is the desired state that it is part of, if any."""
+
+    at: str
+    kind: str
+    who: str
+    why: str = ""
+    model: str = ""
+    version: int = 0
+    generation: int = 0
+    process: str = ""
+
+
+def events_between(before: DesiredState | None, after: DesiredState) -> list[Event]:
+    """Return what generation `after` changed of `before`, the one before it (None: there was none)."""
+    models = before.models if before else {}
+    found = [
+        msgspec.structs.replace(event, model=name)
+        for name in sorted({*models, *after.models})
+        for event in _of_model(models.get(name), after.models.get(name), after)
+    ]
+    if before and set(after.retired_boots) - set(before.retired_boots):
+        found.append(_event(after, "workers_retired"))
+    return found or [_event(after, "generation")]
+
+
+def _of_model(
+    before: DesiredModel | None, after: DesiredModel | None, state: DesiredState
+) -> Iterator[Event]:
+    if after is None:
+        yield _event(state, "model_gone")
+        return
+    earlier = before or DesiredModel(split=TrafficSplit(""))
+    yield from _of_versions(earlier, after, state)
+    yield from _of_traffic(earlier, after, state)
+    if after.settings != earlier.settings:
+        changed = ", ".join(map(str, settings_differences(earlier.settings, after.settings)))
+        yield _event(state, "settings", changed)
+
+
+def _of_versions(before: DesiredModel, after: DesiredModel, state: DesiredState) -> Iterator[Event]:
+    old, new = {held.version for held in before.held}, {held.version for held in after.held}
+    for version in sorted(new - old):
+        yield _event(state, "version_loaded", version=version)
+    for version in sorted(old - new):
+        yield _event(state, "version_unloaded", version=version)
+    for number, reason in after.ejected.items() - before.ejected.items():
+        yield _event(state, "version_ejected", reason, int(number))
+    for number, reason in after.refused.items() - before.refused.items():
+        yield _event(state, "change_refused", reason, int(number))
+
+
+def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) -> Iterator[Event]:
+    if after.split.arms != before.split.arms:
+        # only a rollback moves traffic and pins in one step
+        kind = "rollback" if after.pinned and after.pinned != before.pinned else "traffic"
+        yield _event(state, kind, f"{_shares(before.split)} → {_shares(after.split)}", after.split.stable)
+    elif after.change and after.change != before.change:
+        yield _event(state, "traffic_asked")
+    if after.shadows != before.shadows:
+        said = ", ".join(f"{it.version}: {it.share_ppm / PPM_PER_PERCENT:g} %" for it in after.shadows)
+        yield _event(state, "shadow", said or "none")
+    if after.pinned != before.pinned:
+        yield _event(state, "pinned" if after.pinned else "unpinned", version=after.pinned)
+
+
+def _event(state: DesiredState, kind: str, what: str = "", version: int | None = None) -> Event:
+    why = f"{state.why} ({what})" if what and what not in state.why else state.why
+    return Event(
+        at=state.at, kind=kind, who=state.who, why=why, version=version or 0, generation=state.generation
+    )
+
+
+def _shares(split: TrafficSplit) -> str:
+    if not split.versions:
+        return "none"
+    return ", ".join(
+        f"{arm.version}: {arm.weight_ppm / PPM_PER_PERCENT:g} %" for arm in split.arms if arm.weight_ppm
+    )

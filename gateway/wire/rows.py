@@ -1,0 +1,98 @@
+"""Predictions for rows of named values: `{"rows": [{column: value}]}` to rows of named outputs. Pure."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from driftgate.gateway.errors import TooLarge
+from driftgate.gateway.wire.computed import InferenceResult
+from driftgate.gateway.wire.inference import Array, InferenceRequest
+from driftgate.gateway.wire.json_text import json_of, refuse_nonfinite, texts_of, token
+from driftgate.gateway.wire.model_view import EncodedAnswer, ModelView, Nonfinite, ParseLimits
+from driftgate.gateway.wire.oip_envelope import UNDECODABLE, check_utf8, explained
+from driftgate.gateway.wire.oip_json import checked_id
+
+
+class _Rows(Struct, gc=False):
+    rows: list[dict[str, Any]]
+    id: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Rows)
+
+
+def parse_predict(body: bytes, view: ModelView, limits: ParseLimits) -> InferenceRequest:
+    """Return the checked request in `body`.
+
+    Raises BadRequest where it is not `{"rows": [{…}], "id"?}`, InvalidInput naming row and column of what the
+    model's columns do not allow, TooLarge beyond `limits`.
+    """
+    limits.check_text(len(body))
+    check_utf8(body)
+    try:
+        asked = _DECODER.decode(body)
+    except UNDECODABLE as error:
+        raise explained(error, body) from None
+    if len(asked.rows) > limits.max_rows:
+        raise TooLarge(f"the request has {len(asked.rows)} rows; one request may have {limits.max_rows}")
+    identifier = checked_id(asked.id) if asked.id else ""
+    return InferenceRequest(view.rows.feeds(asked.rows), len(asked.rows), identifier)
+
+
+def encode_predict(
+    request: InferenceRequest, result: InferenceResult, view: ModelView, nonfinite: Nonfinite
+) -> EncodedAnswer:
+    """Return `{"rows": [{output: value}], "model_version", "prediction_id", "id"?}`.
+
+    An output with one value per row gives that value, others a list per row, nested like the tensor. Numbers
+    that JSON cannot say are treated as in `numbers_as_json`.
+    """
+    columns = [_per_row(result.array(name), view, name) for name in view.output_names]
+    rows = [dict(zip(view.output_names, values, strict=True)) for values in zip(*columns, strict=True)]
+    head = {"model_version": str(result.version), "prediction_id": result.prediction_id}
+    tail = json_of(head | ({"id": request.id} if request.id else {}))[1:]
+    text, count = _rows_as_json(rows, result, view, nonfinite)
+    return EncodedAnswer(b'{"rows":%b,%b' % (text, tail), None, count)
+
+
+def _per_row(array: Array, view: ModelView, name: str) -> list[Any]:
+    spec = view.outputs[name]
+    if spec.datatype == "BYTES":
+        array = np.array(texts_of(array), object).reshape(array.shape)
+    if not spec.batched:
+        return [array.tolist()]
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    values: list[Any] = array.tolist()
+    return values
+
+
+def _rows_as_json(
+    rows: list[dict[str, Any]], result: InferenceResult, view: ModelView, nonfinite: Nonfinite
+) -> tuple[bytes, int]:
+    text = json_of(rows)
+    count = _count_nonfinite(result, view) if b"null" in text else 0
+    if not count:
+        return text, 0
+    if nonfinite == "error":
+        for name in view.output_names:
+            if result.array(name).dtype.kind == "f":
+                refuse_nonfinite(result.array(name).ravel().tolist(), name)
+    return (_with_tokens(rows).encode() if nonfinite == "token" else text), count
+
+
+def _count_nonfinite(result: InferenceResult, view: ModelView) -> int:
+    floats = (result.array(name) for name in view.output_names)
+    return sum(int(array.size - np.isfinite(array).sum()) for array in floats if array.dtype.kind == "f")
+
+
+def _with_tokens(value: Any) -> str:
+    if isinstance(value, float):
+        return token(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_with_tokens, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{json_of(k).decode()}:{_with_tokens(v)}' for k, v in value.items())}}}"
+    return json_of(value).decode()
