@@ -1,0 +1,76 @@
+"""How often each cell may be hit before that is evidence: reference shares with their sampling error. Pure.
+
+The rule kept here: a reference is a sample. Evidence is taken only against shares that no cell of the model may
+have, at once with probability 1 - `MISTAKE`, given what the reference counted.
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from driftgate.monitoring.record import Array
+
+MISTAKE = 0.01
+_RAREST = 1e-9
+
+
+@dataclass(frozen=True)
+class Band:
+    """Lowest, likeliest and highest share of rows in each cell; float64[cells], `high` above 0."""
+
+    low: Array
+    share: Array
+    high: Array
+
+    def __post_init__(self) -> None:
+        if not ((self.low >= 0) & (self.low <= self.high) & (self.high <= 1)).all():
+            raise ValueError("a band needs 0 <= low <= high <= 1 in every cell")
+
+
+def reference_band(
+    counts: Array, offsets: Array, tolerance: float = 0.0, judged_cells: int | None = None
+) -> Band:
+    """Return the band of a reference's cells.
+
+    `counts` int[cells] of all features, one after the other; feature f has cells offsets[f]:offsets[f + 1].
+    `tolerance`: a change of a share that nobody minds (0: any change counts). `judged_cells`: among how many
+    cells the mistake is shared, if they are more than these. A feature without rows may have any share.
+
+    share = (c + 1/2) / (m + K/2); the band is share -/+ max(tolerance, z sqrt(share (1 - share) / m)) with
+    z = normal quantile of 1 - MISTAKE / (2 cells), widened where that covers too seldom (`_highest`).
+    """
+    sizes = np.diff(offsets)
+    rows = np.repeat(np.add.reduceat(counts, offsets[:-1]), sizes).astype(np.float64)
+    share = (counts + 0.5) / (rows + 0.5 * np.repeat(sizes, sizes))
+    return share_band(counts, rows, share, tolerance, judged_cells or len(counts))
+
+
+def share_band(counts: Array, rows: Array, share: Array, tolerance: float, judged_cells: int) -> Band:
+    """Return the band of cells that were hit `counts` times in `rows` rows each (see `reference_band`)."""
+    z = NormalDist().inv_cdf(1 - MISTAKE / (2 * judged_cells))
+    trials = np.maximum(rows, 1)
+    error = np.maximum(tolerance, z * np.sqrt(share * (1 - share) / trials))
+    high = np.maximum(share + error, _highest(counts, trials, z))
+    low = np.minimum(share - error, 1 - _highest(trials - counts, trials, z))
+    unknown = rows <= 0
+    return Band(
+        np.where(unknown, 0.0, np.clip(low, 0.0, 1.0)),
+        share,
+        np.where(unknown, 1.0, np.clip(high, _RAREST, 1.0)),
+    )
+
+
+def _highest(counts: Array, rows: Array, z: float) -> Array:
+    """Return an upper limit of a share that holds for rare cells too, where the normal error is too small.
+
+    The lower one of Wilson's score limit (1927) and Wilson and Hilferty's limit of a Poisson mean (1931,
+    through chi-square with 2 c + 2 degrees); both cover at least as often as stated for counts below half.
+    """
+    square = z * z / rows
+    seen = counts / rows
+    root = np.sqrt(seen * (1 - seen) * square + square * square / 4)
+    wilson = (seen + square / 2 + root) / (1 + square)
+    more = counts + 1
+    poisson = more * (1 - 1 / (9 * more) + z / (3 * np.sqrt(more))) ** 3 / rows
+    return np.asarray(np.minimum(wilson, poisson))
