@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from driftgate.models.bare import bare_columns
+from driftgate.models.bind import DeclaredView, bind
 from driftgate.models.errors import ConversionError, RunError
 from driftgate.models.examples import save_examples
 from driftgate.models.golden import GoldenRun, run_golden
@@ -26,6 +27,7 @@ from driftgate.models.manifest import (
 from driftgate.models.provenance import provenance_now
 from driftgate.models.runtime import Array, Session
 from driftgate.models.signature import Signature
+from driftgate.models.stated_binding import StatedBinding
 from driftgate.models.synthetic import synthetic_rows
 from driftgate.models.tasks import graph_task
 from driftgate.models.version_writer import file_entries
@@ -55,7 +57,7 @@ DEPENDENT_ROWS = (
 class Description:
     """What is known beside the graph; None is inferred, with a warning of what is then missing.
 
-    `classes` are those of ZipMap outputs that were flattened.
+    `classes` are those of ZipMap outputs that were flattened. `views` are those that the `binding` may read.
     """
 
     examples: Mapping[str, Array] | None = None
@@ -66,13 +68,15 @@ class Description:
     agreement: Agreement | None = None
     warnings: tuple[str, ...] = ()
     classes: tuple[Label, ...] | None = None
+    binding: StatedBinding | None = None
+    views: Mapping[str, DeclaredView] | None = None
 
 
 def describe(session: Session, known: Description, directory: Path) -> Manifest:
     """Return a manifest, still without name and number, of the model in `directory`; add its examples there.
 
     Raises InvalidInput or ConversionError where given examples do not fit or fail, InvalidManifest where
-    given columns or task contradict the signature.
+    given columns, task or binding contradict the signature or the views.
     """
     golden, golden_warning = _golden(session, known.examples)
     if golden is not None:
@@ -95,7 +99,7 @@ def describe(session: Session, known: Description, directory: Path) -> Manifest:
         warnings=(*known.warnings, *_warnings(session.signature, known, golden, task), *golden_warning),
     )
     check_consistent(manifest)
-    return manifest
+    return manifest if known.binding is None else bind(known.binding, manifest, known.views)
 
 
 def _golden(

@@ -1,6 +1,7 @@
 """`manifest.json`: what a model version is and what its numbers mean.
 
-A version without a complete manifest does not exist. A reader accepts FORMAT and the one before it.
+A version without a complete manifest does not exist. A manifest with features has BOUND_FORMAT, so that a
+reader that does not know them refuses it instead of asking clients for what is stored; others have FORMAT.
 """
 
 import hashlib
@@ -8,11 +9,13 @@ from typing import Literal
 
 import msgspec
 
+from driftgate.models.binding import FeatureBinding, binding_problems
 from driftgate.models.errors import InvalidManifest
 from driftgate.models.names import check_model_name
 from driftgate.models.signature import Signature
 
 FORMAT = 1
+BOUND_FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 EXAMPLES_FILE = "examples.npz"
@@ -103,7 +106,10 @@ class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Everything that is known about one version; `files` never lists the manifest itself."""
+    """Everything that is known about one version; `files` never lists the manifest itself.
+
+    `signature` and `columns` are the model's own; with `features`, clients send less (see client_manifest).
+    """
 
     format: int
     name: str
@@ -114,6 +120,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     provenance: Provenance
     task: Task = Task()
     independent_rows: bool = True
+    features: FeatureBinding | None = None
     golden: Golden | None = None
     agreement: Agreement | None = None
     meta: dict[str, str] = {}
@@ -134,10 +141,8 @@ def decode_manifest(data: bytes) -> Manifest:
     """Return the manifest in `data`; raise InvalidManifest that names the field if it is not one."""
     try:
         found = msgspec.json.decode(data, type=_OnlyFormat).format
-        if found != FORMAT:
-            raise InvalidManifest(
-                f"manifest.json has format {found}; this Driftgate reads format {FORMAT}. Upgrade Driftgate."
-            )
+        if found not in (FORMAT, BOUND_FORMAT):
+            raise _unfit_format(found)
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidManifest(f"manifest.json: {error}") from error
@@ -165,6 +170,30 @@ def check_consistent(manifest: Manifest) -> None:
     """Raise InvalidManifest where the parts of a manifest contradict each other."""
     _check_files(manifest)
     _check_names(manifest)
+    _check_features(manifest)
+
+
+def format_of(features: FeatureBinding | None) -> int:
+    """Return the format of a manifest with these features."""
+    return FORMAT if features is None else BOUND_FORMAT
+
+
+def _unfit_format(found: int) -> InvalidManifest:
+    return InvalidManifest(
+        f"manifest.json has format {found}; this Driftgate reads format {FORMAT} without features and "
+        f"{BOUND_FORMAT} with them. Upgrade Driftgate, or publish the version again."
+    )
+
+
+def _check_features(manifest: Manifest) -> None:
+    binding = manifest.features
+    if manifest.format != format_of(binding):
+        raise _unfit_format(manifest.format)
+    if binding is not None:
+        datatypes = {column.name: column.datatype for column in manifest.columns}
+        inputs = frozenset(spec.name for spec in manifest.signature.inputs)
+        for problem in binding_problems(binding, datatypes, inputs):
+            raise InvalidManifest(f"features: {problem.text}")
 
 
 def _check_files(manifest: Manifest) -> None:

@@ -1,7 +1,7 @@
 """`driftgate.publish`: a fitted estimator, or an ONNX file, becomes an immutable version in a registry."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from driftgate.models.agreement import TOLERANCE
 from driftgate.models.bare import bare_columns
+from driftgate.models.bind import DeclaredView
+from driftgate.models.binding import FeatureBinding
 from driftgate.models.convert import Request, boosters_in, convert
 from driftgate.models.convert_sklearn import fitted_core
 from driftgate.models.convert_torch import is_torch, torch_to_onnx
@@ -40,6 +42,7 @@ from driftgate.models.stated import (
     with_stated_columns,
     with_stated_task,
 )
+from driftgate.models.stated_binding import StatedBinding, stated_binding
 from driftgate.models.tasks import graph_task
 
 LIBRARIES = ("driftgate", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
@@ -70,6 +73,8 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     columns: Sequence[Column | StatedColumn | Mapping[str, Any]] | None = None,
     task: Task | StatedTask | Mapping[str, Any] | None = None,
     target: str | None = None,
+    features: str | Path | Mapping[str, Any] | FeatureBinding | StatedBinding | None = None,
+    views: Sequence[DeclaredView] | None = None,
     meta: Mapping[str, str] | None = None,
     tolerance: float | None = None,
     server: str | Server | None = None,
@@ -81,7 +86,9 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     which the ONNX form is compared with the original and whose first 64 are kept as golden rows; without them
     the rows of `reference`, the training data, are taken. `reference` also shows the columns' types,
     categories and missing values. `columns` and `task` override what is inferred, field by field. `target`
-    is the label's column: it names the label and is no input. `tolerance` is the largest difference to allow.
+    is the label's column: it names the label and is no input. `features` (a binding file, or the same as a
+    mapping) says which columns are filled with stored features; it is compared with the declared `views`, if
+    given. `tolerance` is the largest difference to allow.
 
     Without `version` the next number is taken; the same content again is a no-op. It goes into the directory
     `registry` ("registry" by default), or into the registry of the gateway whose admin API `server` is, with
@@ -98,6 +105,7 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
         meta=dict(meta or {}),
         tolerance=TOLERANCE if tolerance is None else tolerance,
     )
+    binding = stated_binding(features)
     examples = reference if examples is None else examples
     reference = examples if reference is None else reference
     if isinstance(estimator_or_path, str | Path):
@@ -106,6 +114,8 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
         graph, known = _from_torch(estimator_or_path, examples, stated)
     else:
         graph, known = _from_estimator(estimator_or_path, examples, reference, stated)
+    declared = None if views is None else {view.name: view for view in views}
+    known = replace(known, binding=binding, views=declared)
     if server is None:
         return publish_graph(graph, destination, known)
     gateway = server if isinstance(server, Server) else Server(server, token)
