@@ -64,7 +64,7 @@ def turn(requests: int, rng: np.random.Generator) -> TurnRecord:
     at_us = now_us()
     records = [
         RequestRecord(
-            str(uuid.uuid4()), 1, at_us, "", 0, "stable", 0.9, "live", b"", b"", "", "", 9, 8, 7, 6, 200
+            str(uuid.uuid4()), 1, at_us, "", 0, "stable", 0.9, 7, "live", b"", b"", "", "", 9, 8, 7, 6, 200
         )
         for _ in range(requests)
     ]

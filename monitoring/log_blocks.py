@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from driftgate.monitoring.log_columns import Categories, TensorEntry, Values, are_texts, categories, join
+from driftgate.monitoring.log_frames import FORMAT
 from driftgate.monitoring.record import Array
 
 ID_BYTES = 16
@@ -21,10 +22,11 @@ RECORD = np.dtype(
     [
         ("recorded_us", "<i8"), ("arrived_us", "<i8"), ("parse_ns", "<i8"), ("queue_ns", "<i8"),
         ("infer_ns", "<i8"), ("encode_ns", "<i8"), ("propensity", "<f8"), ("rows", "<u4"),
-        ("first_row", "<u4"), ("code", "<u2"),
+        ("first_row", "<u4"), ("code", "<u2"), ("bucket", "<i4"),
     ]
 )  # fmt: skip
-PACKED = struct.Struct("<6qd2IH")
+PACKED = struct.Struct("<6qd2IHi")
+_RECORD_1 = np.dtype(RECORD.descr[:-1])
 PREFIX = struct.Struct("<5IQ2q")
 """Bytes of the layout and of the texts, then what BlockHeader says after the version, in its order."""
 _MOST_KNOWN = 4096
@@ -106,10 +108,10 @@ class BlockDecoder:
         self._texts: dict[bytes, RequestTexts] = {}
         self._decoder = msgspec.msgpack.Decoder(RequestTexts)
 
-    def decode(self, payload: bytes) -> Block:
-        """Return the block in a payload; raise DamagedBlock if it is none."""
+    def decode(self, payload: bytes, written_in: int = FORMAT) -> Block:
+        """Return the block in a payload of the format `written_in`; raise DamagedBlock if it is none."""
         try:
-            return self._decode(payload)
+            return self._decode(payload if written_in == FORMAT else _upgraded(payload))
         except (msgspec.MsgspecError, struct.error, ValueError, TypeError, OverflowError) as error:
             raise DamagedBlock(str(error)) from error
 
@@ -147,6 +149,18 @@ class BlockDecoder:
                 self._layouts.clear()
             self._layouts[data] = known
         return known
+
+
+def _upgraded(payload: bytes) -> bytes:
+    """Return a block of format 1, whose records have no bucket, as it is written now."""
+    layout_bytes, _, requests, *_ = PREFIX.unpack_from(payload)
+    start = PREFIX.size + layout_bytes
+    stop = start + requests * _RECORD_1.itemsize
+    old = np.frombuffer(payload[start:stop], _RECORD_1)
+    records = np.empty(len(old), RECORD)
+    records[list(_RECORD_1.names or ())] = old
+    records["bucket"] = -1
+    return payload[:start] + records.tobytes() + payload[stop:]
 
 
 def numbers_of(blocks: Sequence[Block]) -> Array:

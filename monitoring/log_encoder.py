@@ -154,6 +154,7 @@ def _records(turns: Sequence[TurnRecord], count: int) -> bytearray:
                 r.rows,
                 r.first_row,
                 r.code,
+                r.bucket,
             )
             at += size
     return records

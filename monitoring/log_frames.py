@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import google_crc32c
 
-FORMAT = 1
+FORMAT = 2
+"""2 added the bucket of each request; 1 is still read."""
 MAGIC = b"\xffDG\xfe"
 HEADER_BYTES = 32
 NO_SEQUENCE = 2**64 - 1
@@ -53,6 +54,7 @@ class FrameHeader(NamedTuple):
     length: int
     checksum: int
     sequence: int
+    format: int = FORMAT
 
 
 def salt_of(boot: str) -> int:
@@ -95,7 +97,7 @@ def read_header(data: bytes, at: int, salt: int) -> FrameHeader | None:
             f"the prediction log has format {format_number}; this Driftgate reads up to {FORMAT}. "
             "Upgrade Driftgate."
         )
-    return FrameHeader(kind, length, checksum, sequence)
+    return FrameHeader(kind, length, checksum, sequence, format_number)
 
 
 def is_intact(header: FrameHeader, payload: bytes) -> bool:

@@ -143,7 +143,7 @@ class BootReader:
 
     def _block(self, scanned: Scanned, header: FrameHeader) -> Found:
         try:
-            block = self._decoder.decode(scanned.payload)
+            block = self._decoder.decode(scanned.payload, header.format)
         except DamagedBlock:
             return self._problem(damaged_bytes=scanned.end - scanned.start)
         return ReadBlock(self._slot, self._boot, header.sequence, block)

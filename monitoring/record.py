@@ -51,9 +51,10 @@ class RequestRecord(msgspec.Struct, gc=False):
     """One request's part in one call. Filled in until it is appended, then left alone.
 
     `prediction_id` is a UUID as text. `first_row` is the place of the part's first row in its request.
-    `arrived_us` is in Unix microseconds. `propensity` is None where nothing was randomised. The keys are
-    stored as keyed hashes only. `code` is the status the client got; 0 says that it was not known yet, as
-    in all but the last part of a request that was cut into several calls.
+    `arrived_us` is in Unix microseconds. `propensity` is None where nothing was randomised, `bucket` is -1
+    where no routing key was hashed. The keys are stored as keyed hashes only. `code` is the status the client
+    got; 0 says that it was not known yet, as in all but the last part of a request that was cut into several
+    calls.
     """
 
     prediction_id: str
@@ -63,6 +64,7 @@ class RequestRecord(msgspec.Struct, gc=False):
     first_row: int = 0
     arm: str = ""
     propensity: float | None = None
+    bucket: int = -1
     purpose: str = "live"
     routing_key: bytes = b""
     entity_key: bytes = b""

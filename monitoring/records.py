@@ -55,6 +55,7 @@ def record_columns(reads: Sequence[ReadBlock]) -> Iterator[RecordColumn]:
     generations = spread.constant([block.header.generation for block in blocks])
     yield RecordColumn("generation", generations, "number")
     yield RecordColumn("propensity", spread(numbers["propensity"]), "optional")
+    yield RecordColumn("bucket", spread(numbers["bucket"]), "optional")
     for name in _TEXTS:
         yield RecordColumn(name, spread(texts_of(blocks, name)), "text")
     for name in _OPTIONAL_TEXTS:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import google_crc32c
+import numpy as np
 import pytest
 
 from driftgate.gateway.access.tokens import TokenSet, UnreadableTokens, decode_tokens
@@ -19,12 +20,14 @@ from driftgate.gateway.state.slots import read_status
 from driftgate.models.errors import InvalidManifest
 from driftgate.models.manifest import decode_manifest
 from driftgate.monitoring.log_frames import NewerFormat, salt_of
+from driftgate.monitoring.records import record_columns
 
-from harness.records import numbers_in, reader
+from harness.records import blocks_of, numbers_in, reader
 
 FORMAT_1 = Path(__file__).parent / "fixtures" / "format-1"
 TOKEN = "dg_aeaqcaib_aibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaiba"  # noqa: S105 - of the fixture, and of nothing else
-SEGMENT = next(FORMAT_1.glob("*.seg"))
+FORMAT_2 = FORMAT_1.with_name("format-2")
+SEGMENT_1, SEGMENT_2 = (next(there.glob("*.seg")) for there in (FORMAT_1, FORMAT_2))
 
 
 def test_desired_state() -> None:
@@ -84,9 +87,15 @@ def test_counters(tmp_path: Path) -> None:
     assert (read.model, read.version, read.code_counts()) == ("fraud", "7", {200: 1})
 
 
-def test_prediction_log(tmp_path: Path) -> None:
-    """Every record of a log of format 1 is read."""
-    assert numbers_in(reader(log(tmp_path)).read()) == [1, 2, 3]
+@pytest.mark.parametrize(("segment", "buckets"), [(SEGMENT_1, [-1, -1, -1]), (SEGMENT_2, [0, 500_000, -1])])
+def test_prediction_log(segment: Path, buckets: list[int], tmp_path: Path) -> None:
+    """Every record of a log of format 1 or 2 is read whole; the buckets of requests came with format 2."""
+    (read,) = blocks_of(found := list(reader(log(segment, tmp_path)).read()))
+    assert numbers_in(found) == [1, 2, 3]
+    columns = {column.name: column.values for column in record_columns([read])}
+    assert np.asarray(columns["bucket"]).tolist() == buckets
+    assert np.asarray(columns["age"]).tolist() == [1.0, 2.0, 3.0]
+    assert np.asarray(columns["code"]).tolist() == [200, 200, 200]
 
 
 def slot_with(name: str, root: Path) -> StateLayout:
@@ -103,10 +112,10 @@ def counters(root: Path) -> Path:
     return path
 
 
-def log(root: Path) -> Path:
+def log(segment: Path, root: Path) -> Path:
     directory = root / "slots" / "1" / "log"
     directory.mkdir(parents=True)
-    shutil.copy(SEGMENT, directory / SEGMENT.name)
+    shutil.copy(segment, directory / segment.name)
     return root
 
 
@@ -151,12 +160,12 @@ def test_newer_files_of_a_slot_are_not_taken_for_old_ones(tmp_path: Path) -> Non
 
 
 def test_a_newer_prediction_log_is_refused(tmp_path: Path) -> None:
-    """A log of format 2 is left unread, and the message names both numbers."""
-    root = log(tmp_path)
-    path = root / "slots" / "1" / "log" / SEGMENT.name
+    """A log of format 3 is left unread, and the message names both numbers."""
+    root = log(SEGMENT_2, tmp_path)
+    path = root / "slots" / "1" / "log" / SEGMENT_2.name
     data = path.read_bytes()
-    fields = data[:4] + b"\2" + data[5:28]
-    check = google_crc32c.extend(salt_of(SEGMENT.name.partition("-")[0]), fields)
+    fields = data[:4] + b"\3" + data[5:28]
+    check = google_crc32c.extend(salt_of(SEGMENT_2.name.partition("-")[0]), fields)
     path.write_bytes(fields + struct.pack("<I", check) + data[32:])
-    with pytest.raises(NewerFormat, match="has format 2; this Driftgate reads up to 1"):
+    with pytest.raises(NewerFormat, match="has format 3; this Driftgate reads up to 2"):
         list(reader(root).read())

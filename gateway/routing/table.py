@@ -6,7 +6,7 @@ generation and needs no state. Arms own intervals of buckets, which `intervals` 
 
 from bisect import bisect_right
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Generic, Literal, TypeVar
 
@@ -23,7 +23,8 @@ def bucket_of(salt: bytes, key: bytes) -> int:
     return int.from_bytes(digest, "big") * TOTAL_PPM >> 64
 
 
-FALLBACK_FIELD = b"\r\nx-defaulted: fallback"
+NOT_HASHED = -1
+"""The bucket of a request whose target needed no hash."""
 Why = Literal["hash", "override", "fallback"]
 
 
@@ -31,8 +32,8 @@ Why = Literal["hash", "override", "fallback"]
 class Target(Generic[V]):
     """Where a request goes: the loaded version, the arm, its share (propensity), and what the answer says.
 
-    `served_by` is the value of the `x-served-by` header, with the header after it that tells a fallback.
-    Propensity is None where nothing was randomised.
+    `served_by` is the value of the `x-served-by` header, but for the bucket. Propensity is None where nothing
+    was randomised.
     `why` says how it was chosen: by the key's hash, by a version, label or arm that the request named, or
     because the version that the hash chose is not loaded or is ejected.
     """
@@ -62,21 +63,21 @@ class ModelRoute(Generic[V]):
         self.versions = tuple(sorted(loaded))
         self.labels = self._labels(split)
         self._by_version = {
-            str(number): Target(
-                version, "explicit", None, generation, served_by(number, "explicit", generation), "override"
-            )
-            for number, version in loaded.items()
+            str(number): _target(Arm("explicit", number, 0), loaded, generation, "override")
+            for number in loaded
         }
         usable = loaded.keys() - ejected
         arms = [arm for arm in split.arms if arm.weight_ppm and arm.version in usable]
         by_hash = {arm.version: _target(arm, loaded, generation, "hash") for arm in arms}
-        self.entry: Target[V] | None = max(by_hash.values(), key=_weight, default=None)
+        most = max(arms, key=lambda arm: arm.weight_ppm, default=None)
+        self.entry = by_hash[most.version] if most else None
+        fallback = _target(most, loaded, generation, "fallback") if most else None
         for label, number in self.labels.items():
-            replaced = self.entry if number in ejected else None
-            self._by_version[label] = _fallback(replaced) if replaced else self._by_version[str(number)]
+            replaced = fallback if number in ejected else None
+            self._by_version[label] = replaced or self._by_version[str(number)]
         self._by_arm = {arm.name: _target(arm, loaded, generation, "override") for arm in arms}
         owned = sorted((piece, arm) for arm, pieces in owned_by(split.arms).items() for piece in pieces)
-        self._ends, self._targets = _deal(owned, by_hash, self.entry)
+        self._ends, self._targets = _deal(owned, by_hash, fallback)
         self._hash = blake2b(digest_size=8, key=split.hash_key)
 
     @property
@@ -97,8 +98,8 @@ class ModelRoute(Generic[V]):
         """The one target of all traffic, where there is but one: then no key needs hashing."""
         return self._targets[0] if len(self._targets) == 1 else None
 
-    def choose(self, key: bytes) -> Target[V]:
-        """Return the target of `key`; raise NotServable if no version has traffic.
+    def choose(self, key: bytes) -> tuple[Target[V], int]:
+        """Return the target of `key` and its bucket; raise NotServable if no version has traffic.
 
         Keys of an arm whose version is not loaded go to the arm with most traffic, the others stay.
         """
@@ -107,7 +108,7 @@ class ModelRoute(Generic[V]):
         keyed = self._hash.copy()
         keyed.update(key)
         bucket = int.from_bytes(keyed.digest(), "big") * TOTAL_PPM >> 64
-        return self._targets[bisect_right(self._ends, bucket)]
+        return self._targets[bisect_right(self._ends, bucket)], bucket
 
     def arm(self, name: str) -> Target[V]:
         """Return the target of the arm called `name`, whatever the key, else raise NotFound."""
@@ -148,17 +149,16 @@ class RoutingTable(Generic[V]):
 
 def _target(arm: Arm, loaded: Mapping[int, V], generation: int, why: Why) -> Target[V]:
     share = arm.weight_ppm / TOTAL_PPM if why == "hash" else None
-    name = served_by(arm.version, arm.name, generation)
+    name = served_by(arm.version, arm.name, generation, why)
     return Target(loaded[arm.version], arm.name, share, generation, name, why)
 
 
 def _deal(
-    owned: list[tuple[Interval, int]], by_hash: Mapping[int, Target[V]], entry: Target[V] | None
+    owned: list[tuple[Interval, int]], by_hash: Mapping[int, Target[V]], fallback: Target[V] | None
 ) -> tuple[list[int], list[Target[V]]]:
     """Return where each interval but the last ends, and its target; neighbours of one target are one."""
-    if entry is None:
+    if fallback is None:
         return [], []
-    fallback = _fallback(entry)
     ends: list[int] = []
     targets: list[Target[V]] = []
     for (_, stop), version in owned:
@@ -171,14 +171,6 @@ def _deal(
     return ends[:-1], targets
 
 
-def _fallback(entry: Target[V]) -> Target[V]:
-    return replace(entry, propensity=None, why="fallback", served_by=entry.served_by + FALLBACK_FIELD)
-
-
-def _weight(target: Target[V]) -> float:
-    return target.propensity or 0.0
-
-
-def served_by(version: int, arm: str, generation: int) -> bytes:
+def served_by(version: int, arm: str, generation: int, why: Why) -> bytes:
     """Return the structured dictionary (RFC 8941) that names who answered."""
-    return b"version=%d, arm=%s, generation=%d" % (version, arm.encode(), generation)
+    return b"version=%d, arm=%s, generation=%d, why=%s" % (version, arm.encode(), generation, why.encode())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from driftgate.gateway.errors import NotServable
 from driftgate.gateway.http.headers import RequestHeaders, header_key
 from driftgate.gateway.routing.keys import KeyPlace, key_at, key_place
-from driftgate.gateway.routing.table import ModelRoute, RoutingTable, Target
+from driftgate.gateway.routing.table import NOT_HASHED, ModelRoute, RoutingTable, Target
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.wire.contracts import CONTRACTS, Contract
 from driftgate.gateway.wire.inference import InferenceRequest
@@ -25,18 +25,18 @@ class Endpoint(NamedTuple):
     contract: Contract
     key_place: KeyPlace | None = None
 
-    def settled(self, headers: RequestHeaders) -> Target[ServedVersion] | None:
-        """Return the target that path and headers settle, or None where the body has a say.
+    def settled(self, headers: RequestHeaders) -> tuple[Target[ServedVersion], int] | None:
+        """Return the target and bucket that path and headers settle, or None where the body has a say.
 
         Raises NotFound or NotServable where there is none.
         """
         route = self.route
         if self.version:
-            return route.explicit(self.version)
+            return route.explicit(self.version), NOT_HASHED
         if headers.variant:
-            return route.arm(headers.variant)
+            return route.arm(headers.variant), NOT_HASHED
         if route.single is not None:
-            return route.single
+            return route.single, NOT_HASHED
         key = header_key(headers, route.key.name) if route.key.kind == "header" else b""
         return route.choose(key) if key else None
 
@@ -47,8 +47,10 @@ class Endpoint(NamedTuple):
             raise NotServable(f"model '{self.route.name}' has no version with traffic yet")
         return self.route.entry
 
-    def assigned(self, request: InferenceRequest, key: bytes, prediction_id: str) -> Target[ServedVersion]:
-        """Return the target of a parsed request with the routing `key`, b"" if it has none."""
+    def assigned(
+        self, request: InferenceRequest, key: bytes, prediction_id: str
+    ) -> tuple[Target[ServedVersion], int]:
+        """Return the target and bucket of a parsed request with the routing `key`, b"" if it has none."""
         if not key and self.route.key.kind != "prediction-id":
             key = request.sequence_id.encode()
         return self.route.choose(key or prediction_id.encode())

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from driftgate.gateway.http.headers import RequestHeaders
-from driftgate.gateway.routing.table import Target
+from driftgate.gateway.routing.table import NOT_HASHED, Target
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.wire.computed import Computed
 from driftgate.gateway.wire.contracts import Contract
@@ -44,6 +44,7 @@ class Exchange:
         "_parts",
         "arrived_ns",
         "at_us",
+        "bucket",
         "code",
         "collected_bytes",
         "computed",
@@ -87,6 +88,7 @@ class Exchange:
         self.prediction_id = ""
         self.request = NO_REQUEST
         self.routing_key = b""
+        self.bucket = NOT_HASHED
         self.target: Target[ServedVersion] | None = None
         self.at_us = 0
         self.started_ns = 0

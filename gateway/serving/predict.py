@@ -34,6 +34,7 @@ GZIP_FIELDS = b"content-encoding: gzip\r\n" + JSON_FIELDS
 BINARY_FIELDS = (
     b"content-type: application/octet-stream\r\nx-served-by: %b\r\ninference-header-content-length: %d\r\n"
 )
+DEFAULTED = b"x-defaulted: fallback\r\n"
 _NO_HEADERS = RequestHeaders()
 
 
@@ -214,8 +215,9 @@ class PredictPath:
     def _parse_and_route(
         self, exchange: Exchange, endpoint: Endpoint, body: bytes, headers: RequestHeaders
     ) -> InferenceRequest:
-        target = endpoint.settled(headers)
-        if target is not None:
+        settled = endpoint.settled(headers)
+        if settled is not None:
+            target, exchange.bucket = settled
             request = self._parse(exchange, endpoint, body, target)
             if endpoint.key_place is not None:
                 exchange.routing_key = endpoint.key(request, headers)
@@ -223,7 +225,7 @@ class PredictPath:
         entry = endpoint.entry
         request = self._parse(exchange, endpoint, body, entry)
         exchange.routing_key = key = endpoint.key(request, headers)
-        target = endpoint.assigned(request, key, exchange.prediction_id)
+        target, exchange.bucket = endpoint.assigned(request, key, exchange.prediction_id)
         if target.version.view.contract != entry.version.view.contract:
             return self._parse(exchange, endpoint, body, target)
         exchange.target, exchange.served = target, target.version
@@ -250,8 +252,10 @@ class PredictPath:
         return patience_ns
 
     def _success(self, exchange: Exchange, answer: EncodedAnswer) -> Answer:
-        served_by = exchange.target.served_by if exchange.target else b""
-        body = answer.body
+        target, body = exchange.target, answer.body
+        served_by = target.served_by if target else b""
+        if exchange.bucket >= 0:
+            served_by = b"%b, bucket=%d" % (served_by, exchange.bucket)
         if answer.json_length is not None:
             fields = BINARY_FIELDS % (served_by, answer.json_length)
         elif len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers.accepts_gzip:
@@ -259,6 +263,8 @@ class PredictPath:
             body = gzip.compress(body, FASTEST)
         else:
             fields = JSON_FIELDS % served_by
+        if target is not None and target.why == "fallback":
+            fields += DEFAULTED
         if answer.nonfinite:
             exchange.served.counters.cells[NONFINITE] += 1
         return self._answer(exchange, 200, fields, body)

@@ -13,6 +13,7 @@ import numpy as np
 
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.repeats import Repeats
+from driftgate.gateway.routing.table import NOT_HASHED
 from driftgate.gateway.serving.batch import Piece, Result
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.recording import unrouted
@@ -155,6 +156,7 @@ def _record(piece: Piece) -> RequestRecord:
         start,
         target.arm if target else "",
         target.propensity if target else None,
+        exchange.bucket,
         headers.purpose,
         exchange.routing_key or headers.routing_key or (request.sequence_id.encode() if request else b""),
         b"",
@@ -171,7 +173,7 @@ def _record(piece: Piece) -> RequestRecord:
 def shadow_record(piece: Piece) -> RequestRecord:
     """Return the record of a request's part as that of a shadow, which is still to compute it."""
     record = _record(piece)
-    record.arm, record.propensity = SHADOW, None
+    record.arm, record.propensity, record.bucket = SHADOW, None, NOT_HASHED
     record.parse_ns = record.encode_ns = record.code = 0
     return record
 

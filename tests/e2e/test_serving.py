@@ -20,7 +20,7 @@ def test_a_published_model_answers(start_gateway: Start, publish_version: Publis
     answer = gateway.infer("m", [[1, 2, 3, 4]])
     assert answer.status_code == 200
     assert answer.json()["outputs"][0]["data"] == [20.0]
-    assert answer.headers["x-served-by"] == "version=1, arm=stable, generation=1"
+    assert answer.headers["x-served-by"] == "version=1, arm=stable, generation=1, why=hash"
     assert answer.json()["id"] == answer.headers["x-prediction-id"]
 
 

@@ -16,7 +16,7 @@ Publish = Callable[..., Published]
 
 ANY = {"if-match": "*"}
 URL = "/v2/models/m/predict"
-SERVED_BY = re.compile(r"version=(\d+), arm=(\w+), generation=(\d+)")
+SERVED_BY = re.compile(r"version=(\d+), arm=(\w+), generation=(\d+), why=(\w+)(?:, bucket=(\d+))?")
 
 
 @pytest.fixture
@@ -68,6 +68,9 @@ def test_a_ramp_only_adds_keys_to_the_canary(gateway: Gateway) -> None:
             url = f"{gateway.ports.admin}/api/models/m/assignment"
             explained = gateway.client.get(url, params={"key": key}).json()
             assert explained["version"] == (2 if key in now else 1)
+            said = ask(gateway, {"x-routing-key": key}).headers["x-served-by"]
+            alone = percent == 100
+            assert said.endswith("why=hash" if alone else f"why=hash, bucket={explained['bucket']}")
     assert before == set(keys)
 
 

@@ -66,7 +66,9 @@ class Clients:
             if response.status != 200:
                 self.failed.append(f"{response.status}")
             self.answered += 1
-            self.generations.add(int(response.headers["x-served-by"].rpartition("=")[2]))
+            self.generations.add(
+                int(response.headers["x-served-by"].partition("generation=")[2].split(",")[0])
+            )
             time.sleep(0.002)
         connection.close()
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from harness.traffic import BODY
 
-_SERVED_BY = re.compile(r"version=(\d+), arm=(\w+), generation=(\d+)")
+_SERVED_BY = re.compile(r"version=(\d+), arm=(\w+), generation=(\d+), why=hash(?:, bucket=\d+)?")
 _DATA = re.compile(rb'"data":\[([0-9.]+)\]')
 
 

@@ -98,7 +98,7 @@ def test_failures_are_recorded_without_rows() -> None:
 
 @given(st.text(max_size=8), st.integers(0, 2**40), st.sampled_from([None, 0.0, 0.25, 1.0]), st.integers(1, 3))
 def test_every_field_of_a_request_survives(text: str, ns: int, share: float | None, rows: int) -> None:
-    """Texts, times, codes and propensity come back; ids are kept as 16 bytes."""
+    """Texts, times, codes, propensity and bucket come back; ids are kept as 16 bytes."""
     text = text.encode("utf-8", "ignore").decode()
     fields: dict[str, Any] = {
         "client_id": text,
@@ -107,13 +107,15 @@ def test_every_field_of_a_request_survives(text: str, ns: int, share: float | No
         "traceparent": text,
         "purpose": text,
     }
+    choice: dict[str, Any] = {"propensity": share, "bucket": -1 if share is None else 999_999}
     times = dict.fromkeys(("parse_ns", "queue_ns", "infer_ns", "encode_ns"), ns)
-    block = only(turn(version(), [1, 2], rows, **fields, **times, propensity=share, first_row=7, code=422))
+    block = only(turn(version(), [1, 2], rows, **fields, **times, **choice, first_row=7, code=422))
     for name in fields:
         assert texts_of([block], name).tolist() == [text, text]
     for name in times:
         assert numbers(block, name) == [ns] * 2
     assert numbers(block, "first_row") == [7, 7]
+    assert numbers(block, "bucket") == [choice["bucket"]] * 2
     expected = np.array([np.nan if share is None else share] * 2)
     np.testing.assert_array_equal(numbers(block, "propensity"), expected)
     assert [one.hex() for one in ids(block)] == [prediction_id(n).replace("-", "") for n in (1, 2)]

@@ -30,6 +30,12 @@ def split(**weights_ppm: int) -> TrafficSplit:
     return TrafficSplit(SALT, arms)
 
 
+def chosen(there: ModelRoute[str], key: bytes) -> str:
+    """The version that a key gets."""
+    target, _ = there.choose(key)
+    return target.version
+
+
 def route(traffic: TrafficSplit, *versions: int) -> ModelRoute[str]:
     """A route whose loaded versions are their own names."""
     return ModelRoute("m", traffic, {version: f"v{version}" for version in versions}, 7)
@@ -51,7 +57,7 @@ def test_shares_are_those_of_the_split() -> None:
     """Over a million keys each arm's share lies within the 99.9 % binomial interval."""
     keys = 1_000_000
     there = route(split(v1=900_000, v2=90_000, v3=10_000), 1, 2, 3)
-    found = Counter(there.choose(b"user-%d" % n).version for n in range(keys))
+    found = Counter(chosen(there, b"user-%d" % n) for n in range(keys))
     for version, share in (("v1", 0.9), ("v2", 0.09), ("v3", 0.01)):
         assert abs(found[version] - keys * share) < 3.29 * (keys * share * (1 - share)) ** 0.5
 
@@ -70,7 +76,9 @@ def test_every_worker_chooses_alike(keys: list[bytes]) -> None:
     for key in keys:
         bucket = bucket_of(traffic.hash_key, key)
         owner = next(v for v, pieces in owned_by(traffic.arms).items() for a, b in pieces if a <= bucket < b)
-        assert here.choose(key).version == there.choose(key).version == f"v{owner}"
+        assert here.choose(key) == there.choose(key)
+        target, found = here.choose(key)
+        assert (target.version, found) == (f"v{owner}", bucket)
 
 
 def test_raising_the_first_arm_only_adds_keys_to_it() -> None:
@@ -79,7 +87,7 @@ def test_raising_the_first_arm_only_adds_keys_to_it() -> None:
     before: set[bytes] = set()
     for weight in (10_000, 50_000, 250_000, 500_000, 1_000_000):
         now = route(split(v2=weight, v1=1_000_000 - weight), 1, 2)
-        after = {key for key in keys if now.choose(key).version == "v2"}
+        after = {key for key in keys if chosen(now, key) == "v2"}
         assert before <= after
         before = after
 
@@ -96,7 +104,8 @@ def test_keys_of_an_arm_that_is_not_loaded_fall_back() -> None:
     traffic = split(v1=600_000, v2=300_000, v3=100_000)
     whole, part = route(traffic, 1, 2, 3), route(traffic, 1, 3)
     for key in KEYS[:1000]:
-        was, now = whole.choose(key), part.choose(key)
+        (was, bucket), (now, same) = whole.choose(key), part.choose(key)
+        assert bucket == same
         assert now.version == ("v1" if was.version == "v2" else was.version)
         assert (now.why, now.propensity is None) == (
             ("fallback", True) if was.version == "v2" else ("hash", False)
@@ -109,9 +118,10 @@ def test_an_ejected_version_answers_only_to_its_number() -> None:
     loaded = {1: "v1", 2: "v2"}
     before, after = ModelRoute("m", traffic, loaded, 7), ModelRoute("m", traffic, loaded, 7, frozenset({2}))
     for key in KEYS[:1000]:
-        was, now = before.choose(key), after.choose(key)
+        (was, _), (now, _) = before.choose(key), after.choose(key)
         assert now.version == "v1"
-        assert now.served_by.endswith(b"x-defaulted: fallback") == (was.version == "v2")
+        assert now.why == ("fallback" if was.version == "v2" else "hash")
+        assert now.served_by.endswith(now.why.encode())
     assert (after.explicit("canary").version, after.explicit("canary").why) == ("v1", "fallback")
     assert (after.explicit("2").version, after.explicit("2").why) == ("v2", "override")
 
@@ -159,5 +169,5 @@ def test_unknown_model_is_not_found() -> None:
 
 
 def test_served_by_is_a_structured_dictionary() -> None:
-    """The header names version, arm and generation as RFC 8941 wants it."""
-    assert served_by(2, "canary", 41) == b"version=2, arm=canary, generation=41"
+    """The header names version, arm, generation and why as RFC 8941 wants it."""
+    assert served_by(2, "canary", 41, "hash") == b"version=2, arm=canary, generation=41, why=hash"
