@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from driftgate.monitoring.log_blocks import Block, numbers_of, texts_of
+from driftgate.monitoring.pane import PANE_US
 
-PANE_US = 60_000_000
 _CODES = 2**16
 
 
