@@ -153,12 +153,16 @@ def check_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
 def quota_of(requests_per_s: float | None, burst: int | None) -> Quota | None:
     """Return the quota of a new token, None without a rate; a burst is a second's worth unless given.
 
-    Raises BadRequest where there is a burst without a rate.
+    Raises BadRequest where there is a burst without a rate, or one of them is out of range.
     """
     if requests_per_s is None:
         if burst is not None:
             raise BadRequest("a burst needs a rate of requests per second beside it")
         return None
+    if not 0 < requests_per_s <= MAX_RATE:  # false for NaN
+        raise BadRequest(f"a rate is a number of requests per second above 0 and up to {MAX_RATE:.0f}")
+    if burst is not None and not 1 <= burst <= MAX_RATE:
+        raise BadRequest(f"a burst is a whole number of requests from 1 to {MAX_RATE:.0f}")
     return Quota(requests_per_s, burst or max(1, math.ceil(requests_per_s)))
 
 

@@ -9,10 +9,19 @@ import typer
 
 from driftgate.gateway.access.token_documents import NewTokenAnswer, RefusalsAnswer, TokenReport, TokensAnswer
 from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
-from driftgate.gateway.access.tokens import UnreadableTokens, quota_of
-from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, EXIT_CODES, AdminClient, Refused, Server, leave
+from driftgate.gateway.access.tokens import Quota, UnreadableTokens, quota_of
+from driftgate.gateway.cli.admin_client import (
+    DEFAULT_SERVER,
+    EXIT_CODES,
+    AdminClient,
+    Exit,
+    Refused,
+    Server,
+    leave,
+)
 from driftgate.gateway.cli.model_tables import print_json
 from driftgate.gateway.cli.token_tables import print_refusals, print_tokens
+from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.state.slots import PRIVATE
@@ -42,6 +51,7 @@ def create(  # noqa: PLR0913 - each is one option of the command
     json: Json = False,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""
+    quota = _quota(rate, burst)
     if state is None:
         body = {"name": name, "scopes": scope, "requests_per_s": rate, "burst": burst}
         try:
@@ -49,7 +59,7 @@ def create(  # noqa: PLR0913 - each is one option of the command
         except Refused as refused:
             leave(refused)
     else:
-        made = _create_here(state, Wish(name, tuple(scope), quota_of(rate, burst)))
+        made = _create_here(state, Wish(name, tuple(scope), quota))
     if json:
         print_json(made)
         return
@@ -104,6 +114,13 @@ def report(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     except Refused as refused:
         leave(refused)
     print_json(answer) if json else print_refusals(answer)
+
+
+def _quota(rate: float | None, burst: int | None) -> Quota | None:
+    try:
+        return quota_of(rate, burst)
+    except BadRequest as error:
+        leave(Refused(str(error), Exit.FAILED))
 
 
 def _create_here(state: Path, wish: Wish) -> NewTokenAnswer:

@@ -192,5 +192,6 @@ def test_wishes_are_checked() -> None:
             check_name(wrong)
     with pytest.raises(BadRequest):
         check_scopes([])
-    with pytest.raises(BadRequest):
-        quota_of(None, 3)
+    for rate, burst in ((None, 3), (0.0, None), (-1.0, 1), (float("nan"), None), (2e6, None), (1.0, 0)):
+        with pytest.raises(BadRequest):
+            quota_of(rate, burst)

@@ -83,7 +83,8 @@ def test_a_token_is_made_listed_and_revoked(tmp_path: Path) -> None:
     [
         (("create", "risk", "--scope", "fly:*"), 1, "is no scope"),
         (("create", "risk", "--scope", "read:*", "--burst", "2"), 1, "a burst needs a rate"),
-        (("create", "risk", "--scope", "read:*", "--rate", "-1"), 1, "requests_per_s"),
+        (("create", "risk", "--scope", "read:*", "--rate", "-1"), 1, "a rate is a number"),
+        (("create", "risk", "--scope", "read:*", "--rate", "nan"), 1, "a rate is a number"),
         (("revoke", "aaaaaaaa"), 3, "there is no token 'aaaaaaaa'"),
         (("revoke", "../models"), 1, "dot segment"),
         (("create", "risk"), 2, "scope"),
