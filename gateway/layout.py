@@ -123,3 +123,28 @@ class StateLayout:
     def control_beat(self) -> Path:
         """The pulse of the control process."""
         return self.root / "control.beat"
+
+    @property
+    def features(self) -> Path:
+        """The embedded feature store: one directory per view."""
+        return self.root / "features"
+
+    @property
+    def feature_writer_lock(self) -> Path:
+        """Held by the one process that writes pushed features."""
+        return self.root / "features.lock"
+
+    @property
+    def feature_writer_socket(self) -> Path:
+        """Where that process takes pushes."""
+        return self.root / "features.sock"
+
+    @property
+    def feature_writer_beat(self) -> Path:
+        """The pulse of that process."""
+        return self.root / "features.beat"
+
+    @property
+    def feature_writer_stacks(self) -> Path:
+        """Where the stacks of that process are written when it hangs."""
+        return self.root / "features-stack.txt"

@@ -31,8 +31,8 @@ from driftgate.models.settings import MAX_SETTINGS_BYTES, SETTINGS_FILE, ModelSe
 from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
 from driftgate.models.transfer import copy_version
 
-_NOT_MODELS = frozenset({"lost+found"})
-"""What a file system puts into its root by itself."""
+_NOT_MODELS = frozenset({"lost+found", "_features"})
+"""What a file system puts into its root by itself, and the declarations of feature views."""
 
 
 class DirectoryRegistry:
