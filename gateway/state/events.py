@@ -49,6 +49,9 @@ def _of_model(
     earlier = before or DesiredModel(split=TrafficSplit(""))
     yield from _of_versions(earlier, after, state)
     yield from _of_traffic(earlier, after, state)
+    labels = _labels_moved(earlier, after)
+    if labels:
+        yield _event(state, "labels", labels)
     if after.settings != earlier.settings:
         changed = ", ".join(map(str, settings_differences(earlier.settings, after.settings)))
         yield _event(state, "settings", changed)
@@ -71,6 +74,9 @@ def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) 
         # only a rollback moves traffic and pins in one step
         kind = "rollback" if after.pinned and after.pinned != before.pinned else "traffic"
         yield _event(state, kind, f"{_shares(before.split)} → {_shares(after.split)}", after.split.stable)
+    elif after.split.assignment != before.split.assignment:
+        said = f"{_assigned_by(before.split)} → {_assigned_by(after.split)}"
+        yield _event(state, "traffic", said, after.split.stable)
     elif after.change and after.change != before.change:
         yield _event(state, "traffic_asked")
     if after.shadows != before.shadows:
@@ -78,6 +84,22 @@ def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) 
         yield _event(state, "shadow", said or "none")
     if after.pinned != before.pinned:
         yield _event(state, "pinned" if after.pinned else "unpinned", version=after.pinned)
+
+
+def _labels_moved(before: DesiredModel, after: DesiredModel) -> str:
+    """Say which labels stand for another version now, as `stable 1 → 2`."""
+    was, is_now = _labels(before), _labels(after)
+    moved = (label for label in was if was[label] != is_now[label])
+    return ", ".join(f"{label} {was[label] or 'none'} → {is_now[label] or 'none'}" for label in moved)
+
+
+def _labels(model: DesiredModel) -> dict[str, int | None]:
+    latest = max((held.version for held in model.held), default=None)
+    return {"stable": model.split.stable, "canary": model.split.canary, "latest": latest}
+
+
+def _assigned_by(split: TrafficSplit) -> str:
+    return f"by {split.assignment.key} with the salt {split.assignment.salt}"
 
 
 def _event(state: DesiredState, kind: str, what: str = "", version: int | None = None) -> Event:

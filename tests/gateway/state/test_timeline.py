@@ -7,7 +7,16 @@ import pytest
 from msgspec.structs import replace
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.state.desired import Arm, DesiredModel, DesiredState, HeldVersion, Shadow, TrafficSplit
+from driftgate.gateway.state.desired import (
+    Arm,
+    Assignment,
+    DesiredModel,
+    DesiredState,
+    HeldVersion,
+    KeySource,
+    Shadow,
+    TrafficSplit,
+)
 from driftgate.gateway.state.events import Event, events_between
 from driftgate.gateway.state.generations import NO_PREDECESSOR, GenerationStore
 from driftgate.gateway.state.journal import Journal
@@ -38,15 +47,32 @@ def changed(**fields: object) -> DesiredModel:
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        (changed(held=(HeldVersion(1, "d1", 1), HeldVersion(2, "d2", 1))), ["version_loaded 2 because"]),
-        (changed(held=()), ["version_unloaded 1 because"]),
+        (
+            changed(held=(HeldVersion(1, "d1", 1), HeldVersion(2, "d2", 1))),
+            ["version_loaded 2 because", "labels 0 because (latest 1 → 2)"],
+        ),
+        (changed(held=()), ["version_unloaded 1 because", "labels 0 because (latest 1 → none)"]),
         (
             changed(split=TrafficSplit("00", HALF)),
-            ["traffic 1 because (1: 100 % → 1: 50 %, 2: 50 %)"],
+            [
+                "traffic 1 because (1: 100 % → 1: 50 %, 2: 50 %)",
+                "labels 0 because (canary none → 2)",
+            ],
+        ),
+        (
+            changed(split=TrafficSplit("00", ALL, "01", Assignment(KeySource("input", "user"), "variant"))),
+            [
+                "traffic 1 because (by header x-routing-key with the salt rollout → "
+                "by input user with the salt variant)"
+            ],
         ),
         (
             changed(split=TrafficSplit("00", HALF), pinned=1),
-            ["rollback 1 because (1: 100 % → 1: 50 %, 2: 50 %)", "pinned 1 because"],
+            [
+                "rollback 1 because (1: 100 % → 1: 50 %, 2: 50 %)",
+                "pinned 1 because",
+                "labels 0 because (canary none → 2)",
+            ],
         ),
         (changed(pinned=1), ["pinned 1 because"]),
         (changed(settings=ModelSettings(owner="x")), ['settings 0 because (owner: "" → "x")']),
@@ -67,7 +93,7 @@ def test_a_generation_tells_what_it_changed(after: DesiredModel | None, expected
 def test_the_first_generation_follows_nothing() -> None:
     """What the first generation holds is new."""
     kinds = [event.kind for event in events_between(None, state(BASE, 1))]
-    assert kinds == ["version_loaded", "traffic"]
+    assert kinds == ["version_loaded", "traffic", "labels"]
 
 
 @pytest.fixture
@@ -90,9 +116,9 @@ def layout(tmp_path: Path) -> StateLayout:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(NOON), "supervisor_0 version_loaded traffic supervisor_2 pinned unpinned control_4"),
+        (Wanted(NOON), "supervisor_0 version_loaded traffic labels supervisor_2 pinned unpinned control_4"),
         (Wanted(NOON + timedelta(minutes=2)), "supervisor_2 pinned unpinned control_4"),
-        (Wanted(NOON, model="m"), "version_loaded traffic pinned unpinned"),
+        (Wanted(NOON, model="m"), "version_loaded traffic labels pinned unpinned"),
         (Wanted(NOON, limit=2), "unpinned control_4"),
         (Wanted(NOON + timedelta(days=1)), ""),
     ],
