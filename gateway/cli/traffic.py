@@ -1,5 +1,6 @@
 """`driftgate traffic`: which version gets which keys, and changing that step by step."""
 
+import math
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -57,7 +58,9 @@ def set_split(  # noqa: PLR0913 - each is one option of the command
     shares: Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT...", help="Such as 7=90 8=10.")],
     key: Key = "",
     salt: Salt = "",
-    force: Annotated[bool, typer.Option("--force", help="Even if keys are dealt out anew.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if keys are dealt out anew or a version is ejected.")
+    ] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Patience = PATIENCE_S,
     dry_run: DryRun = False,
@@ -111,11 +114,14 @@ def _arms(shares: list[str]) -> dict[str, float]:
             weight = float(percent)
         except (InvalidName, ValueError) as error:
             raise typer.BadParameter(f"{share!r} is not VERSION=PERCENT, such as 7=90") from error
+        if not math.isfinite(weight):
+            raise typer.BadParameter(f"{share!r}: the percentage is not a finite number")
         if number in arms:
             raise typer.BadParameter(f"version {number} is given twice")
         arms[number] = weight
-    if not 99.9999 < sum(arms.values()) < 100.0001:
-        raise typer.BadParameter("the percentages must sum to 100")
+    total = sum(arms.values())
+    if not 99.9999 < total < 100.0001:
+        raise typer.BadParameter(f"the percentages must sum to 100, and these sum to {total:.10g}")
     return arms
 
 

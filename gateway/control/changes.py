@@ -80,8 +80,10 @@ def _weights(arms: Mapping[str, int], whole: str) -> dict[int, int]:
     for version, weight in weights.items():
         if weight < 0:
             raise BadRequest(f"the weight of version {version} is negative")
-    if sum(weights.values()) != TOTAL_PPM:
-        raise BadRequest(f"the weights must sum to {whole}")
+    total = sum(weights.values())
+    if total != TOTAL_PPM:
+        given = f"{total / PPM_PER_PERCENT:g}" if whole.endswith("percent") else str(total)
+        raise BadRequest(f"the weights must sum to {whole}, and these sum to {given}")
     return weights
 
 

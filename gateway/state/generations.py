@@ -122,5 +122,7 @@ class GenerationStore:
     def _read_bytes(self, generation: int) -> bytes:
         try:
             return self._path(generation).read_bytes()
+        except FileNotFoundError as error:
+            raise UnreadableState(f"there is no generation {generation}") from error
         except OSError as error:
             raise UnreadableState(f"generation {generation}: {error.strerror}") from error

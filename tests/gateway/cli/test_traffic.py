@@ -137,8 +137,9 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(
 
 
 WRONG = [
-    ("traffic set m 1=90 2=9", 2, "sum to 100"),
-    ("traffic set m 1=nan", 2, "sum to 100"),
+    ("traffic set m 1=90 2=9", 2, "these sum to 99"),
+    ("traffic set m 1=nan 2=9", 2, "'1=nan': the percentage is not a finite number"),
+    ("traffic assignment m --key k --at 999", 3, "there is no generation 999"),
     ("traffic set m 1=60 1=40", 2, "twice"),
     ("traffic set m one=100", 2, "VERSION=PERCENT"),
     ("traffic set m 1=110 2=-10", 1, "negative"),
@@ -148,7 +149,6 @@ WRONG = [
     ("traffic set m 1=100 --key input:nope", 1, "no column 'nope'"),
     ("traffic set m 1=100 --salt pepper", 2, "neither rollout nor variant"),
     ("traffic set nope 1=100", 3, "no model 'nope'"),
-    ("traffic assignment m --key a --at 999", 3, "generation 999"),
     ("traffic show m --context there", 2, "neither a URL"),
     ("rollback m", 4, "no earlier version"),
     ("rollback m --server http://127.0.0.1:1", 5, "nothing answers at"),
