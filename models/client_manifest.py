@@ -9,7 +9,7 @@ import msgspec
 
 from driftgate.models.binding import KEY_DATATYPES, BoundKey, FeatureBinding
 from driftgate.models.columns import named_inputs
-from driftgate.models.manifest import Column, Manifest
+from driftgate.models.manifest import FORMAT, Column, Manifest
 from driftgate.models.signature import Signature, TensorSpec
 
 ONE_PER_ROW = (-1, 1)
@@ -36,6 +36,8 @@ def client_manifest(manifest: Manifest) -> Manifest:
     ]
     return msgspec.structs.replace(
         manifest,
+        format=FORMAT,
+        features=None,
         signature=Signature(tuple(spec for spec, _ in inputs), manifest.signature.outputs),
         columns=tuple(column for _, columns in inputs for column in columns),
     )

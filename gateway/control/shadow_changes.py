@@ -2,8 +2,9 @@
 
 from msgspec.structs import replace
 
-from driftgate.gateway.control.changes import PPM_PER_PERCENT, Subject, check_compatible, check_known
+from driftgate.gateway.control.changes import PPM_PER_PERCENT, Subject, check_known
 from driftgate.gateway.errors import Conflict
+from driftgate.gateway.routing.compatibility import row_incompatibilities
 from driftgate.gateway.state.desired import Change, DesiredModel, Shadow
 
 MOST_SHADOWS = 4
@@ -37,15 +38,20 @@ def _check_can_follow(subject: Subject, version: int) -> None:
     if version in subject.model.split.versions and len(subject.model.split.versions) == 1:
         raise Conflict(f"version {version} of {name} answers all calls itself")
     check_known(subject, version)
-    check_compatible(subject, (version,), "a shadow computes the very same rows")
-    _check_same_inputs(subject, version, stable)
+    _check_same_rows(subject, version, stable)
 
 
-def _check_same_inputs(subject: Subject, version: int, stable: int) -> None:
-    """Rows are copied as they are: nothing fills in an input that only the shadow has."""
+def _check_same_rows(subject: Subject, version: int, stable: int) -> None:
+    """Rows are copied as they are, stored features included: nothing fills in what only the shadow has."""
     before, after = (subject.facts.manifest(subject.name, number) for number in (stable, version))
     if before is None or after is None:
         return
+    found = row_incompatibilities(before, after)
+    if found:
+        raise Conflict(
+            f"version {version} of {subject.name} cannot compute the rows that version {stable} gets: "
+            f"{'; '.join(found)} (a shadow computes the very same rows)"
+        )
     added = [spec.name for spec in after.signature.inputs if before.signature.input(spec.name) is None]
     if added:
         raise Conflict(

@@ -5,6 +5,7 @@ The new version must take the same inputs; what it adds must be optional (every 
 
 from collections.abc import Iterator
 
+from driftgate.models.client_manifest import client_manifest
 from driftgate.models.manifest import Column, Manifest
 from driftgate.models.signature import TensorSpec
 
@@ -13,6 +14,11 @@ MAX_NAMED = 8
 
 def incompatibilities(stable: Manifest, new: Manifest) -> tuple[str, ...]:
     """Return why requests made for `stable` would fail or change meaning with `new`; empty if they fit."""
+    return row_incompatibilities(client_manifest(stable), client_manifest(new))
+
+
+def row_incompatibilities(stable: Manifest, new: Manifest) -> tuple[str, ...]:
+    """Return why the rows of the model of `stable`, features included, would not do for that of `new`."""
     found = list(_input_differences(stable, new))
     found += _column_differences(stable, new)
     if len(found) > MAX_NAMED:

@@ -10,6 +10,7 @@ import numpy as np
 
 from driftgate.gateway.state.desired import KeySource
 from driftgate.gateway.wire.inference import InferenceRequest
+from driftgate.models.client_manifest import client_manifest
 from driftgate.models.manifest import Manifest
 
 
@@ -24,6 +25,7 @@ def key_place(source: KeySource, manifest: Manifest) -> KeyPlace | None:
     """Return where the input or column that `source` names is, or None if it names none of this version."""
     if source.kind != "input":
         return None
+    manifest = client_manifest(manifest)
     for column in manifest.columns:
         if column.name == source.name:
             return KeyPlace(column.input, column.index or 0)

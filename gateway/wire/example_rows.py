@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from driftgate.models.binding import BoundKey
+from driftgate.models.client_manifest import own_keys
 from driftgate.models.columns import rows_from_feeds
 from driftgate.models.elements import Array
 from driftgate.models.errors import ModelError
@@ -12,8 +14,23 @@ from driftgate.models.synthetic import synthetic_rows
 
 
 def example_rows(directory: Path, manifest: Manifest, count: int = 1) -> list[dict[str, Any]]:
-    """Return up to `count` rows for the version in `directory`; made up where it has no readable examples."""
-    return rows_from_feeds(manifest, _inputs(directory, manifest))[:count]
+    """Return up to `count` rows for the version in `directory`; made up where it has no readable examples.
+
+    Of a version with features they hold what clients send: no stored columns, and keys as the binding shows.
+    """
+    rows = rows_from_feeds(manifest, _inputs(directory, manifest))[:count]
+    binding = manifest.features
+    if binding is None:
+        return rows
+    keys = {key.name: _example_key(key) for key in own_keys(manifest, binding)}
+    filled = binding.filled
+    return [{name: value for name, value in row.items() if name not in filled} | keys for row in rows]
+
+
+def _example_key(key: BoundKey) -> str | int:
+    if key.example is not None:
+        return key.example
+    return 1 if key.type == "int64" else f"{key.name}-1"
 
 
 def _inputs(directory: Path, manifest: Manifest) -> dict[str, Array]:

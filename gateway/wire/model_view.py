@@ -10,6 +10,7 @@ import numpy as np
 
 from driftgate.gateway.errors import TooLarge
 from driftgate.gateway.wire.inference import RequestedOutput
+from driftgate.models.client_manifest import client_manifest, optional_inputs
 from driftgate.models.columns import RowReader
 from driftgate.models.elements import Elements
 from driftgate.models.manifest import Label, Manifest
@@ -110,7 +111,9 @@ class OutputView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """One model version as the codecs see it. `head` is the part of a JSON answer that names it.
+    """One model version as the codecs see it: its inputs are what clients send, see `client_manifest`.
+
+    `head` is the part of a JSON answer that names it. Inputs that are `optional` may be left out.
 
     `batched` says that every input and output counts rows in its first dimension; `independent_rows` that
     rows of several requests may be computed together. Versions with the same `contract` (a hash of signature
@@ -126,6 +129,7 @@ class ModelView:
     batched: bool
     independent_rows: bool
     input_names: tuple[str, ...]
+    optional: frozenset[str]
     output_names: tuple[str, ...]
     inputs: dict[str, InputView]
     outputs: dict[str, OutputView]
@@ -139,7 +143,8 @@ class ModelView:
     @classmethod
     def of(cls, manifest: Manifest) -> "ModelView":
         """Return the view of the version that `manifest` describes."""
-        signature = manifest.signature
+        client, optional = client_manifest(manifest), optional_inputs(manifest)
+        signature = client.signature
         output_names = tuple(spec.name for spec in signature.outputs)
         outputs = {spec.name: OutputView.of(spec, _labels(manifest, spec)) for spec in signature.outputs}
         head = b'"model_name":"%b","model_version":"%d"' % (manifest.name.encode(), manifest.version)
@@ -147,17 +152,19 @@ class ModelView:
             name=manifest.name,
             version=manifest.version,
             signature=signature,
-            contract=hashlib.sha256(msgspec.json.encode((signature, manifest.columns))).digest(),
+            contract=hashlib.sha256(
+                msgspec.json.encode((signature, client.columns, sorted(optional)))
+            ).digest(),
             batched=signature.batched,
             independent_rows=manifest.independent_rows,
             input_names=tuple(spec.name for spec in signature.inputs),
+            optional=optional,
             output_names=output_names,
             inputs={
-                spec.name: InputView.of(spec, Elements.of(spec, manifest.columns))
-                for spec in signature.inputs
+                spec.name: InputView.of(spec, Elements.of(spec, client.columns)) for spec in signature.inputs
             },
             outputs=outputs,
-            rows=RowReader.of(manifest),
+            rows=RowReader.of(client),
             head=head,
             templates=_templates(head, outputs),
             tails=tuple(view.shape[1:] for view in outputs.values()),

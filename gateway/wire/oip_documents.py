@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from driftgate.models.client_manifest import client_manifest, optional_inputs
 from driftgate.models.manifest import Manifest
 from driftgate.models.signature import TensorSpec
 
@@ -86,8 +87,8 @@ def server_metadata(version: str) -> bytes:
 
 
 def model_metadata(manifest: Manifest, versions: Iterable[int]) -> bytes:
-    """Return a model's metadata: inputs and outputs of `manifest`, and which `versions` can be asked for."""
-    signature = manifest.signature
+    """Return a model's metadata: what clients send and get, and which `versions` can be asked for."""
+    signature = client_manifest(manifest).signature
     return _encode(
         {
             "name": manifest.name,
@@ -104,8 +105,9 @@ def model_config(manifest: Manifest, versions: Iterable[int], workers: int = 1) 
 
     `max_batch_size` is positive, and dimensions are given without rows, only where rows of several requests
     may be computed together; `dynamic_batching` is then there too, which selects that scheduler in clients.
+    Inputs that a request may leave out are `optional`.
     """
-    signature = manifest.signature
+    signature, optional = client_manifest(manifest).signature, optional_inputs(manifest)
     batched = signature.batched and manifest.independent_rows
     config: dict[str, Any] = {
         "name": manifest.name,
@@ -113,7 +115,10 @@ def model_config(manifest: Manifest, versions: Iterable[int], workers: int = 1) 
         "backend": "onnxruntime",
         "version_policy": {"specific": {"versions": list(versions)}},
         "max_batch_size": MAX_BATCH_SIZE if batched else 0,
-        "input": [_config_tensor(spec, batched) for spec in signature.inputs],
+        "input": [
+            _config_tensor(spec, batched) | ({"optional": True} if spec.name in optional else {})
+            for spec in signature.inputs
+        ],
         "output": [_config_tensor(spec, batched) for spec in signature.outputs],
         "instance_group": [
             {"name": f"{manifest.name}_0", "kind": "KIND_CPU", "count": workers, "gpus": [], "profile": []}

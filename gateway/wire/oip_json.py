@@ -133,7 +133,7 @@ class _InputReader:
             left = len(self._body) - self._offset
             raise BadRequest(f"unexpected additional input data: {left} bytes follow the last tensor")
         if len(arrays) != len(view.input_names):
-            raise BadRequest(_missing_inputs(arrays, view))
+            return _without_optional(arrays, view)
         return arrays if len(arrays) == 1 else {name: arrays[name] for name in view.input_names}
 
     def _check_rows(self, rows: int, name: str) -> None:
@@ -177,8 +177,15 @@ def _wrong_datatype(tensor: InputTensor, spec: InputView, model: str) -> str:
     )
 
 
-def _missing_inputs(found: Mapping[str, Array], view: ModelView) -> str:
-    missing = [name for name in view.input_names if name not in found]
+def _without_optional(found: dict[str, Array], view: ModelView) -> dict[str, Array]:
+    """Return the inputs in the order of the signature, if all that are missing may be."""
+    missing = [name for name in view.input_names if name not in found and name not in view.optional]
+    if missing or not found:
+        raise BadRequest(_missing_inputs(found, missing, view))
+    return {name: found[name] for name in view.input_names if name in found}
+
+
+def _missing_inputs(found: Mapping[str, Array], missing: list[str], view: ModelView) -> str:
     return (
         f"expected {len(view.input_names)} inputs but got {len(found)} inputs for model {view.name!r}. "
         f"Got input(s) {list(found)}, but missing required input(s) {missing}. "

@@ -19,6 +19,7 @@ from driftgate.gateway.wire.value_schemas import (
     row_schema,
     tensor_schema,
 )
+from driftgate.models.client_manifest import client_manifest, optional_inputs
 from driftgate.models.columns import feeds_from_rows
 from driftgate.models.manifest import Manifest
 from driftgate.models.signature import TensorSpec
@@ -77,8 +78,9 @@ def admin_plane_document(version: str, operations: Iterable[Operation]) -> bytes
 
 
 def infer_example(manifest: Manifest, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the body of an infer request for these rows; missing numbers are null."""
-    feeds = feeds_from_rows(manifest, rows)
+    """Return the body of an infer request for these rows as clients send them; missing numbers are null."""
+    client, optional = client_manifest(manifest), optional_inputs(manifest)
+    feeds = feeds_from_rows(client, rows)
     return {
         "inputs": [
             {
@@ -87,7 +89,8 @@ def infer_example(manifest: Manifest, rows: Sequence[Mapping[str, Any]]) -> dict
                 "datatype": spec.datatype,
                 "data": _plain_values(feeds[spec.name]),
             }
-            for spec in manifest.signature.inputs
+            for spec in client.signature.inputs
+            if spec.name not in optional
         ]
     }
 
@@ -106,7 +109,7 @@ def _infer(model: DescribedModel) -> Schema:
     request = object_of(
         {
             "id": REQUEST_ID,
-            "inputs": _tensors(manifest.signature.inputs),
+            "inputs": _tensors(client_manifest(manifest).signature.inputs, optional_inputs(manifest)),
             "outputs": {"type": "array", "items": object_of({"name": STRING})},
             "parameters": {"type": "object"},
         },
@@ -131,7 +134,7 @@ def _infer(model: DescribedModel) -> Schema:
 
 
 def _predict(model: DescribedModel) -> Schema:
-    manifest = model.manifest
+    manifest = client_manifest(model.manifest)
     rows: Schema = {"type": "array", "items": row_schema(manifest), "minItems": 1}
     if not any(spec.batched for spec in manifest.signature.inputs):
         rows["maxItems"] = 1
@@ -155,8 +158,9 @@ def _predict(model: DescribedModel) -> Schema:
     }
 
 
-def _tensors(specs: Sequence[TensorSpec]) -> Schema:
-    return {"type": "array", "items": _one_of(specs), "minItems": len(specs), "maxItems": len(specs)}
+def _tensors(specs: Sequence[TensorSpec], optional: frozenset[str]) -> Schema:
+    least = len(specs) - len(optional)
+    return {"type": "array", "items": _one_of(specs), "minItems": least, "maxItems": len(specs)}
 
 
 def _one_of(specs: Sequence[TensorSpec]) -> Schema:
