@@ -96,6 +96,7 @@ def test_clutter_is_ignored(
     (registry_root / ".git").mkdir()
     (registry_root / "m" / ".tmp-1").mkdir()
     (registry_root / "lost+found").mkdir()
+    (registry_root / "_features").mkdir()
     snapshot = registry.scan()
     assert snapshot.problems == ()
     assert snapshot.models["m"].problems == {}
