@@ -1,8 +1,8 @@
-"""The e-Shiryaev-Roberts detector of drift, on counts of cells. Pure; holds state, does no I/O, knows no clock.
+"""The e-Shiryaev-Roberts detector of drift, on counts of cells. No I/O, no clock.
 
-The rule kept here: while shares stay in their bands, evidence grows by no more than 1 a window on average, however
-features depend on each other. So the expected number of windows before evidence reaches a target is at least
-the target (Shin, Ramdas and Rinaldo, "E-detectors", arXiv 2203.03532, theorem 2.4).
+The rule kept here: while shares stay in their bands, evidence grows by no more than 1 a window on average,
+however features depend on each other. So the expected number of windows before evidence reaches a target is
+at least the target (Shin, Ramdas and Rinaldo, "E-detectors", arXiv 2203.03532, theorem 2.4).
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _MAX_CAPITAL = float(np.exp(MAX_LOG))
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence of drift after some windows. NaN: nothing can be said, as when there are too few reference rows."""
+    """Evidence of drift after some windows. NaN: nothing can be said, for want of reference rows."""
 
     features: Array
     model: float
@@ -94,9 +94,7 @@ class EDetector:
         """
         hits, trials = counts.astype(np.float64), np.repeat(rows, self._sizes).astype(np.float64)
         if ((hits > trials) | (hits < 0)).any():
-            raise ValueError(
-                "a cell of a window was counted more often than there are rows, or less than never"
-            )
+            raise ValueError("a window counts a cell more often than it has rows, or less than never")
         state = self._state
         idle = np.flatnonzero(trials == 0)
         kept = [part[idle] for part in (state.capital, state.log_cusum, state.onset_us)]
@@ -121,6 +119,11 @@ class EDetector:
         return MovedCell(cell, bet < len(STAKES), int(self._state.onset_us[part][cell, bet]))
 
 
+def rows_of(counts: Array, offsets: Array) -> Array:
+    """Return the rows of each feature, int[features], where each row is in exactly one of its cells."""
+    return np.asarray(np.add.reduceat(counts, offsets[:-1]))
+
+
 def joined(streams: Iterable[Evidence]) -> Evidence:
     """Return the evidence of a model of all its streams: versions, arms and segments that can notify."""
     features = np.concatenate([stream.features for stream in streams])
@@ -131,8 +134,9 @@ def joined(streams: Iterable[Evidence]) -> Evidence:
 def named(evidence: Evidence, target: float) -> Array:
     """Return the places of the features that evidence names at an alarm, the strongest first.
 
-    The e-BH list {f : E_(k) >= F target / k} (Wang and Ramdas, arXiv 2009.02824); at least one where the model's
-    evidence reaches the target. It tells where to look, and controls no false discovery rate over time.
+    The e-BH list {f : E_(k) >= F target / k} (Wang and Ramdas, arXiv 2009.02824); at least one where the
+    model's evidence reaches the target. It tells where to look; over time it controls no false
+    discovery rate.
     """
     found = np.where(np.isnan(evidence.features), -1.0, evidence.features)
     judged = int((found >= 0).sum())

@@ -1,0 +1,57 @@
+"""Dependence between features: how often two are at or above their medians in the same row. Pure.
+
+A correlation may change while every feature looks as before. Each pair of features is a cell with a reference
+share near 1/4, watched like any other; evidence is the mean over pairs.
+"""
+
+import numpy as np
+
+from driftgate.monitoring.bets import Bets
+from driftgate.monitoring.e_detector import EDetector
+from driftgate.monitoring.record import Array
+from driftgate.monitoring.reference_band import Band, share_band
+
+
+def above_medians(values: Array, medians: Array) -> Array:
+    """Return int64[features, features]: in how many rows two are at or above their medians; NaN is not.
+
+    `values` number[rows, features]. In the diagonal are the features alone.
+    """
+    above = (values >= medians).astype(np.float32)
+    # One matrix product: exact in float32 up to 2**24 rows
+    return np.asarray(np.rint(above.T @ above), np.int64)
+
+
+def pairs_of(matrix: Array) -> Array:
+    """Return the counts of all pairs, int64[pairs], from such a matrix."""
+    return np.asarray(matrix[np.triu_indices(len(matrix), 1)])
+
+
+def pair_at(place: int, features: int) -> tuple[int, int]:
+    """Return which two of so many features a pair is of."""
+    first, second = np.triu_indices(features, 1)
+    return int(first[place]), int(second[place])
+
+
+def pair_band(matrix: Array, rows: int, tolerance: float = 0.0) -> Band:
+    """Return the band of all pairs, given the matrix of a reference of so many rows.
+
+    Without rows any share is possible.
+    """
+    counts = pairs_of(matrix)
+    share = (counts + 0.5) / (rows + 1)
+    return share_band(counts, np.full(len(counts), float(rows)), share, tolerance, max(len(counts), 1))
+
+
+def pair_detector(bets: Bets) -> EDetector:
+    """Return a detector whose features are pairs. It is one more test of its model's budget.
+
+    Raises ValueError if there is no pair.
+    """
+    return EDetector(np.arange(len(bets.open) + 1), bets.open)
+
+
+def update_pairs(detector: EDetector, bets: Bets, matrix: Array, rows: int, window_us: int) -> None:
+    """Take in a window: its matrix and how many rows it has."""
+    counts = pairs_of(matrix)
+    detector.update(bets, counts, np.full(len(counts), rows), window_us)
