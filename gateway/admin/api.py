@@ -3,6 +3,7 @@
 Changing calls answer when the change is in force or has failed. The ETag of every answer is the generation.
 """
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from driftgate.gateway.access.route_scopes import need_of
 from driftgate.gateway.admin import documents as documents
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.change_requests import json_answer, move, report, submit
+from driftgate.gateway.admin.parameters import check_query, parameters_of
 from driftgate.gateway.admin.requests import read_body, wait_seconds
 from driftgate.gateway.admin.traffic import TrafficApi
 from driftgate.gateway.control import changes
@@ -52,7 +54,7 @@ def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] =
 
     Raises UndeclaredScope for a route that does not say who may call it.
     """
-    table = [*admin_routes(api, api.flow), *more]
+    table = [_with_parameters(route) for route in (*admin_routes(api, api.flow), *more)]
     document = admin_plane_document(__version__, [route.operation for route in table])
 
     async def openapi(request: Request) -> Response:
@@ -62,11 +64,27 @@ def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] =
         need = need_of("admin", method, path)
         return Route(path, api.guarded(access.before(need, endpoint)), methods=[method])
 
-    routes = [route(it.operation.method, it.operation.path, it.endpoint) for it in table]
+    routes = [route(it.operation.method, it.operation.path, _strict(it)) for it in table]
     routes.append(route("GET", "/openapi.json", openapi))
     app = Starlette(routes=routes, exception_handlers={HTTPException: api.refuse_path})
     app.router.redirect_slashes = False
     return app
+
+
+def _with_parameters(route: AdminRoute) -> AdminRoute:
+    known = parameters_of(route.operation.method, route.operation.path)
+    return route._replace(operation=dataclasses.replace(route.operation, parameters=known))
+
+
+def _strict(route: AdminRoute) -> Endpoint:
+    """Return a route's endpoint for requests without query parameters that it does not know."""
+
+    async def answer(request: Request) -> Response:
+        given = (name for name, _ in request.query_params.multi_items())
+        check_query(route.operation.path, route.operation.parameters, given)
+        return await route.endpoint(request)
+
+    return answer
 
 
 def admin_routes(api: "AdminApi", flow: TrafficApi) -> list[AdminRoute]:
@@ -222,7 +240,7 @@ class AdminApi:
         return self._answer(answer, 202 if outcome == "pending" else 200)
 
     def _registry_problems(self) -> tuple[str, ...]:
-        unavailable, registry = self._reconciler.health.registry_problem, self._reconciler.facts().registry
+        unavailable, registry = self._reconciler.registry.problem, self._reconciler.registry.snapshot
         return (*((unavailable,) if unavailable else ()), *(registry.problems if registry else ()))
 
     def _reports(self) -> tuple[ModelReport, ...]:

@@ -94,9 +94,9 @@ class AdminClient:
         """Return the answer to a GET as a `kind`."""
         return self.ask(Question("GET", path), kind)[0]
 
-    def change(self, method: str, path: str, body: dict[str, Any], kind: type[T], wait_s: float) -> T:
-        """Return the answer to a changing call, which may take up to `wait_s`."""
-        return self.ask(Question(method, f"{path}?wait={wait_s:g}", body, wait_s), kind)[0]
+    def change(self, method: str, path: str, body: dict[str, Any], kind: type[T]) -> T:
+        """Return the answer to a changing call that is done at once."""
+        return self.ask(Question(method, path, body), kind)[0]
 
     def ask(self, question: Question, kind: type[T]) -> tuple[T, str]:
         """Return the answer as a `kind`, and its ETag."""

@@ -7,28 +7,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from driftgate.gateway.admin.documents import ChangeAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    AdminClient,
-    Exit,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Exit, Refused, Server, leave
+from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.log_reading import Since, State, log_places, read_log, time_us
-from driftgate.gateway.cli.model_tables import print_change, print_json
+from driftgate.gateway.cli.model_tables import print_json
 from driftgate.monitoring.compare import Comparison, DifferingRow, VersionRecords, compare
 from driftgate.monitoring.log_query import records_of_version
 from driftgate.monitoring.record_filter import RecordFilter
 
-PATIENCE_S = 130.0
 ANSWERED = 200
 PIPE_WIDTH = 200
-
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -38,29 +26,34 @@ def add_commands(app: typer.Typer) -> None:
     app.command("compare")(compare_versions)
 
 
-def shadow(
-    name: Model,
+def shadow(  # noqa: PLR0913 - each is one option of the command
+    name: Name,
     version: Annotated[int, typer.Argument(min=1, metavar="VERSION", help="Version to get the copies.")],
     share: Annotated[str, typer.Option(help="Share of the calls to copy, such as 10%.")] = "100%",
     server: Server = DEFAULT_SERVER,
+    timeout: Patience = PATIENCE_S,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Give a version a copy of the model's rows after they are answered, and record what it makes of them."""
-    _set_shadow(name, {"version": version, "percent": _percent(share)}, server, json)
+    body = {"version": version, "percent": _percent(share)}
+    change(Call("PUT", name, "shadow", body), Manner(server, timeout, dry_run, json))
 
 
 def unshadow(
-    name: Model,
+    name: Name,
     version: Annotated[int, typer.Argument(min=1, metavar="VERSION", help="Version that got copies.")],
     server: Server = DEFAULT_SERVER,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Give a version no more copies."""
-    _set_shadow(name, {"version": version, "percent": 0}, server, json)
+    body = {"version": version, "percent": 0}
+    change(Call("PUT", name, "shadow", body), Manner(server, dry_run=dry_run, json=json))
 
 
 def compare_versions(  # noqa: PLR0913 - each is one option of the command
-    name: Model,
+    name: Name,
     a: Annotated[int, typer.Argument(min=1, metavar="A", help="One version.")],
     b: Annotated[int, typer.Argument(min=1, metavar="B", help="The other version.")],
     since: Since = "24h",
@@ -82,16 +75,6 @@ def compare_versions(  # noqa: PLR0913 - each is one option of the command
             f"no rows of {name} that both versions computed; `driftgate traffic shadow {name} {b}` makes some"
         )
         leave(Refused(text, Exit.NOT_FOUND))
-
-
-def _set_shadow(name: str, body: dict[str, float], server: str, json: bool) -> None:
-    try:
-        answer = AdminClient(server).change("PUT", model_path(name, "shadow"), body, ChangeAnswer, PATIENCE_S)
-    except Refused as refused:
-        leave(refused)
-    print_json(answer) if json else print_change(answer)
-    if answer.state == "pending":
-        leave(Refused("it still waits for workers to get ready; nothing is copied yet", Exit.TIMED_OUT))
 
 
 def _percent(share: str) -> float:
@@ -131,9 +114,15 @@ def _print(found: Comparison, a: int, b: int) -> None:
 
 def _row_text(row: DifferingRow, a: int, b: int) -> str:
     inputs, one, other = (
-        " ".join(f"{name}={value}" for name, value in values.items()) for values in (row.inputs, row.a, row.b)
+        " ".join(f"{name}={_short(value)}" for name, value in values.items())
+        for values in (row.inputs, row.a, row.b)
     )
     return f"{row.prediction_id} row {row.row}: {inputs} | {a}: {one} | {b}: {other}"
+
+
+def _short(value: object) -> str:
+    """Return a value as people read it: FP32 has no more than seven digits that mean something."""
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def _width() -> int | None:

@@ -55,7 +55,7 @@ def create(  # noqa: PLR0913 - each is one option of the command
     if state is None:
         body = {"name": name, "scopes": scope, "requests_per_s": rate, "burst": burst}
         try:
-            made = AdminClient(server).change("POST", "/api/tokens", body, NewTokenAnswer, 0.0)
+            made = AdminClient(server).change("POST", "/api/tokens", body, NewTokenAnswer)
         except Refused as refused:
             leave(refused)
     else:
@@ -98,7 +98,7 @@ def revoke(
     if state is None:
         try:
             path = f"/api/tokens/{quote(token_id, safe='')}"
-            revoked = AdminClient(server).change("DELETE", path, {}, TokenReport, 0.0)
+            revoked = AdminClient(server).change("DELETE", path, {}, TokenReport)
         except Refused as refused:
             leave(refused)
     else:

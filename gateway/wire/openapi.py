@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -40,6 +40,17 @@ class DescribedModel:
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """A query parameter or header of a route; the schema is JSON Schema."""
+
+    name: str
+    place: Literal["query", "header"]
+    schema: Schema
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
 class Operation:
     """One route of the admin plane. `request` and `answer` are types that msgspec can describe, or None."""
 
@@ -49,6 +60,7 @@ class Operation:
     request: Any = None
     answer: Any = None
     status: int = 200
+    parameters: tuple[Parameter, ...] = ()
 
 
 def data_plane_document(version: str, models: Iterable[DescribedModel]) -> bytes:
@@ -170,11 +182,22 @@ def _one_of(specs: Sequence[TensorSpec]) -> Schema:
 
 def _admin_operation(operation: Operation, request: Schema | None, answer: Schema | None) -> Schema:
     described: Schema = {"summary": operation.summary}
-    names = _PLACEHOLDER.findall(operation.path)
-    if names:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": STRING} for name in names
-        ]
+    parameters: list[Schema] = [
+        {"name": name, "in": "path", "required": True, "schema": STRING}
+        for name in _PLACEHOLDER.findall(operation.path)
+    ]
+    parameters += [
+        {
+            "name": it.name,
+            "in": it.place,
+            "required": it.required,
+            "schema": it.schema,
+            "description": it.description,
+        }
+        for it in operation.parameters
+    ]
+    if parameters:
+        described["parameters"] = parameters
     if request is not None:
         described["requestBody"] = _body(request, None)
     described["responses"] = _answers(str(operation.status), answer)

@@ -120,6 +120,8 @@ REFUSED = [
     ("POST", "/promote", '{"version": 3}', 409, "cannot be loaded"),
     ("POST", "/rollback", "", 409, "no earlier version"),
     ("POST", "/rollback", '{"to": 1}', 400, "to"),
+    ("POST", "/promote?dryrun=true", '{"version": 2}', 400, "it knows dry_run, wait"),
+    ("POST", "/promote?dry_run=true&dry_run=false", '{"version": 2}', 400, "twice"),
     ("GET", "/promote", "", 405, "Method Not Allowed"),
     ("GET", "/", "", 404, "Not Found"),
 ]
@@ -255,7 +257,7 @@ def test_what_the_registry_lacks_is_said(
         assert await reason(7) == "model.toml asks for it, and it is not published"
         assert (await room.ask("GET", "/api/models")).json()["problems"] == []
         os.rename(registry_root, tmp_path / "away")
-        await room.until(lambda: room.loop.health.registry_problem != "", "the registry is missed")
+        await room.until(lambda: room.loop.registry.problem != "", "the registry is missed")
         (problem,) = (await room.ask("GET", "/api/models")).json()["problems"]
         assert "the registry cannot be read" in problem
 
@@ -358,6 +360,13 @@ def test_every_route_is_described(tmp_path: Path) -> None:
 
     async def scene(room: ControlRoom) -> None:
         document = (await room.ask("GET", "/openapi.json")).json()
+        parameters = document["paths"]["/api/models/{model}/traffic"]["put"]["parameters"]
+        assert {(it["name"], it["in"], it["required"]) for it in parameters} == {
+            ("model", "path", True),
+            ("dry_run", "query", False),
+            ("wait", "query", False),
+            ("If-Match", "header", True),
+        }
         assert document["paths"]["/api/models/{model}/traffic"]["put"]
         assert "ModelReport" in document["components"]["schemas"]
         assert (await room.ask("GET", "/health")).json() == {"live": True}

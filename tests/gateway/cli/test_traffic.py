@@ -105,6 +105,22 @@ def test_a_rollback_says_how_to_undo_it(
     play(tmp_path, publish_version, scene)
 
 
+def test_copies_can_be_tried_beforehand(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """A dry run of `shadow` and `unshadow` says what would change and changes nothing."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        tried = await call("traffic shadow m 2 --share 10% --dry-run")
+        assert "nothing was changed: copy 10 % of the calls of m to version 2" in tried.output
+        assert room.model().shadows == ()
+        assert "copies to 2: 10 %" in (await call("traffic shadow m 2 --share 10%")).output
+        assert "nothing was changed" in (await call("traffic unshadow m 2 --dry-run")).output
+        assert [shadow.version for shadow in room.model().shadows] == [2]
+
+    play(tmp_path, publish_version, scene)
+
+
 def test_a_key_is_explained(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
     """Bucket, arm and reason, now and at an earlier generation."""
 
