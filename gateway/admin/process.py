@@ -20,7 +20,8 @@ from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
 from driftgate.gateway.control.evidence import EvidenceKeeper
 from driftgate.gateway.control.facts import Limits
 from driftgate.gateway.control.findings import ObservedRegistry
-from driftgate.gateway.control.reconciler import Clocks, Reconciler, Surroundings
+from driftgate.gateway.control.reconciler import Reconciler
+from driftgate.gateway.control.surroundings import Clocks, Surroundings
 from driftgate.gateway.control.verifier import Verifier
 from driftgate.gateway.http.connection_limits import ConnectionLimits
 from driftgate.gateway.http.listening import QuietServer, bounded, listener, server_config
@@ -110,7 +111,7 @@ def uploads_of(settings: Settings, reconciler: Reconciler, logger: Logger) -> Up
     """Return the part of the admin API that takes and gives versions of the registry."""
     registry, bounds = Path(settings.server.registry), settings.uploads
     limits = UploadLimits(bounds.max_file_bytes, bounds.max_version_bytes, bounds.max_open, bounds.keep_s)
-    return UploadsApi(Uploads(registry, limits), Downloads(registry), logger, reconciler.rescan)
+    return UploadsApi(Uploads(registry, limits), Downloads(registry), logger, reconciler.registry.rescan)
 
 
 def predict_url(settings: Settings) -> str:

@@ -82,7 +82,7 @@ class SettingsApi:
             problems = {version: why for version, why in published.problems.items() if version}
             return RegistryModel(published.name, published.versions, settings, problems)
 
-        await self._reconciler.amend(write)
+        await self._reconciler.registry.amend(write)
 
     def _check_generation(self, request: Request) -> None:
         expected, newest = expected_generation(request), self._reconciler.desired.generation

@@ -52,8 +52,8 @@ async def change_ended(reconciler: Reconciler, name: str, asked: DesiredModel, p
 
 async def looked_again(reconciler: Reconciler, patience_s: float) -> None:
     """Wait until the registry has been looked at once more."""
-    look = reconciler.rescan()
-    await until(lambda: reconciler.looks >= look, patience_s)
+    look = reconciler.registry.rescan()
+    await until(lambda: reconciler.registry.looks >= look, patience_s)
 
 
 async def loaded(reconciler: Reconciler, name: str, patience_s: float) -> Outcome:

@@ -8,6 +8,7 @@ one before.
 import os
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from driftgate.gateway.state.desired import (
@@ -35,12 +36,18 @@ class GenerationStore:
         self._directory = directory
         self._prefix = f"{directory}{os.sep}"
 
-    def commit(self, state: DesiredState) -> None:
-        """Make `state` the newest generation, durably, or raise StaleGeneration and change nothing."""
+    def commit(self, state: DesiredState, still_true: Callable[[], bool] = lambda: True) -> None:
+        """Make `state` the newest generation, durably, or raise StaleGeneration and change nothing.
+
+        `still_true` is asked at the last moment, after everything that takes time, whether what the state was
+        made from still is so.
+        """
         self._check_follows(state)
         unfinished = self._directory / f"{_UNFINISHED}{state.generation}-{secrets.token_hex(8)}"
         try:
             write_synced(unfinished, encode_state(state))
+            if not still_true():
+                raise StaleGeneration(f"generation {state.generation} was made from what is so no more")
             os.link(unfinished, self._path(state.generation))
         except FileExistsError as error:
             raise StaleGeneration(f"generation {state.generation} exists already") from error

@@ -19,7 +19,8 @@ from driftgate.gateway.admin.process import present_slots
 from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
 from driftgate.gateway.control.evidence import EvidenceKeeper
 from driftgate.gateway.control.facts import Limits
-from driftgate.gateway.control.reconciler import Clocks, Reconciler, Surroundings
+from driftgate.gateway.control.reconciler import Reconciler
+from driftgate.gateway.control.surroundings import Clocks, Surroundings
 from driftgate.gateway.control.verifier import Verifier
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
@@ -155,7 +156,7 @@ async def control_room(
     )
     limits = Limits(max(1, workers), memory_bytes, prepare_timeout_s)
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
-    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), logger, loop.rescan)
+    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), logger, loop.registry.rescan)
     api = AdminApi(loop, cache, logger, "http://127.0.0.1:8000")
     app = admin_app(api, AdminAccess(), upload_routes(uploads))
     transport = httpx.ASGITransport(app=app)

@@ -106,7 +106,7 @@ BAD_MANIFESTS: list[tuple[bytes, int, str]] = [
     (b"{", 400, "manifest.json"),
     (b"\xff\xfe", 400, "manifest.json"),
     (b"[" * 100_000, 400, "manifest.json"),
-    (b'{"format": 2}', 400, "Upgrade Driftgate"),
+    (b'{"format": 3}', 400, "Upgrade Driftgate"),
     (b"x" * (16 * 2**20 + 1), 413, "16777216 bytes"),
 ]
 

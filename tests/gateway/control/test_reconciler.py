@@ -86,7 +86,7 @@ def test_a_restart_writes_nothing(tmp_path: Path, publish_version: Publish) -> N
         await room.until(lambda: room.held() == [1], "version 1")
 
     async def go_on(room: ControlRoom) -> None:
-        await room.until(lambda: room.loop.looks, "a look at the registry")
+        await room.until(lambda: room.loop.registry.looks, "a look at the registry")
         publish_version(name="n")
         await room.until(lambda: room.held("n") == [1], "another model")
         assert room.loop.desired.generation == 2
@@ -180,8 +180,8 @@ def test_a_lost_registry_changes_nothing(tmp_path: Path, publish_version: Publis
 
 async def looked_again(room: ControlRoom) -> None:
     """Wait for a look at the registry that begins after this."""
-    look = room.loop.rescan()
-    await room.until(lambda: room.loop.looks >= look, "a look at the registry")
+    look = room.loop.registry.rescan()
+    await room.until(lambda: room.loop.registry.looks >= look, "a look at the registry")
 
 
 def test_a_member_that_cannot_prepare_is_replaced(tmp_path: Path, publish_version: Publish) -> None:
