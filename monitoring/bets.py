@@ -23,8 +23,8 @@ class Bets:
     """Bets of one band, float64[cells, BETS_PER_CELL]: those that a cell rises, then those that it falls.
 
     A window with c of n rows in a cell multiplies capital by exp(c * per_hit + n * per_row), or as one
-    observation by 1 + (c / n) * per_share - per_window. `open` tells where a bet can win at all: none can on a
-    cell that may rise to 1 or fall to 0.
+    observation by 1 + (c / n) * per_share - per_window. `open` tells where a bet can win at all: none can
+    on a cell that may rise to 1 or fall to 0.
     """
 
     per_hit: Array

@@ -1,7 +1,7 @@
 """How often each cell may be hit before that is evidence: reference shares with their sampling error. Pure.
 
-The rule kept here: a reference is a sample. Evidence is taken only against shares that no cell of the model may
-have, at once with probability 1 - `MISTAKE`, given what the reference counted.
+The rule kept here: a reference is a sample. Evidence is taken only against shares outside of what its counts
+allow: no cell of the model is misjudged, with probability 1 - `MISTAKE`.
 """
 
 from dataclasses import dataclass
