@@ -15,10 +15,11 @@ import numpy as np
 from driftgate.gateway.routing.table import ModelRoute
 from driftgate.gateway.state.desired import Arm, TrafficSplit
 from driftgate.gateway.wire.computed import Computed, InferenceResult
-from driftgate.gateway.wire.model_view import ModelView, ParseLimits
+from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import encode_infer, parse_infer
 from driftgate.gateway.wire.prediction_id import PredictionIds
 from driftgate.gateway.wire.rows import encode_predict, parse_predict
+from driftgate.gateway.wire.tensor_views import ParseLimits
 from driftgate.models.manifest import Column, Manifest, Provenance
 from driftgate.models.signature import Signature, TensorSpec
 

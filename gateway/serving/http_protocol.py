@@ -58,6 +58,25 @@ class KnownHeads:
             self._known[head] = meaning
 
 
+class AnswerStarts:
+    """What answers begin with: the line of their status, and the headers that all have, such as the date."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] | None = None
+        self._starts: dict[int, bytes] = {}
+
+    def of(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the first lines; `headers` is another list whenever one of them changes."""
+        if headers is not self._headers:
+            self._headers = headers
+            self._starts.clear()
+        start = self._starts.get(status)
+        if start is None:
+            lines = (STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers))
+            start = self._starts[status] = b"".join(lines)
+        return start
+
+
 class _Ignored:
     """Stands where uvicorn keeps an event for a task that waits for the body; here nobody waits."""
 
@@ -110,12 +129,14 @@ class GatewayProtocol(BoundedProtocol):
         self,
         predict: PredictPath,
         heads: KnownHeads,
+        starts: AnswerStarts,
         limits: ConnectionLimits = DEFAULT_LIMITS,
         **given: Any,
     ) -> None:
         super().__init__(limits, **given)
         self._predict = predict
         self._heads = heads
+        self._starts = starts
         self._admission = predict.admission
         self._head = b""
 
@@ -156,13 +177,9 @@ class GatewayProtocol(BoundedProtocol):
 
     def answer(self, status: int, fields: bytes, body: bytes, close: bool) -> None:
         """Write an answer and let the connection go on, or close it."""
-        lines = [STATUS_LINE[status]]
-        for name, value in self.server_state.default_headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        if close:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"%bcontent-length: %d\r\n\r\n%b" % (fields, len(body), body))
-        self.transport.write(b"".join(lines))
+        start = self._starts.of(status, self.server_state.default_headers)
+        end = b"connection: close\r\n" if close else b""
+        self.transport.write(b"%b%b%bcontent-length: %d\r\n\r\n%b" % (start, end, fields, len(body), body))
         if close:
             self.transport.close()
         self.on_response_complete()

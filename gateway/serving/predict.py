@@ -20,8 +20,8 @@ from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.counters import NONFINITE
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import InferenceRequest
-from driftgate.gateway.wire.model_view import EncodedAnswer, ParseLimits
 from driftgate.gateway.wire.prediction_id import PredictionIds
+from driftgate.gateway.wire.tensor_views import EncodedAnswer, ParseLimits
 
 CLIENT_CLOSED = 499
 WORTH_COMPRESSING_BYTES = 64 * 1024

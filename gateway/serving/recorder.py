@@ -66,6 +66,12 @@ class Recorder:
                 self._logger.error("recording_failed", error=type(error).__name__, reason=str(error))
             self._let_go([piece.exchange for piece in pieces], False)
 
+    def end_turn(self) -> None:
+        """Write what one turn of the loop has recorded, where answers wait for one write."""
+        if self._write_due and self._sink is not None:
+            self._write_due = False
+            self._sink.step()
+
     def _call(self, sink: RecordSink, pieces: list[Piece], results: list[Result | Exception]) -> None:
         first = results[0]
         if not isinstance(first, Exception) and first.last is not None:
@@ -97,7 +103,8 @@ class Recorder:
         if not served.view.batched:
             inputs, outputs = _as_one_row(inputs), _as_one_row(outputs)
         self._sink.append(TurnRecord(served.recorded, generation, requests, inputs, outputs))
-        self._write_soon(self._sink)
+        self._write_due = self._writes
+        self.end_turn()
 
     def _append(self, sink: RecordSink, pieces: list[Piece], inputs: Arrays, outputs: Arrays) -> None:
         exchange = pieces[0].exchange
@@ -116,18 +123,8 @@ class Recorder:
             self._let_go(exchanges, sink.append(turn))
         elif not sink.append(turn, partial(self._tell, exchanges)):
             self._let_go(exchanges, False)
-        else:
-            self._write_soon(sink)
-
-    def _write_soon(self, sink: RecordSink) -> None:
-        if self._writes and not self._write_due:
+        elif self._writes:
             self._write_due = True
-            self._loop.call_soon(self._write, sink)
-
-    def _write(self, sink: RecordSink) -> None:
-        """Write what one turn of the loop has recorded."""
-        self._write_due = False
-        sink.step()
 
     def _tell(self, exchanges: list[Exchange], recorded: bool) -> None:
         """Called by the loop's thread or the log's own."""

@@ -19,6 +19,8 @@ from driftgate.gateway.state.beat import LANES, Beat
 INLINE_LIMIT_S = 0.0005
 Record = Callable[[ServedVersion, list[Piece], list[Result | Exception]], None]
 """Told of every call once its requests are settled."""
+EndTurn = Callable[[], None]
+"""Told when all calls of a turn have been recorded."""
 
 _EXPIRED = "the deadline passed before the model could run"
 
@@ -27,17 +29,27 @@ def _no_shadow(served: ServedVersion, pieces: list[Piece], results: list[Result 
     """Copy nothing."""
 
 
+def _no_end() -> None:
+    """Do nothing at the end of a turn."""
+
+
 class Turns:
     """Computes the requests of one worker, on the event loop but for the calls of `lanes`."""
 
     def __init__(
-        self, loop: AbstractEventLoop, beat: Beat, record: Record, shadow: Record = _no_shadow
+        self,
+        loop: AbstractEventLoop,
+        beat: Beat,
+        record: Record,
+        shadow: Record = _no_shadow,
+        end_turn: EndTurn = _no_end,
     ) -> None:
         """`shadow` is told of every call of a version that has shadows, after its answers have left."""
         self._loop = loop
         self._beat = beat
         self._record = record
         self._shadow = shadow
+        self._end_turn = end_turn
         self._gathered: dict[ServedVersion, list[Exchange]] = {}
         self.lanes: dict[ServedVersion, Lane] = {}
 
@@ -75,6 +87,7 @@ class Turns:
                 self._loop.call_exception_handler({"message": "a turn broke", "exception": error})
                 for exchange in exchanges:
                     exchange.fail(error)
+        self._end_turn()
 
     def _run_now(self, served: ServedVersion, exchanges: list[Exchange]) -> None:
         now_ns = time.perf_counter_ns()
@@ -103,9 +116,16 @@ class Turns:
         if served.shadows:
             self._loop.call_soon(self._shadow, served, pieces, results)
 
+    def _note_now(
+        self, served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]
+    ) -> None:
+        """Note a call of a lane, which is a turn of its own."""
+        self._note(served, pieces, results)
+        self._end_turn()
+
     def _lane(self, served: ServedVersion) -> "Lane":
         if served not in self.lanes:
-            self.lanes[served] = Lane(self._loop, self._beat, self._note, self._free_number(), served)
+            self.lanes[served] = Lane(self._loop, self._beat, self._note_now, self._free_number(), served)
         return self.lanes[served]
 
     def _free_number(self) -> int:

@@ -27,7 +27,7 @@ from driftgate.gateway.processes.spawn import (
 )
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.serving.data_plane import DataPlane
-from driftgate.gateway.serving.http_protocol import GatewayProtocol, KnownHeads
+from driftgate.gateway.serving.http_protocol import AnswerStarts, GatewayProtocol, KnownHeads
 from driftgate.gateway.serving.predict import PredictPath
 from driftgate.gateway.serving.recorder import Recorder
 from driftgate.gateway.serving.recording import open_log
@@ -96,7 +96,7 @@ class Worker:
         log = open_log(self._layout, self._slot, self._boot, self._settings.log, self._logger)
         recorder = Recorder(log, self._settings.log, loop, self._logger)
         shadows = Shadows(loop, self._beat, recorder)
-        turns = Turns(loop, self._beat, recorder.call, shadows.copy)
+        turns = Turns(loop, self._beat, recorder.call, shadows.copy, recorder.end_turn)
 
         def close_lanes(served: ServedVersion) -> None:
             turns.close(served)
@@ -109,7 +109,7 @@ class Worker:
         grace_s = max(1, round(self._settings.timing.grace_s - self._settings.timing.drain_s))
         limits = self._settings.limits
         connection_limits = ConnectionLimits(limits.receive_timeout_s, limits.max_body_bytes)
-        protocol = partial(GatewayProtocol, predict, KnownHeads(), connection_limits)
+        protocol = partial(GatewayProtocol, predict, KnownHeads(), AnswerStarts(), connection_limits)
         most = connections_within(limits.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._server = FairServer(server_config(plane, grace_s, protocol), self._others, self._pulse, most)
         self._predict = predict

@@ -3,7 +3,7 @@
 import numpy as np
 
 from driftgate.gateway.wire.inference import Array
-from driftgate.gateway.wire.model_view import OutputView
+from driftgate.gateway.wire.tensor_views import OutputView
 
 
 def top_classes(array: Array, wanted: int, spec: OutputView) -> Array:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import InferenceRequest
-from driftgate.gateway.wire.model_view import EncodedAnswer, ModelView, Nonfinite, ParseLimits
+from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import encode_infer, parse_infer
 from driftgate.gateway.wire.rows import encode_predict, parse_predict
+from driftgate.gateway.wire.tensor_views import EncodedAnswer, Nonfinite, ParseLimits
 
 
 class Contract(NamedTuple):

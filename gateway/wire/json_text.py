@@ -7,7 +7,7 @@ import msgspec
 
 from driftgate.gateway.errors import NonfiniteAnswer
 from driftgate.gateway.wire.inference import Array
-from driftgate.gateway.wire.model_view import Nonfinite
+from driftgate.gateway.wire.tensor_views import Nonfinite
 
 _ENCODE = msgspec.json.Encoder().encode
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from driftgate.gateway.errors import BadRequest
-from driftgate.gateway.wire.inference import Array, InferenceRequest
-from driftgate.gateway.wire.model_view import InputView, ModelView, ParseLimits
-from driftgate.gateway.wire.oip_data import rows_and_count
+from driftgate.gateway.wire.inference import Array
+from driftgate.gateway.wire.tensor_views import InputView
 from driftgate.models.elements import shown
 from driftgate.models.signature import DATATYPES
 
@@ -53,29 +52,6 @@ def array_from_bytes(spec: InputView, body: bytes, span: Span, shape: tuple[int,
     return array
 
 
-def parse_raw(body: bytes, view: ModelView, limits: ParseLimits) -> InferenceRequest:
-    """Return the request whose body is nothing but the bytes of the model's one input.
-
-    Its shape is deduced: one dimension may vary; where rows and one more do, it is one row. A BYTES input
-    gets the body as its one element. All outputs are to be binary.
-    """
-    if len(view.input_names) != 1:
-        raise BadRequest(
-            "Raw request must only have 1 input (found 1) to be deduced but got "
-            f"{len(view.input_names)} inputs in {view.name!r} model configuration"
-        )
-    spec = view.inputs[view.input_names[0]]
-    shape = _deduced_shape(spec, len(body))
-    rows, count = rows_and_count(spec, shape, view.name, limits)
-    if spec.datatype == "BYTES":
-        if count != 1:
-            raise BadRequest(f"a raw request is one string; input {spec.name!r} takes {count} per row")
-        array: Array = np.array([_text(spec, 0, body)], object).reshape(shape)
-    else:
-        array = array_from_bytes(spec, body, Span(0, len(body)), shape, count)
-    return InferenceRequest({spec.name: array}, rows, binary_output=True)
-
-
 def bytes_from_array(array: Array, datatype: str) -> bytes:
     """Return the raw bytes of an output tensor of this protocol datatype."""
     if datatype != "BYTES":
@@ -117,7 +93,7 @@ def _texts(spec: InputView, body: bytes, span: Span, count: int) -> list[str]:
         at = first + _LENGTH.unpack_from(body, at)[0] if first <= end else end + 1
         if at > end:
             spec.elements.refuse(index, "this string goes past the end of its tensor")
-        texts.append(_text(spec, index, body[first:at]))
+        texts.append(text_of(spec, index, body[first:at]))
     if at != end:
         raise BadRequest(
             f"unexpected additional input data for input {spec.name!r}: {end - at} bytes follow its strings"
@@ -125,26 +101,8 @@ def _texts(spec: InputView, body: bytes, span: Span, count: int) -> list[str]:
     return texts
 
 
-def _text(spec: InputView, index: int, encoded: bytes) -> str:
+def text_of(spec: InputView, index: int, encoded: bytes) -> str:
     try:
         return encoded.decode()
     except UnicodeDecodeError:
         spec.elements.refuse(index, "this string is not UTF-8")
-
-
-def _deduced_shape(spec: InputView, size: int) -> tuple[int, ...]:
-    shape = list(spec.shape)
-    varying = [place for place, length in enumerate(shape) if length < 0]
-    if spec.batched and len(varying) == 2:
-        shape[varying.pop(0)] = 1
-    if len(varying) > 1:
-        raise BadRequest(
-            f"the shape {list(spec.shape)} of input {spec.name!r} cannot be deduced from a raw request: "
-            "more than one dimension varies; send it with its shape"
-        )
-    for place in varying:
-        shape[place] = 1
-        if spec.size_bytes:
-            one = spec.size_bytes * int(np.prod(shape, dtype=object))
-            shape[place] = max(1, size // one)
-    return tuple(shape)

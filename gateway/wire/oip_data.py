@@ -7,8 +7,8 @@ from msgspec import Raw
 
 from driftgate.gateway.errors import BadRequest, TooLarge
 from driftgate.gateway.wire.inference import Array
-from driftgate.gateway.wire.model_view import InputView, ParseLimits
 from driftgate.gateway.wire.oip_envelope import UNDECODABLE
+from driftgate.gateway.wire.tensor_views import InputView, ParseLimits
 from driftgate.models.elements import shown
 
 _MAX_COUNT = 2**63 - 1

@@ -10,17 +10,12 @@ from driftgate.gateway.wire.classification import top_classes
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import Array, InferenceRequest, RequestedOutput
 from driftgate.gateway.wire.json_text import data_as_json, json_of
-from driftgate.gateway.wire.model_view import (
-    EncodedAnswer,
-    InputView,
-    ModelView,
-    Nonfinite,
-    OutputView,
-    ParseLimits,
-)
-from driftgate.gateway.wire.oip_binary import Span, array_from_bytes, bytes_from_array, parse_raw
+from driftgate.gateway.wire.model_view import ModelView
+from driftgate.gateway.wire.oip_binary import Span, array_from_bytes, bytes_from_array
 from driftgate.gateway.wire.oip_data import array_from_json, rows_and_count
 from driftgate.gateway.wire.oip_envelope import InputTensor, OutputTensor, decode_envelope
+from driftgate.gateway.wire.oip_raw import parse_raw
+from driftgate.gateway.wire.tensor_views import EncodedAnswer, InputView, Nonfinite, OutputView, ParseLimits
 from driftgate.models.elements import shown
 from driftgate.models.signature import DATATYPES
 
@@ -44,6 +39,9 @@ def parse_infer(
     if not 0 <= end <= len(body):
         raise BadRequest(f"inference header size should be in range (0, {len(body)}), got: {end}")
     limits.check_text(end)
+    known = view.known.read_json(body) if header_length is None else view.known.read_binary(body, end)
+    if known is not None:
+        return known
     envelope = decode_envelope(body if end == len(body) else body[:end])
     reader = _InputReader(view, limits, body, end)
     inputs = reader.read(envelope.inputs)
@@ -54,6 +52,7 @@ def parse_infer(
         _apply_parameters(request, envelope.parameters)
     if envelope.outputs:
         request.outputs = _requested(envelope.outputs, request.binary_output, view)
+    view.known.learn(envelope, request, body, end)
     return request
 
 
@@ -64,15 +63,14 @@ def encode_infer(
 
     Raises NonfiniteAnswer where `nonfinite` is "error" and a JSON output holds NaN or an infinity.
     """
-    plain = request.outputs is None and not request.binary_output and not request.id
-    if plain and request.rows < len(view.templates):
-        texts = result.texts(view.tails)
-        if texts:
-            return EncodedAnswer(view.templates[request.rows] % (result.prediction_id.encode(), *texts))
+    if not request.id:
+        answer = view.forms.answer(request, result)
+        if answer is not None:
+            return answer
     parts: list[bytes] = []
     tensors: list[bytes] = []
     unsayable = 0
-    for wanted in request.outputs or view.requested_all(request.binary_output):
+    for wanted in view.forms.wanted(request):
         spec = view.outputs[wanted.name]
         array = result.array(wanted.name)
         datatype, head = spec.datatype, spec.head

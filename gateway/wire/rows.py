@@ -10,9 +10,10 @@ from driftgate.gateway.errors import TooLarge
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.gateway.wire.json_text import json_of, refuse_nonfinite, texts_of, token
-from driftgate.gateway.wire.model_view import EncodedAnswer, ModelView, Nonfinite, ParseLimits
+from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_envelope import UNDECODABLE, check_utf8, explained
 from driftgate.gateway.wire.oip_json import checked_id
+from driftgate.gateway.wire.tensor_views import EncodedAnswer, Nonfinite, ParseLimits
 
 
 class _Rows(Struct, gc=False):

@@ -8,8 +8,9 @@ import msgspec
 
 from driftgate.gateway.wire.computed import Computed, InferenceResult
 from driftgate.gateway.wire.inference import Array, InferenceRequest
-from driftgate.gateway.wire.model_view import ModelView, ParseLimits
+from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import encode_infer, parse_infer
+from driftgate.gateway.wire.tensor_views import ParseLimits
 from driftgate.models.manifest import Column, Manifest, Provenance
 from driftgate.models.signature import Signature, TensorSpec
 

@@ -15,7 +15,13 @@ from driftgate.gateway.http.answers import Header
 from driftgate.gateway.http.headers import RequestHeaders, read_headers
 from driftgate.gateway.http.listening import server_config
 from driftgate.gateway.serving.exchange import Exchange
-from driftgate.gateway.serving.http_protocol import MAX_KNOWN_HEADS, GatewayProtocol, KnownHead, KnownHeads
+from driftgate.gateway.serving.http_protocol import (
+    MAX_KNOWN_HEADS,
+    AnswerStarts,
+    GatewayProtocol,
+    KnownHead,
+    KnownHeads,
+)
 from driftgate.gateway.serving.predict import PredictPath
 
 PATH = "/v2/models/m/infer"
@@ -97,7 +103,7 @@ async def connected(echo: Echo) -> AsyncIterator[Connection]:
 
     state = ServerState()
     loop = asyncio.get_running_loop()
-    make = partial(GatewayProtocol, cast(PredictPath, echo), KnownHeads())
+    make = partial(GatewayProtocol, cast(PredictPath, echo), KnownHeads(), AnswerStarts())
     config = server_config(nothing_else, 1)
     server = await loop.create_server(
         lambda: make(config=config, server_state=state, app_state={}, _loop=loop), "127.0.0.1", 0

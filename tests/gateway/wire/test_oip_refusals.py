@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from driftgate.gateway.errors import BadRequest, TooLarge
-from driftgate.gateway.wire.model_view import ModelView, ParseLimits
+from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import parse_infer
+from driftgate.gateway.wire.tensor_views import ParseLimits
 from driftgate.models.errors import InvalidInput
 
 from harness.protocol import LIMITS, body_of, manifest_of, parsed, tensor

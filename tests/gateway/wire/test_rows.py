@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from driftgate.gateway.errors import BadRequest, NonfiniteAnswer, TooLarge
 from driftgate.gateway.wire.inference import Array, InferenceRequest
-from driftgate.gateway.wire.model_view import ModelView, Nonfinite, ParseLimits
+from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.rows import encode_predict, parse_predict
+from driftgate.gateway.wire.tensor_views import Nonfinite, ParseLimits
 from driftgate.models.errors import InvalidInput
 from driftgate.models.manifest import Column
 
