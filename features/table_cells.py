@@ -53,6 +53,16 @@ def read_cells(column: Any, dtype: Dtype, length: int = 1) -> Cells:
     return Cells(values, nulls, bad & ~nulls)
 
 
+def series_cells(series: Any, dtype: Dtype) -> Cells:
+    """Return a pandas column as `dtype`, as `read_cells` does."""
+    return read_cells(pa.Array.from_pandas(series), dtype)
+
+
+def series_times_us(series: Any) -> Cells:
+    """Return a pandas column of times in Unix microseconds, as `read_times_us` does."""
+    return read_times_us(pa.Array.from_pandas(series), None)
+
+
 def read_times_us(column: Any, unit: str | None) -> Cells:
     """Return event times in Unix microseconds; numbers are of `unit`, times without a zone are UTC.
 

@@ -37,10 +37,13 @@ class FileShape:
 
 
 class ReadRows(NamedTuple):
-    """What became of a chunk: rows to write, their numbers, those rejected, NaN taken as null by feature."""
+    """What became of a chunk: rows to write, those rejected, and NaN taken as null by feature.
+
+    `join_keys` are the keys of the rows by name, as they were in the file.
+    """
 
     rows: EntityRows
-    numbers: Array
+    join_keys: dict[str, Array]
     rejected: tuple[Rejected, ...]
     nan_as_null: Counter[str]
 
@@ -75,7 +78,8 @@ class RowReader:
     def read(self, chunk: Chunk, now_us: int) -> ReadRows:
         """Return what fits and what does not; an event after `now_us` (µs since 1970) does not."""
         reasons = np.full(len(chunk.numbers), "", object)
-        keys = self._keys(chunk, reasons)
+        parts = {key.name: read_cells(chunk.table[key.name], key.dtype) for key in self._view.join_keys}
+        keys = self._keys(parts, reasons)
         times = self._times(chunk, reasons, now_us)
         cells = {feature.name: self._cells(chunk, feature, reasons) for feature in self._view.features}
         good = _without_reason(reasons)
@@ -83,18 +87,17 @@ class RowReader:
         rejected += map(Rejected, chunk.numbers[~good].tolist(), reasons[~good].tolist())
         return ReadRows(
             _taken(good, keys, times, cells),
-            chunk.numbers[good],
+            {name: part.values[good] for name, part in parts.items()},
             tuple(sorted(rejected)),
             Counter(dict(_counts_of_nan(chunk, cells, good))),
         )
 
-    def _keys(self, chunk: Chunk, reasons: Array) -> list[bytes]:
-        parts = [read_cells(chunk.table[key.name], key.dtype) for key in self._view.join_keys]
-        for key, cells in zip(self._view.join_keys, parts, strict=True):
-            _note(reasons, cells.nulls, f"join key {key.name} is missing")
-            _note(reasons, cells.bad, f"join key {key.name} is no {key.dtype}")
+    def _keys(self, parts: dict[str, Cells], reasons: Array) -> list[bytes]:
+        for key in self._view.join_keys:
+            _note(reasons, parts[key.name].nulls, f"join key {key.name} is missing")
+            _note(reasons, parts[key.name].bad, f"join key {key.name} is no {key.dtype}")
         keys, encode = [b""] * len(reasons), self._codec.encode
-        rows = zip(*(cells.values.tolist() for cells in parts), strict=True)
+        rows = zip(*(cells.values.tolist() for cells in parts.values()), strict=True)
         for index, values in enumerate(rows):
             try:
                 keys[index] = encode(values)

@@ -103,10 +103,11 @@ def export_parquet(path: Path, parts: Iterable[dict[str, Any]]) -> int:
     return rows
 
 
-def read_parquet(paths: Sequence[Path]) -> Any:
-    """Return the rows of several files as one table; raise InvalidTable."""
+def read_parquet(paths: Sequence[Path], columns: Sequence[str]) -> Any:
+    """Return some columns of several files as one table, null where a file lacks one; raise InvalidTable."""
     try:
-        return pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths])
+        tables = [pq.ParquetFile(path).read(columns=list(columns)) for path in paths]
+        return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise InvalidTable(f"the files of {paths[0].parent} cannot be read: {_first_line(error)}") from error
 
@@ -115,6 +116,8 @@ def as_arrow(values: Any) -> Any:
     """Return a column as Arrow: a masked array has nulls, one with two dimensions becomes lists."""
     mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
     plain = np.ma.getdata(values)
+    if plain.dtype.kind == "M":
+        return pa.array(plain, pa.timestamp("us", "UTC"))
     if plain.ndim == 1:
         return pa.array(plain, mask=mask)
     flat = pa.array(plain.reshape(-1))
