@@ -28,7 +28,7 @@ _KINDS = np.array([_kind_of(byte) for byte in range(256)], np.uint8)
 _IS_CHARACTER = np.array([byte & 0xC0 != 0x80 for byte in range(256)])
 
 
-def text_aspects(texts: Texts, words: bytes) -> dict[TextAspect, Array]:
+def text_aspects(texts: Texts, words: bytes) -> dict[str, Array]:
     """Return float32[texts] of each aspect; `words` has the bits of the reference's, see `word_bits`.
 
     Length is in characters; shares are of characters, and of words for those that are unseen; 0 without any.
@@ -37,8 +37,8 @@ def text_aspects(texts: Texts, words: bytes) -> dict[TextAspect, Array]:
     offsets = texts.offsets.astype(np.int64)
     characters = _sums(_IS_CHARACTER[data], offsets)
     kinds = _KINDS[data]
-    found: dict[TextAspect, Array] = {"length": characters.astype(np.float32)}
-    aspects: tuple[tuple[TextAspect, int], ...] = (
+    found: dict[str, Array] = {"length": characters.astype(np.float32)}
+    aspects: tuple[tuple[str, int], ...] = (
         ("letters", _LETTERS),
         ("digits", _DIGITS),
         ("other_scripts", _OTHER_SCRIPTS),
@@ -58,7 +58,7 @@ def word_bits(texts: Texts) -> bytes:
     return table.tobytes()
 
 
-def wide_aspect(rows: Array, aspect: WideAspect, projection: int = 0) -> Array:
+def wide_aspect(rows: Array, aspect: str, projection: int = 0) -> Array:
     """Return float32[rows] of rows of values [rows, values]; NaN where a row has no finite value.
 
     A projection is the mean of the row's values, each with a sign that its place and `projection` decide for
@@ -86,7 +86,7 @@ def _signs(projection: int, size: int) -> Array:
     return np.random.default_rng(projection).choice(np.array([-1, 1], np.float32), size)
 
 
-def _extreme(values: Array, finite: Array, aspect: WideAspect) -> Array:
+def _extreme(values: Array, finite: Array, aspect: str) -> Array:
     if aspect == "min":
         return np.asarray(np.min(values, axis=1, where=finite, initial=np.inf))
     return np.asarray(np.max(values, axis=1, where=finite, initial=-np.inf))

@@ -50,8 +50,7 @@ class Texts:
 
     def every(self, step: int, start: int) -> "Texts":
         """Return the texts at `start`, `start + step` and so on, as a flat column."""
-        chosen = self.tolist()[start::step]
-        return Texts(*_text_parts(encode_texts(chosen), len(chosen)), (len(chosen),))
+        return texts_of_list(self.tolist()[start::step])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,11 @@ def encode_texts(values: Sequence[Any]) -> bytes:
         data = b"".join(parts)
         np.cumsum(np.fromiter(map(len, parts), "<u4", len(parts)), out=offsets[1:])
     return offsets.tobytes() + data
+
+
+def texts_of_list(values: Sequence[Any]) -> Texts:
+    """Return texts as a flat column."""
+    return Texts(*_text_parts(encode_texts(values), len(values)), (len(values),))
 
 
 def encoding_of(dtype: "np.dtype[Any]") -> tuple[Encoding, str]:
@@ -151,8 +155,7 @@ def repeat(column: Values, times: Array) -> Values:
         return Categories(np.repeat(column.codes, times), column.texts)
     if not isinstance(column, Texts):
         return np.repeat(column, times, axis=0)
-    repeated = np.repeat(np.array(column.tolist(), object), times).tolist()
-    return Texts(*_text_parts(encode_texts(repeated), len(repeated)), (len(repeated),))
+    return texts_of_list(np.repeat(np.array(column.tolist(), object), times).tolist())
 
 
 def as_text(value: object) -> str:

@@ -13,6 +13,10 @@ MOST_COLUMNS = 256
 """A tensor of more unnamed values a row than this is one wide column."""
 
 
+LATENCY = "request.latency_ms"
+"""The column of the time that an answer took in its worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One column: numbers [rows], texts, or rows of many numbers [rows, values]."""
@@ -20,11 +24,6 @@ class Observed:
     name: str
     role: Role
     values: Array | Texts
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether a row has several values."""
-        return not isinstance(self.values, Texts) and self.values.ndim > 1
 
 
 def observed_columns(blocks: Sequence[Block]) -> Iterator[Observed]:
