@@ -1,7 +1,8 @@
 """Driftgate: an online model-serving gateway with built-in monitoring.
 
 `publish` puts a model version into a registry, `load` opens one in process, `training_frame` joins features
-to a training set as serving would have seen them. They are looked up on first use, so that importing the package costs nothing and a server process never imports pandas or scikit-learn.
+to a training set as serving would have seen them. They are looked up on first use, so that importing the
+package costs nothing and a server process never imports pandas or scikit-learn.
 """
 
 from importlib import import_module
