@@ -114,8 +114,9 @@ class EDetector:
     def moved(self, feature: int) -> MovedCell:
         """Return which cell of a feature moved most, and the window in which that began."""
         part = slice(self._starts[feature], self._starts[feature] + self._sizes[feature])
-        capital = np.where(self._weights[part] > 0, self._state.capital[part], -1.0)
-        cell, bet = divmod(int(capital.argmax()), BETS_PER_CELL)
+        # Not by capital, which has a ceiling that several bets reach in a long drift
+        won = np.where(self._weights[part] > 0, self._state.log_cusum[part], -np.inf)
+        cell, bet = divmod(int(won.argmax()), BETS_PER_CELL)
         return MovedCell(cell, bet < len(STAKES), int(self._state.onset_us[part][cell, bet]))
 
 
