@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 import uuid
 from functools import partial
@@ -38,6 +39,7 @@ from driftgate.gateway.processes.spawn import (
 )
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.beat import Beat, BeatState
+from driftgate.gateway.state.desired import UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.journal import Journal, read_journal
 from driftgate.gateway.state.slots import live_slots
@@ -81,10 +83,10 @@ def surroundings(settings: Settings, layout: StateLayout, logger: Logger) -> Sur
 
 
 def present_slots(layout: StateLayout, stale_after_s: float) -> tuple[SlotStatus, ...]:
-    """Return what the live slots say; one whose beat is not ACCEPTING does not accept, whatever it wrote."""
+    """Return what the live slots say; one whose beat is DRAINING does not accept, whatever it wrote."""
     return tuple(
         msgspec.structs.replace(
-            slot.status, accepting=slot.status.accepting and slot.beat.state is BeatState.ACCEPTING
+            slot.status, accepting=slot.status.accepting and slot.beat.state is not BeatState.DRAINING
         )
         for slot in live_slots(layout, time.monotonic_ns(), stale_after_s)
     )
@@ -182,7 +184,12 @@ def main(argv: list[str] | None = None) -> None:
     for directory in (layout.desired, layout.cache):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     dump_stacks_on_signal(layout.root / "control-stack.txt")
-    uvloop.run(_run_and_leave(arguments, layout))
+    try:
+        uvloop.run(_run_and_leave(arguments, layout))
+    except UnreadableState as error:
+        logger = Logger("control", arguments.settings.models.log_format)
+        logger.error("desired_state_unreadable", reason=str(error))
+        sys.exit(1)
 
 
 async def _run_and_leave(arguments: ChildArguments, layout: StateLayout) -> None:

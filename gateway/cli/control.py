@@ -11,6 +11,7 @@ from driftgate.gateway.listeners import bind
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.spawn import ChildArguments, become
 from driftgate.gateway.processes.start_access import check_access
+from driftgate.gateway.processes.start_state import check_state
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.state.state_lock import claim_state
 
@@ -41,6 +42,7 @@ def control(  # noqa: PLR0913 - each is one option of the command
     settings = load_settings(config, os.environ, {"server": server})
     layout = StateLayout(Path(settings.server.state).absolute())
     check_access(settings, layout, Logger("control", settings.models.log_format))
+    check_state(layout)
     # The lock is held by the process, which stays the same when it becomes the control plane.
     os.set_inheritable(claim_state(layout), True)
     listener = bind(settings.server.admin_host, settings.server.admin_port, "admin-")

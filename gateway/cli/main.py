@@ -35,6 +35,8 @@ VERBS = (
     ("demo", "Train, serve and swap two real models on this machine.", "demo"),
     ("worker", "Run one worker on its own, in a container for example.", "server"),
     ("control", "Run the control plane on its own, in a container for example.", "server"),
+    ("monitor", "Run the monitor on its own, in a container for example.", "server"),
+    ("probes", "Answer metrics and probes on their own, for such planes.", "server"),
 )
 EXTRA_OF = {verb: extra for verb, _, extra in VERBS}
 

@@ -117,7 +117,8 @@ def judge_beat(name: str, beat: BeatReading | None, now_ns: int) -> Finding:
             f"its loop stands still since {age_s:.0f} s (process {beat.pid})",
             "the supervisor replaces it; the stacks are in the state directory",
         )
-    return Finding(name, "ok", f"process {beat.pid}, {beat.state.name.lower()}, generation {beat.generation}")
+    seen = f", generation {beat.generation}" if beat.generation else ""  # the monitor follows logs alone
+    return Finding(name, "ok", f"process {beat.pid}, {beat.state.name.lower()}{seen}")
 
 
 def judge_generations(in_force: Mapping[int, int], newest: int) -> Finding:

@@ -28,6 +28,7 @@ from driftgate.gateway.state.desired import UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path, live_slots, read_status, slot_numbers
 from driftgate.gateway.state.state_lock import is_claimed
+from driftgate.gateway.state.timeline import verify
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError, RegistryUnavailable
 from driftgate.models.registry import DirectoryRegistry
@@ -114,13 +115,13 @@ def state(layout: StateLayout, settings: Settings) -> list[Finding]:
 
 
 def history(layout: StateLayout) -> Iterator[Finding]:
-    """Check every link of the chain of generations."""
-    try:
-        count = GenerationStore(layout.desired).verify_chain()
-    except UnreadableState as error:
-        yield Finding("history", "problem", str(error), "driftgate restore brings back the last backup")
-    else:
-        yield Finding("history", "ok", f"{count} generations, each follows the one before")
+    """Check every link of the chains of generations and journals."""
+    verdict = verify(layout)
+    for damage in verdict.damage:
+        yield Finding("history", "problem", damage, "driftgate restore brings back the last backup")
+    if not verdict.damage:
+        text = f"{verdict.generations} generations and the journals, each entry follows the one before"
+        yield Finding("history", "ok", text)
 
 
 def cache(layout: StateLayout) -> Iterator[Finding]:

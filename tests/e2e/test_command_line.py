@@ -97,11 +97,13 @@ def test_one_file_is_served(driftgate: Run, tmp_path: Path, capsys: pytest.Captu
 def test_the_planes_run_apart(
     driftgate: Run, publish_version: Callable[..., Published], tmp_path: Path
 ) -> None:
-    """`driftgate control` and `driftgate worker` on one state directory serve what the registry holds."""
+    """Control, worker, monitor and probes on one state directory serve, archive and count on their own."""
     publish_version("m", scale=2.0)
-    layout, port = StateLayout(tmp_path / "state"), free_port()
+    layout, port, metrics_port = StateLayout(tmp_path / "state"), free_port(), free_port()
     control = driftgate("control", "--admin-port", "0")
     worker = driftgate("worker", "--slot", "3", "--port", str(port))
+    monitor = driftgate("monitor")
+    probes = driftgate("probes", "--metrics-port", str(metrics_port))
     until(partial(accepts, layout, 3), 20, "the worker accepts")
     assert ask(f"http://127.0.0.1:{port}", "m") == [20.0]
     refused = driftgate("control", "--admin-port", "0")
@@ -112,9 +114,16 @@ def test_the_planes_run_apart(
     assert refused.wait(10) == 1
     assert refused.stderr is not None
     assert f"slot 3 is held by process {worker.pid}" in refused.stderr.read()
-    for process in (worker, control):
+    refused = driftgate("monitor")
+    assert refused.wait(10) == 1
+    assert refused.stderr is not None
+    assert "another monitor follows the logs" in refused.stderr.read()
+    metrics = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text
+    assert 'driftgate_requests_total{code="200",model="m",version="1"} 1.0' in metrics
+    for process in (worker, control, probes, monitor):
         process.terminate()
         assert process.wait(10) == 0
+    assert [path.suffix for path in layout.archive.rglob("*.parquet")]
 
 
 @pytest.mark.parametrize("after_s", [0.15, 0.3, 0.6])

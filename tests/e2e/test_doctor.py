@@ -43,8 +43,11 @@ def test_what_is_wrong_is_named_with_what_to_do(tmp_path: Path) -> None:
     (layout.desired / "1.json").write_bytes(b"{")
     layout.log_key.write_bytes(b"secret")
     os.chmod(layout.log_key, 0o644)
+    layout.events.mkdir(mode=0o700)
+    (layout.events / "control-000000000001.jsonl").write_bytes(b"{\n")
     code, found = problems(tmp_path)
     assert code == 1
+    assert "control-000000000001.jsonl" in found["history"]["text"]
     assert {"history", "permissions", "registry", "gateway"} <= found.keys()
     assert all(item["advice"] for item in found.values())
 
