@@ -9,7 +9,7 @@ COPY models models
 COPY features features
 COPY monitoring monitoring
 RUN /opt/driftgate/bin/pip install --no-cache-dir --disable-pip-version-check \
-      --constraint constraints.txt '.[server]'
+      --constraint constraints.txt '.[server,redis]'
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="driftgate" \

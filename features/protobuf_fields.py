@@ -21,7 +21,7 @@ class Message:
     def __init__(self, data: bytes) -> None:
         """Raise BrokenMessage if `data` is no message."""
         self._fields: dict[int, list[int | bytes]] = {}
-        for number, value in _fields(data):
+        for number, value in fields(data):
             self._fields.setdefault(number, []).append(value)
 
     def text(self, number: int) -> str:
@@ -55,17 +55,18 @@ class Message:
         return found[-1] if found else absent
 
 
-def _fields(data: bytes) -> Iterator[Field]:
+def fields(data: bytes) -> Iterator[Field]:
+    """Yield number and content of each field: varints as integers, all else as bytes; raise BrokenMessage."""
     at = 0
     while at < len(data):
-        tag, at = _varint(data, at)
+        tag, at = varint(data, at)
         number, kind = tag >> 3, tag & 7
         if kind == _VARINT:
-            value, at = _varint(data, at)
+            value, at = varint(data, at)
             yield number, value
             continue
         if kind == _BYTES:
-            length, at = _varint(data, at)
+            length, at = varint(data, at)
         elif kind in (_FIXED32, _FIXED64):
             length = 4 if kind == _FIXED32 else 8
         else:
@@ -76,7 +77,8 @@ def _fields(data: bytes) -> Iterator[Field]:
         at += length
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a place, as it is written without sign, and the place behind it."""
     value = 0
     for index in range(_MAX_VARINT_BYTES):
         if at >= len(data):

@@ -1,0 +1,84 @@
+"""How rows of features lie in Redis. Pure.
+
+Ours: a string under `driftgate/<view>/<schema id>/` and the entity's key. It begins with a hash of that key,
+so that a reply which belongs to another key is noticed, whatever went wrong on the way.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from driftgate.features.layout import RowLayout
+from driftgate.features.redis_replies import Command, Reply
+from driftgate.features.status import Fault
+
+KEY_HASH_BYTES = 8
+KEY_PREFIX = "driftgate"
+
+
+class Wanted(NamedTuple):
+    """One entity of one view; `key` is canonical bytes."""
+
+    layout: RowLayout
+    key: bytes
+
+
+class FoundRow(NamedTuple):
+    """What Redis has of it: a packed row or None; which features it lacks; why something cannot be used."""
+
+    packed: bytes | None
+    missing: tuple[int, ...] = ()
+    fault: Fault | None = None
+
+
+NOTHING = FoundRow(None)
+DAMAGED = FoundRow(None, fault=Fault.CORRUPT)
+
+
+class RedisRows(Protocol):
+    """A way to lay out rows."""
+
+    def commands(self, wanted: Sequence[Wanted]) -> list[Command]:
+        """Return the commands that read the rows, for one pipeline."""
+        ...
+
+    def found(self, wanted: Sequence[Wanted], replies: Sequence[Reply]) -> list[FoundRow]:
+        """Return a row for each that was wanted; `replies` are those to `commands(wanted)`."""
+        ...
+
+
+class PackedRedisRows:
+    """Rows as Driftgate writes them: one MGET for all that a turn needs."""
+
+    def commands(self, wanted: Sequence[Wanted]) -> list[Command]:
+        """See RedisRows."""
+        return [(b"MGET", *(redis_key(layout, key) for layout, key in wanted))]
+
+    def found(self, wanted: Sequence[Wanted], replies: Sequence[Reply]) -> list[FoundRow]:
+        """See RedisRows."""
+        values = replies[0]
+        if not isinstance(values, list) or len(values) != len(wanted):
+            return [DAMAGED] * len(wanted)
+        return [_found(*entity, value) for entity, value in zip(wanted, values, strict=True)]
+
+
+def redis_key(layout: RowLayout, key: bytes) -> bytes:
+    """Return the key under which the row of an entity lies."""
+    return f"{KEY_PREFIX}/{layout.view.name}/{layout.schema_id:016x}/".encode() + key
+
+
+def redis_value(layout: RowLayout, key: bytes, packed: bytes) -> bytes:
+    """Return what lies under `redis_key`: the hash of that key, and the packed row."""
+    return _hash_of(redis_key(layout, key)) + packed
+
+
+def _found(layout: RowLayout, key: bytes, value: Reply) -> FoundRow:
+    if value is None:
+        return NOTHING
+    if not isinstance(value, bytes) or value[:KEY_HASH_BYTES] != _hash_of(redis_key(layout, key)):
+        return DAMAGED
+    return FoundRow(value[KEY_HASH_BYTES:])
+
+
+def _hash_of(key: bytes) -> bytes:
+    return blake2b(key, digest_size=KEY_HASH_BYTES).digest()
