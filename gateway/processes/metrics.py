@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from driftgate.gateway.access.auth_metrics import auth_metrics
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.processes.desired_metrics import desired_metrics
 from driftgate.gateway.processes.log_metrics import log_metrics
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.counters import (
@@ -79,6 +80,7 @@ class _Machine(Collector):
             {number: read_beat(beat_path(self._layout, number)) for number in slots},
             {number: read_status(self._layout, number) for number in slots},
         )
+        yield from desired_metrics(self._layout)
         yield from log_metrics(self._layout)
         yield from auth_metrics(self._layout)
         yield GaugeMetricFamily(
