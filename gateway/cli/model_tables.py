@@ -113,7 +113,7 @@ def _notes(model: ModelReport) -> str:
     notes = [f"pinned to {model.pinned}"] if model.pinned else []
     notes += ["unloaded"] if model.unloaded else []
     notes += [f"copies to {shadow.version}: {shadow.percent:g} %" for shadow in model.shadows]
-    notes += [f"{version} is ejected" for version in model.ejected]
+    notes += [f"version {version} is ejected" for version in model.ejected]
     notes += [f"waiting: {model.change.why}"] if model.change else []
     return "; ".join(notes)
 

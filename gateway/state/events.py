@@ -63,10 +63,12 @@ def _of_versions(before: DesiredModel, after: DesiredModel, state: DesiredState)
         yield _event(state, "version_loaded", version=version)
     for version in sorted(old - new):
         yield _event(state, "version_unloaded", version=version)
-    for number, reason in after.ejected.items() - before.ejected.items():
+    ejected = dict(after.ejected.items() - before.ejected.items())
+    for number, reason in ejected.items():
         yield _event(state, "version_ejected", reason, int(number))
     for number, reason in after.refused.items() - before.refused.items():
-        yield _event(state, "change_refused", reason, int(number))
+        if number not in ejected:  # an ejection refuses the version, too
+            yield _event(state, "change_refused", reason, int(number))
 
 
 def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) -> Iterator[Event]:

@@ -52,7 +52,8 @@ def events_since(layout: StateLayout, wanted: Wanted) -> list[Event]:
     )
     since = _text(wanted.since)
     found = (event for event in newest_first if event.at >= since and wanted.model in ("", event.model))
-    return sorted(islice(found, wanted.limit), key=lambda event: event.at)
+    oldest_first = reversed(list(islice(found, wanted.limit)))  # so are those of one moment
+    return sorted(oldest_first, key=lambda event: event.at)
 
 
 def verify(layout: StateLayout) -> Verdict:

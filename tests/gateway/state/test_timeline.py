@@ -78,6 +78,10 @@ def changed(**fields: object) -> DesiredModel:
         (changed(settings=ModelSettings(owner="x")), ['settings 0 because (owner: "" → "x")']),
         (changed(shadows=(Shadow(2),)), ["shadow 0 because (2: 100 %)"]),
         (changed(ejected={"2": "it crashed"}), ["version_ejected 2 because (it crashed)"]),
+        (
+            changed(ejected={"2": "it crashed"}, refused={"2": "ejected: it crashed"}),
+            ["version_ejected 2 because (it crashed)"],
+        ),
         (changed(refused={"2": "too large"}), ["change_refused 2 because (too large)"]),
         (None, ["model_gone 0 because"]),
         (BASE, ["generation 0 because"]),
@@ -127,6 +131,8 @@ def test_events_are_merged_by_time(layout: StateLayout, wanted: Wanted, expected
     """The newest that are asked for, oldest first, whichever file they come from."""
     found = events_since(layout, wanted)
     assert sorted(event.kind for event in found) == sorted(expected.split())
+    of_generations = [event.kind for event in found if event.generation]
+    assert of_generations == [kind for kind in expected.split() if kind in of_generations]
     assert [event.at for event in found] == sorted(event.at for event in found)
 
 
