@@ -4,7 +4,6 @@
 only by the command that declares views, never by a gateway.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from driftgate.features.durable import replace_file
 from driftgate.features.errors import InvalidView, StoreUnavailable
 from driftgate.features.view import VIEW_NAME, FeatureView, check_view
 
@@ -111,20 +111,7 @@ def write_view(registry: Path, view: FeatureView) -> Path:
     directory = registry / VIEWS_DIRECTORY
     directory.mkdir(exist_ok=True)
     path = directory / f"{view.name}{SUFFIX}"
-    unfinished = directory / f".{path.name}.unfinished"
-    with contextlib.suppress(FileNotFoundError):
-        unfinished.unlink()
-    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(unfinished, new, 0o644), "wb") as file:
-        file.write(view_text(view).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(unfinished, path)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, view_text(view).encode(), mode=0o644)
     return path
 
 

@@ -80,8 +80,8 @@ def test_an_error_names_the_line(old: str, new: str, line: int) -> None:
         parse_view(text, "planes.toml", "planes")
 
 
-_TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
-_NAMES = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=12)
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12)
 
 
 @given(_TEXTS, _TEXTS, st.lists(_NAMES, min_size=2, max_size=6, unique=True), st.floats(0.001, 1e9))

@@ -1,0 +1,129 @@
+"""Writing pushed rows into the delta of a view, durably, and taking out what snapshots hold by now.
+
+One process does it, whatever the number of workers: a paused holder of LMDB's write lock would block every
+other writer. Readers never wait for it.
+"""
+
+import contextlib
+import enum
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from driftgate.features.durable import only_one
+from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
+from driftgate.features.rows import FUTURE_ALLOWANCE_US, event_time_of
+from driftgate.features.snapshots import ViewFiles, current_snapshot, previous_snapshot
+from driftgate.features.store import NO_SNAPSHOT
+
+PackedRow = tuple[bytes, bytes]
+"""Canonical key and packed row."""
+TRIM_CHUNK = 10_000
+
+
+class PushOutcome(enum.IntEnum):
+    """What became of one pushed row; all but FUTURE mean that the sender has nothing more to do.
+
+    WRITTEN: it is on the disk. OLDER: a newer one is there. SAME: one with this event time is there.
+    FUTURE: its event time is more than a minute ahead of this machine's clock; it was not written.
+    """
+
+    WRITTEN = 0
+    OLDER = 1
+    SAME = 2
+    FUTURE = 3
+
+
+class DeltaWriter:
+    """The one writer of the delta of a view. Raises StoreBusy where another process is it."""
+
+    def __init__(self, root: Path, view: str) -> None:
+        self._files = ViewFiles(root, view)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(only_one(self._files.delta_lock, f"writing pushes of the view {view!r}"))
+            self._rows = RowsWriter(self._files.delta, durable=True)
+            self._exit = stack.pop_all()
+
+    def push(self, rows: Sequence[PackedRow], now_us: int) -> list[PushOutcome]:
+        """Write rows and return what became of each; what is WRITTEN is on the disk by then.
+
+        An older row never replaces a newer one, and pushing again changes nothing. Of rows for one key the
+        newest stays, whatever their order. Raises StoreFull and StoreError: then nothing was written.
+        """
+        newest_us = now_us + FUTURE_ALLOWANCE_US
+        return self._rows.write(
+            lambda transaction: [_push(transaction, key, row, newest_us) for key, row in rows]
+        )
+
+    def trim(self) -> int:
+        """Remove the rows that snapshots hold by now, and return how many.
+
+        A row leaves when both the current snapshot and the one before hold one as new. So a reader that has
+        not taken up the current one yet, and one that is rolled back, still find every push.
+        """
+        numbers = self._snapshots()
+        if not numbers:
+            return 0
+        with contextlib.ExitStack() as stack:
+            bases = [ImmutableRows(self._files.snapshot(number)) for number in numbers]
+            for base in bases:
+                stack.callback(base.close)
+            return self._trim(bases)
+
+    def count(self) -> int:
+        """Return how many rows the delta has."""
+        return self._rows.count()
+
+    def check_readers(self) -> int:
+        """Free the places of readers that died; to be called every 10 s."""
+        return self._rows.check_readers()
+
+    def close(self) -> None:
+        """Close it and let another process be the writer."""
+        self._rows.close()
+        self._exit.close()
+
+    def _snapshots(self) -> list[int]:
+        current = current_snapshot(self._files)
+        if current == NO_SNAPSHOT:
+            return []
+        previous = previous_snapshot(self._files, current)
+        return [current] if previous == NO_SNAPSHOT else [current, previous]
+
+    def _trim(self, bases: Sequence[ImmutableRows]) -> int:
+        """In short transactions, so that pushes never wait long."""
+        removed, after = 0, b""
+        while True:
+            looked_at, count = self._rows.write(functools.partial(_trim_some, bases=bases, after=after))
+            removed += count
+            if not looked_at:
+                return removed
+            after = looked_at
+
+
+def _push(transaction: WriteTransaction, key: bytes, row: bytes, newest_us: int) -> PushOutcome:
+    time_us = event_time_of(row)
+    if time_us > newest_us:
+        return PushOutcome.FUTURE
+    if transaction.put_new(key, row):
+        return PushOutcome.WRITTEN
+    found_us = event_time_of(transaction.get(key) or b"")
+    if found_us >= time_us:
+        return PushOutcome.SAME if found_us == time_us else PushOutcome.OLDER
+    transaction.put(key, row)
+    return PushOutcome.WRITTEN
+
+
+def _trim_some(
+    transaction: WriteTransaction, bases: Sequence[ImmutableRows], after: bytes
+) -> tuple[bytes, int]:
+    """Trim the rows after a key; return the last key looked at (b"": the end) and how many were removed."""
+    looked = transaction.next_items(after, TRIM_CHUNK)
+    held = [key for key, row in looked if all(_holds(base, key, event_time_of(row)) for base in bases)]
+    for key in held:
+        transaction.delete(key)
+    return (looked[-1][0] if looked else b""), len(held)
+
+
+def _holds(base: ImmutableRows, key: bytes, time_us: int) -> bool:
+    return event_time_of(base.get(key) or b"") >= time_us

@@ -1,0 +1,195 @@
+"""Building a snapshot: rows in chunks, in any order, without holding them in memory; then swapped in whole.
+
+A chunk is there as a whole or not at all, and with it how far the loader had come, so that a loader that was
+killed goes on where it was. Of several rows of an entity the one with the newest event time stays.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from driftgate.features.durable import only_one, sync_directory
+from driftgate.features.errors import StoreError, StoreFull
+from driftgate.features.layout import RowLayout
+from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
+from driftgate.features.rows import EntityRows, encode_rows, event_time_of
+from driftgate.features.snapshots import (
+    FORMAT,
+    SnapshotInfo,
+    ViewFiles,
+    current_snapshot,
+    make_current,
+    remove_old,
+    snapshot_info,
+    snapshot_numbers,
+)
+from driftgate.features.store import NO_SNAPSHOT
+from driftgate.features.view import FeatureView
+
+_IDENTITY = b"identity"
+_PROGRESS = b"progress"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class SnapshotWriter:
+    """Builds one snapshot of a view; a context manager that holds the loader's lock of the view.
+
+    `purpose` names what is loaded, for example a file's name, size and time. An unfinished snapshot of the
+    same purpose is taken up again, unless the machine was restarted meanwhile (its last chunks may not have
+    reached the disk); otherwise building begins anew. Raises StoreBusy if another process loads this view.
+    """
+
+    def __init__(self, root: Path, view: FeatureView, purpose: str = "", onto_current: bool = False) -> None:
+        """`onto_current` begins with the rows of the current snapshot instead of none."""
+        self._files = ViewFiles(root, view.name)
+        self._view = view
+        self._layout = RowLayout.of(view)
+        self._onto_current = onto_current
+        self._identity = msgspec.json.encode([FORMAT, view.schema_id, purpose, onto_current, _boot_id()])
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> "SnapshotWriter":
+        lock = only_one(self._files.loader_lock, f"loading the view {self._view.name!r}")
+        self._exit.enter_context(lock)
+        try:
+            self._rows = self._take_up()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rows.close()
+        self._exit.close()
+
+    @property
+    def progress(self) -> bytes:
+        """What came with the last chunk, b"" if there was none yet: where a loader is to go on."""
+        return self._rows.about(_PROGRESS) or b""
+
+    def count(self) -> int:
+        """Return how many entities the snapshot has so far."""
+        return self._rows.count()
+
+    def append(self, rows: EntityRows, progress: bytes = b"") -> None:
+        """Add a chunk. It is there as a whole, with its `progress`, or not at all.
+
+        Fastest in chunks of 10,000 to 100,000 rows. Raises InvalidRows, StoreFull and StoreError.
+        """
+        self.append_packed(zip(rows.keys, encode_rows(self._layout, rows), strict=True), progress)
+
+    def append_packed(self, rows: Iterable[tuple[bytes, bytes]], progress: bytes = b"") -> None:
+        """Add a chunk of packed rows, as `append` does."""
+        newest = _newest(rows)
+
+        def change(transaction: WriteTransaction) -> None:
+            if newest and newest[0][0] > transaction.last_key():
+                transaction.append(newest)
+            elif not transaction.put_all_new(newest):
+                _replace_older(transaction, newest)
+            transaction.note(_PROGRESS, progress)
+
+        self._rows.write(change)
+
+    def finish(self, source: str = "") -> SnapshotInfo:
+        """Put the snapshot on the disk and make it the one that is read; return what it is.
+
+        Raises StoreFull and StoreError; the snapshot that was read until now is read on then.
+        """
+        number = max(snapshot_numbers(self._files), default=NO_SNAPSHOT) + 1
+        info = SnapshotInfo(
+            format=FORMAT,
+            number=number,
+            view=self._view.name,
+            schema=f"{self._view.schema_id:016x}",
+            digest=self._view.digest,
+            rows=self._rows.count(),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=source,
+        )
+        self._rows.sync()
+        self._rows.close()
+        try:
+            self._give_name(info)
+        except OSError as error:
+            raise StoreFull(f"the snapshot cannot be finished: {error.strerror}") from error
+        return info
+
+    def discard(self) -> None:
+        """Throw away what was built."""
+        self._rows.close()
+        shutil.rmtree(self._files.building, ignore_errors=True)
+
+    def _give_name(self, info: SnapshotInfo) -> None:
+        building = self._files.building
+        with open(building / "snapshot.json", "wb") as file:
+            file.write(msgspec.json.encode(info))
+            file.flush()
+            os.fsync(file.fileno())
+        (building / "lock.mdb").unlink(missing_ok=True)
+        sync_directory(building)
+        building.rename(self._files.snapshot(info.number))
+        make_current(self._files, info.number)
+        remove_old(self._files)
+
+    def _take_up(self) -> RowsWriter:
+        building = self._files.building
+        if building.exists():
+            with contextlib.suppress(StoreError):
+                rows = RowsWriter(building, durable=False)
+                if rows.about(_IDENTITY) == self._identity:
+                    return rows
+                rows.close()
+            shutil.rmtree(building)
+        return self._begin()
+
+    def _begin(self) -> RowsWriter:
+        building = self._files.building
+        current = current_snapshot(self._files) if self._onto_current else NO_SNAPSHOT
+        if current != NO_SNAPSHOT:
+            if snapshot_info(self._files, current).schema != f"{self._view.schema_id:016x}":
+                raise StoreError(
+                    f"snapshot {current} of the view {self._view.name!r} has other features than its "
+                    "declaration: load all rows anew"
+                )
+            building.mkdir(mode=0o700)
+            base = ImmutableRows(self._files.snapshot(current))
+            try:
+                base.copy_to(building)
+            finally:
+                base.close()
+        rows = RowsWriter(building, durable=False)
+        rows.write(lambda transaction: transaction.note(_PROGRESS, b""))
+        rows.write(lambda transaction: transaction.note(_IDENTITY, self._identity))
+        return rows
+
+
+def _replace_older(transaction: WriteTransaction, rows: Iterable[tuple[bytes, bytes]]) -> None:
+    for key, row in rows:
+        if event_time_of(transaction.get(key) or b"") < event_time_of(row):
+            transaction.put(key, row)
+
+
+def _newest(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the rows by key, of each key the one with the newest event time; of equals the first."""
+    by_key: dict[bytes, bytes] = {}
+    for key, row in rows:
+        found = by_key.setdefault(key, row)
+        if found is not row and event_time_of(found) < event_time_of(row):
+            by_key[key] = row
+    return sorted(by_key.items())
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
