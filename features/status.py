@@ -9,7 +9,7 @@ class FeatureStatus(enum.IntEnum):
     FRESH: stored, within the view's TTL. STALE: stored, older than the TTL. NULL: written as null.
     MISSING: never written, or not usable (damaged, from the future, NaN). DEFAULTED: stale, null or missing,
     and the declared default took its place. TIMEOUT: the store did not answer in time; the default took its
-    place where one is declared.
+    place where one is declared. SENT: the request carried the value itself, in place of what is stored.
     """
 
     FRESH = 0
@@ -18,6 +18,7 @@ class FeatureStatus(enum.IntEnum):
     MISSING = 3
     DEFAULTED = 4
     TIMEOUT = 5
+    SENT = 6
 
 
 class Fault(enum.StrEnum):

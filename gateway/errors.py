@@ -12,8 +12,10 @@ GatewayError
 ├── TooLarge            413
 ├── UnsupportedContent  415
 ├── NonfiniteAnswer     422   the model computed NaN or an infinity, and its settings refuse to send one
+├── FeaturesMissing     422   stored features that the model cannot do without are missing or too old
 ├── QuotaExceeded       429   with Retry-After, as Overloaded, of which it is a kind
 ├── NotServable         503   a known model without a version that can answer now
+├── FeaturesUnreachable 503   such features could not be looked up in time
 ├── Overloaded          503   with Retry-After
 ├── StateUnusable       503   the gateway's own files, for operators
 └── DeadlineExceeded    504
@@ -88,6 +90,14 @@ class NonfiniteAnswer(GatewayError):
     """The model computed a number that JSON cannot say; the text names output and index."""
 
 
+class FeaturesMissing(GatewayError):
+    """Features are missing without which nothing is predicted; the text names them and the keys' rows."""
+
+
+class FeaturesUnreachable(GatewayError):
+    """As FeaturesMissing, because the feature store did not answer in time."""
+
+
 class NotServable(GatewayError):
     """The model exists and no version of it can answer now."""
 
@@ -124,8 +134,10 @@ STATUS_OF: dict[type[Exception], int] = {
     TooLarge: 413,
     UnsupportedContent: 415,
     NonfiniteAnswer: 422,
+    FeaturesMissing: 422,
     PreconditionRequired: 428,
     QuotaExceeded: 429,
+    FeaturesUnreachable: 503,
     NotServable: 503,
     Overloaded: 503,
     StateUnusable: 503,

@@ -37,12 +37,16 @@ class DamagedBlock(Exception):
 
 
 class Layout(msgspec.Struct, frozen=True, array_like=True):
-    """What blocks of one version have in common. `omitted` names tensors and columns that were left out."""
+    """What blocks of one version have in common. `omitted` names tensors and columns that were left out.
+
+    `snapshots` are the numbers of the feature snapshots that its rows were completed from, by view.
+    """
 
     model: str
     version: int
     tensors: tuple[TensorEntry, ...] = ()
     omitted: tuple[str, ...] = ()
+    snapshots: tuple[tuple[str, int], ...] = ()
 
 
 class RequestTexts(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -47,7 +47,7 @@ def kind_of(turn: TurnRecord) -> object:
         kind.append(None)
     status = turn.feature_status
     if status is not None:
-        kind += (status.dtype, status.shape[1:], status.shape[:1] == (rows,))
+        kind += (status.dtype, status.shape[1:], status.shape[:1] == (rows,), turn.snapshots)
     return tuple(kind)
 
 
@@ -60,18 +60,25 @@ def plan_of(turn: TurnRecord) -> Plan:
     chosen: list[tuple[Role, Treatment]] = [("input", one) for one in inputs_kept]
     chosen += [("output", one) for one in outputs_kept]
     status, odd_status = _kinds(_status(turn), turn.rows)
-    chosen += [("status", Treatment(kind.name, TensorColumns(kind.name))) for kind in status]
+    chosen += [
+        ("status", Treatment(kind.name, TensorColumns(kind.name, version.features))) for kind in status
+    ]
     omitted = (*odd_inputs, *odd_outputs, *odd_status, *inputs_left, *outputs_left)
     arrays = [(role, one, arrays_of([turn], role, one.name)[0]) for role, one in chosen]
     entries = tuple(_entry(*item) for item in arrays)
     steps = tuple(Step(role, one, _is_plain(one, array)) for role, one, array in arrays)
     return Plan(
-        layout=msgspec.msgpack.encode(Layout(version.model, version.version, entries, omitted)),
-        bare_layout=msgspec.msgpack.encode(Layout(version.model, version.version, (), omitted)),
+        layout=_layout(turn, entries, omitted),
+        bare_layout=_layout(turn, (), omitted),
         steps=steps,
         texts=tuple(place for place, entry in enumerate(entries) if entry.encoding == "text"),
         sample=version.policy.sample,
     )
+
+
+def _layout(turn: TurnRecord, entries: tuple[TensorEntry, ...], omitted: tuple[str, ...]) -> bytes:
+    version = turn.version
+    return msgspec.msgpack.encode(Layout(version.model, version.version, entries, omitted, turn.snapshots))
 
 
 def _status(turn: TurnRecord) -> Mapping[str, Array]:

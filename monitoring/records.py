@@ -26,7 +26,7 @@ _HASHES = ("routing_key", "entity_key")
 
 @dataclass(frozen=True, slots=True)
 class RecordColumn:
-    """One column of records; `meaning` is "input", "output:<role>" or empty."""
+    """One column of records; `meaning` is "input", "output:<role>", "status" or empty."""
 
     name: str
     values: Values
@@ -37,7 +37,7 @@ class RecordColumn:
 def layout_of(block: Block) -> object:
     """Return what two blocks must share so that their records can be one table."""
     layout = block.layout
-    return layout.model, layout.version, layout.tensors
+    return layout.model, layout.version, layout.tensors, tuple(view for view, _ in layout.snapshots)
 
 
 def record_columns(reads: Sequence[ReadBlock]) -> Iterator[RecordColumn]:
@@ -66,6 +66,9 @@ def record_columns(reads: Sequence[ReadBlock]) -> Iterator[RecordColumn]:
         yield RecordColumn(name, spread(keys_of(blocks, name)), "hash")
     yield RecordColumn("slot", spread.constant([read.slot for read in reads]), "number")
     yield RecordColumn("sequence", spread.constant([read.sequence for read in reads]), "number")
+    for place, (view, _) in enumerate(blocks[0].layout.snapshots):
+        numbers_read = [block.layout.snapshots[place][1] for block in blocks]
+        yield RecordColumn(f"snapshot.{view}", spread.constant(numbers_read), "number")
     if times.sum() == sum([block.header.rows for block in blocks]):
         yield from _tensor_columns(blocks)
 
@@ -99,7 +102,7 @@ def _tensor_columns(blocks: Sequence[Block]) -> Iterator[RecordColumn]:
 
 def _named(entry: TensorEntry, values: Values, meaning: str) -> Iterator[RecordColumn]:
     width = int(np.prod(entry.shape, dtype=np.int64))
-    prefix = f"{entry.name}." if entry.role == "output" else ""
+    prefix = "" if entry.role == "input" else f"{entry.name}."
     if len(entry.shape) == 1 and width == len(entry.columns):
         for index, name in enumerate(entry.columns):
             yield RecordColumn(prefix + name, _element(values, index), _plain_kind(values), meaning)

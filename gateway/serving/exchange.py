@@ -8,6 +8,7 @@ import numpy as np
 
 from driftgate.gateway.http.headers import RequestHeaders
 from driftgate.gateway.routing.table import NOT_HASHED, Target
+from driftgate.gateway.serving.feature_notes import FeatureNotes
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.wire.computed import Computed
 from driftgate.gateway.wire.contracts import Contract
@@ -37,7 +38,7 @@ class Exchange:
     then calls `on_settled`. Times are perf_counter_ns, `at_us` is in Unix microseconds. `held` is an answer
     that waits for its records: `records_due` of them are not safe yet, and `unrecorded` says that one never
     will be. `code` is the answer's status, 0 before there is one. `collected_bytes` of its body are there
-    while it is still coming in.
+    while it is still coming in. `features` tells of stored features, once they have completed its rows.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Exchange:
         "deadline_ns",
         "encode_ns",
         "error",
+        "features",
         "first",
         "headers",
         "held",
@@ -104,6 +106,7 @@ class Exchange:
         self.held: Answer | None = None
         self.records_due = 0
         self.unrecorded = False
+        self.features: FeatureNotes | None = None
         self.error: Exception | None = None
         self.submitted = False
         self.settled = False

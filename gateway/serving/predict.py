@@ -265,6 +265,8 @@ class PredictPath:
             fields = JSON_FIELDS % served_by
         if target is not None and target.why == "fallback":
             fields += DEFAULTED
+        if exchange.features is not None:
+            fields += exchange.features.fields
         if answer.nonfinite:
             exchange.served.counters.cells[NONFINITE] += 1
         return self._answer(exchange, 200, fields, body)

@@ -74,11 +74,11 @@ class Recorder:
 
     def _call(self, sink: RecordSink, pieces: list[Piece], results: list[Result | Exception]) -> None:
         first = results[0]
-        if not isinstance(first, Exception) and first.last is not None:
+        if not isinstance(first, Exception) and first.last is not None and _read_alike(pieces):
             self._append(sink, pieces, first.computed.inputs, first.computed.outputs)
             return
         for piece, result in zip(pieces, results, strict=True):
-            outputs = {} if isinstance(result, Exception) else result.computed.outputs
+            outputs = {} if isinstance(result, Exception) else _own_rows(result)
             self._append(sink, [piece], piece.feeds, outputs)
 
     def refused(self, exchange: Exchange) -> None:
@@ -113,6 +113,8 @@ class Recorder:
         generation = exchange.target.generation if exchange.target else 0
         records = [_record(piece) for piece in pieces]
         turn = TurnRecord(exchange.served.recorded, generation, records, inputs, outputs)
+        if exchange.features is not None:
+            turn.feature_status, turn.snapshots = _statuses(pieces), exchange.features.snapshots
         if not self.holds:
             sink.append(turn)
             return
@@ -156,7 +158,7 @@ def _record(piece: Piece) -> RequestRecord:
         exchange.bucket,
         headers.purpose,
         exchange.routing_key or headers.routing_key or (request.sequence_id.encode() if request else b""),
-        b"",
+        exchange.features.entity_key if exchange.features is not None else b"",
         headers.idempotency_key,
         headers.traceparent,
         exchange.parse_ns,
@@ -165,6 +167,32 @@ def _record(piece: Piece) -> RequestRecord:
         exchange.encode_ns,
         exchange.code,
     )
+
+
+def _read_alike(pieces: list[Piece]) -> bool:
+    """Whether the features of all these rows, if they have any, are of the same snapshots."""
+    features = pieces[0].exchange.features
+    if features is None:
+        return True
+    others = (piece.exchange.features for piece in pieces)
+    return all(other is not None and other.snapshots == features.snapshots for other in others)
+
+
+def _own_rows(result: Result) -> Arrays:
+    outputs = result.computed.outputs
+    if result.last is None:
+        return outputs
+    return {name: array[result.first : result.last] for name, array in outputs.items()}
+
+
+def _statuses(pieces: list[Piece]) -> Array:
+    """Return the feature statuses of the rows of one call."""
+    parts = [
+        exchange.features.status[start:stop]
+        for exchange, start, stop in pieces
+        if exchange.features is not None
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def shadow_record(piece: Piece) -> RequestRecord:

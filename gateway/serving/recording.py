@@ -86,6 +86,7 @@ def recorded_version(manifest: Manifest, settings: ModelLogSettings) -> Recorded
             max_text_bytes=settings.max_text_bytes,
             max_row_bytes=settings.max_row_bytes,
         ),
+        features=_features(manifest),
         has_texts=any(spec.datatype == "BYTES" for spec in (*signature.inputs, *signature.outputs)),
     )
 
@@ -101,6 +102,11 @@ def unknown_columns(manifest: Manifest, settings: ModelLogSettings) -> tuple[str
 def unrouted(model: str = "") -> RecordedVersion:
     """Return what requests are recorded under that reached no version."""
     return RecordedVersion(model, 0)
+
+
+def _features(manifest: Manifest) -> tuple[str, ...]:
+    views = manifest.features.views if manifest.features else ()
+    return tuple(f"{view.view}.{one.feature}" for view in views for one in view.features)
 
 
 def _input_columns(manifest: Manifest, tensor: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.serving.recording import recorded_version
 from driftgate.gateway.state.counters import VersionCounters
 from driftgate.gateway.wire.model_view import ModelView
@@ -30,6 +31,8 @@ class ServedVersion:
     `settings` and `shadows` come with each table. `rows_waiting` are those that one more request has to wait
     for: of each request in flight at most `rows_at_once`, since a longer one takes turns with the others.
 
+    `features` is how stored features complete its rows; None where clients send all of them.
+
     `batchable` says that rows of several requests may share a call, and that a request may be cut into calls.
     """
 
@@ -38,6 +41,7 @@ class ServedVersion:
         "batchable",
         "beat_name",
         "counters",
+        "features",
         "loaded",
         "recorded",
         "rows_at_once",
@@ -47,9 +51,12 @@ class ServedVersion:
         "view",
     )
 
-    def __init__(self, loaded: LoadedVersion, counters: VersionCounters) -> None:
+    def __init__(
+        self, loaded: LoadedVersion, counters: VersionCounters, features: FeaturePlan | None = None
+    ) -> None:
         self.loaded = loaded
         self.counters = counters
+        self.features = features
         self.settings = ModelSettings()
         self.shadows: tuple[Shadowing, ...] = ()
         self.recorded = recorded_version(loaded.manifest, self.settings.log)

@@ -7,7 +7,7 @@ and gather there while it is busy. No request ever waits for a timer, and a lone
 import time
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from driftgate.gateway.errors import DeadlineExceeded
@@ -19,6 +19,9 @@ from driftgate.gateway.state.beat import LANES, Beat
 INLINE_LIMIT_S = 0.0005
 Record = Callable[[ServedVersion, list[Piece], list[Result | Exception]], None]
 """Told of every call once its requests are settled."""
+Gathered = Mapping[ServedVersion, list[Exchange]]
+Enrich = Callable[[Gathered, Callable[[Gathered], None]], None]
+"""Completes requests with stored features and hands on those that can be computed, now or later."""
 EndTurn = Callable[[], None]
 """Told when all calls of a turn have been recorded."""
 
@@ -27,6 +30,11 @@ _EXPIRED = "the deadline passed before the model could run"
 
 def _no_shadow(served: ServedVersion, pieces: list[Piece], results: list[Result | Exception]) -> None:
     """Copy nothing."""
+
+
+def _no_features(gathered: Gathered, go: Callable[[Gathered], None]) -> None:
+    """Hand on what is complete already."""
+    go(gathered)
 
 
 def _no_end() -> None:
@@ -50,6 +58,7 @@ class Turns:
         self._record = record
         self._shadow = shadow
         self._end_turn = end_turn
+        self.enrich: Enrich = _no_features
         self._gathered: dict[ServedVersion, list[Exchange]] = {}
         self.lanes: dict[ServedVersion, Lane] = {}
 
@@ -74,6 +83,17 @@ class Turns:
 
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, {}
+        bound = {served: waiting for served, waiting in gathered.items() if served.features is not None}
+        if bound:
+            try:
+                self.enrich(bound, self._compute)
+            except Exception as error:  # the loop's edge, as below
+                self._break(bound, error)
+            gathered = {served: waiting for served, waiting in gathered.items() if served not in bound}
+        if gathered or not bound:
+            self._compute(gathered)
+
+    def _compute(self, gathered: Gathered) -> None:
         budget_s = INLINE_LIMIT_S
         for served, exchanges in gathered.items():
             predicted_s = served.seconds(sum(exchange.request.rows for exchange in exchanges))
@@ -84,10 +104,14 @@ class Turns:
             try:
                 self._run_now(served, exchanges)
             except Exception as error:  # the loop's edge: what goes wrong with one answer costs no other
-                self._loop.call_exception_handler({"message": "a turn broke", "exception": error})
-                for exchange in exchanges:
-                    exchange.fail(error)
+                self._break({served: exchanges}, error)
         self._end_turn()
+
+    def _break(self, gathered: Gathered, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a turn broke", "exception": error})
+        for exchanges in gathered.values():
+            for exchange in exchanges:
+                exchange.fail(error)
 
     def _run_now(self, served: ServedVersion, exchanges: list[Exchange]) -> None:
         now_ns = time.perf_counter_ns()

@@ -1,0 +1,274 @@
+"""How the rows of one version are completed with stored features: worked out once, when it is loaded.
+
+Where the rows of a turn are fresh, completing them is a handful of array operations, whatever their number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from driftgate.features.keys import KeyCodec
+from driftgate.features.layout import RowLayout
+from driftgate.features.resolve import Resolved, Resolver
+from driftgate.features.view import Feature
+from driftgate.gateway.wire.inference import Array
+from driftgate.models.binding import BoundView, FeatureBinding
+from driftgate.models.client_manifest import client_manifest
+from driftgate.models.columns import named_inputs
+from driftgate.models.elements import fill_of
+from driftgate.models.manifest import Column, Manifest
+from driftgate.models.signature import DATATYPES, TensorSpec
+
+Places = slice | Array
+"""Columns of a matrix: a slice where they lie side by side, else their numbers."""
+
+
+class KeyPart(NamedTuple):
+    """Where one value of a key is: an element of the rows of an input that clients send."""
+
+    input: str
+    element: int
+
+
+class Fill(NamedTuple):
+    """Elements of one of a view's blocks, and the columns of one input of the model that they fill."""
+
+    dtype: str
+    elements: Places
+    input: str
+    columns: Places
+
+
+class Token(NamedTuple):
+    """What a missing text becomes in one column of an input."""
+
+    input: str
+    column: int
+    text: str
+
+
+class Override(NamedTuple):
+    """A column that a request may send itself, as the input `name`; `status` is its place among statuses."""
+
+    name: str
+    input: str
+    column: int
+    view: int
+    feature: Feature
+    element: int
+    status: int
+
+
+class TargetInput(NamedTuple):
+    """One input of the model. `sent` are its columns that the request brings; None: it is sent whole."""
+
+    name: str
+    dtype: "np.dtype[np.generic]"
+    row_shape: tuple[int, ...]
+    width: int
+    sent: Places | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPlan:
+    """What a version reads of one view.
+
+    `features` are the numbers of the features that it uses, `strict` says for each whether its columns need a
+    value.
+    """
+
+    bound: BoundView
+    layout: RowLayout
+    resolver: Resolver
+    codec: KeyCodec
+    key: tuple[KeyPart, ...]
+    features: Array
+    strict: Array
+    fills: tuple[Fill, ...]
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """How rows of one version are completed. `names` are those of the recorded features, `view.feature`.
+
+    `sent` are the model's inputs of which a request brings columns.
+    """
+
+    inputs: tuple[TargetInput, ...]
+    sent: tuple[str, ...]
+    views: tuple[ViewPlan, ...]
+    overrides: tuple[Override, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, manifest: Manifest, layouts: Mapping[str, RowLayout]) -> "FeaturePlan":
+        """Return the plan of a version whose manifest binds features of views that all have a layout.
+
+        Raises InvalidManifest or KeyError where the binding is none of these views.
+        """
+        binding = manifest.features
+        assert binding is not None  # noqa: S101 - the caller asks for bound versions only
+        columns = {column.name: column for _, own in named_inputs(manifest) for column in own}
+        client = {column.name: column for column in client_manifest(manifest).columns}
+        views = tuple(_view_plan(view, layouts[view.view], columns, client) for view in binding.views)
+        inputs = tuple(_target(spec, own, binding) for spec, own in named_inputs(manifest))
+        return cls(
+            inputs=inputs,
+            sent=tuple(one.name for one in inputs if not isinstance(one.sent, np.ndarray) or len(one.sent)),
+            views=views,
+            overrides=_overrides(binding, views, columns),
+            names=tuple(f"{plan.bound.view}.{one.feature}" for plan in views for one in plan.bound.features),
+        )
+
+    def assemble(
+        self,
+        sent: Mapping[str, Array],
+        rows: int,
+        resolved: Sequence[Resolved],
+        places: Sequence[Array | None],
+    ) -> dict[str, Array]:
+        """Return the model's inputs: what was sent and, beside it, what was resolved for each view.
+
+        `places[v]` are the rows of `resolved[v]` for each of our `rows`, None where they are the same ones.
+        """
+        arrays: dict[str, Array] = {}
+        flat: dict[str, Array] = {}
+        for target in self.inputs:
+            if target.sent is None:
+                arrays[target.name] = sent[target.name]
+                continue
+            flat[target.name] = table = np.empty((rows, target.width), target.dtype)
+            if target.name in self.sent:
+                table[:, target.sent] = sent[target.name]
+            arrays[target.name] = table.reshape(rows, *target.row_shape)
+        for view, found, place in zip(self.views, resolved, places, strict=True):
+            for fill in view.fills:
+                block = found.blocks[fill.dtype]
+                if place is not None:
+                    block = block[place]
+                flat[fill.input][:, fill.columns] = block[:, fill.elements]
+            if view.tokens and found.absent is not None:
+                _put_tokens(view.tokens, flat)
+        return arrays
+
+    def statuses(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array:
+        """Return the statuses of the recorded features, uint8 [N, features]."""
+        parts = [
+            _rows_of(found.status, place)[:, view.features]
+            for view, found, place in zip(self.views, resolved, places, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def refusals(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array | None:
+        """Return which features of which rows forbid a prediction, bool [N, features]; None if none does."""
+        if all(found.absent is None and found.refused is None for found in resolved):
+            return None
+        parts = []
+        for view, found, place in zip(self.views, resolved, places, strict=True):
+            refused = np.zeros((len(found.status), len(view.features)), bool)
+            if found.refused is not None:
+                refused |= found.refused[:, view.features]
+            if found.absent is not None:
+                refused |= found.absent[:, view.features] & view.strict
+            parts.append(_rows_of(refused, place))
+        cells = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return cells if np.count_nonzero(cells) else None
+
+
+def _rows_of(table: Array, place: Array | None) -> Array:
+    return table if place is None else table[place]
+
+
+def _put_tokens(tokens: Sequence[Token], flat: Mapping[str, Array]) -> None:
+    for token in tokens:
+        column = flat[token.input][:, token.column]
+        column[column == None] = token.text  # noqa: E711 - element by element
+
+
+def _target(spec: TensorSpec, columns: Sequence[Column], binding: FeatureBinding) -> TargetInput:
+    filled = binding.filled
+    left = [place for place, column in enumerate(columns) if column.name not in filled]
+    whole = len(left) == len(columns)
+    return TargetInput(
+        spec.name,
+        DATATYPES[spec.datatype].dtype,
+        spec.shape[1:],
+        len(columns),
+        None if whole else _places(left),
+    )
+
+
+def _view_plan(
+    bound: BoundView, layout: RowLayout, columns: Mapping[str, Column], client: Mapping[str, Column]
+) -> ViewPlan:
+    keys = [client[bound.keys[key.name]] for key in layout.view.join_keys]
+    fills, tokens = _fills(bound, layout, columns)
+    return ViewPlan(
+        bound=bound,
+        layout=layout,
+        resolver=Resolver(layout),
+        codec=KeyCodec(layout.view),
+        key=tuple(KeyPart(column.input, column.index or 0) for column in keys),
+        features=np.array([layout.places[one.feature].index for one in bound.features], np.intp),
+        strict=np.array(
+            [any(_fill(columns[name]) is None for name in one.columns) for one in bound.features], bool
+        ),
+        fills=fills,
+        tokens=tokens,
+    )
+
+
+def _fills(
+    bound: BoundView, layout: RowLayout, columns: Mapping[str, Column]
+) -> tuple[tuple[Fill, ...], tuple[Token, ...]]:
+    """Group the columns by block and input, so that each group is one assignment."""
+    groups: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    tokens = []
+    for one in bound.features:
+        place = layout.places[one.feature]
+        for offset, name in enumerate(one.columns):
+            column = columns[name]
+            groups.setdefault((place.dtype, column.input), []).append(
+                (place.start + offset, column.index or 0)
+            )
+            text = _fill(column)
+            if place.dtype == "string" and isinstance(text, str):
+                tokens.append(Token(column.input, column.index or 0, text))
+    fills = []
+    for (dtype, name), pairs in groups.items():
+        pairs.sort(key=lambda pair: pair[1])
+        fills.append(Fill(dtype, _places([pair[0] for pair in pairs]), name, _places([p[1] for p in pairs])))
+    return tuple(fills), tuple(tokens)
+
+
+def _overrides(
+    binding: FeatureBinding, views: Sequence[ViewPlan], columns: Mapping[str, Column]
+) -> tuple[Override, ...]:
+    found = []
+    status = 0
+    for number, plan in enumerate(views):
+        for one in plan.bound.features:
+            place = plan.layout.places[one.feature]
+            for offset, name in enumerate(one.columns if one.overridable else ()):
+                column = columns[name]
+                feature = plan.layout.view.feature(one.feature)
+                found.append(
+                    Override(
+                        name, column.input, column.index or 0, number, feature, place.start + offset, status
+                    )
+                )
+            status += 1
+    return tuple(found)
+
+
+def _fill(column: Column) -> float | str | None:
+    return fill_of(column, column.datatype)
+
+
+def _places(numbers: list[int]) -> Places:
+    if numbers and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return slice(numbers[0], numbers[0] + len(numbers))
+    return np.array(numbers, np.intp)

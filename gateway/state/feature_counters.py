@@ -1,0 +1,93 @@
+"""What a slot counts of stored features: by view, by feature, and of the store itself.
+
+A block is named (view, feature); that of a view has no feature, that of the store has neither. The number of
+blocks is bounded, so that the series made of them are.
+"""
+
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftgate.features.resolve import Resolved
+from driftgate.features.skew import FeatureSkew
+from driftgate.features.status import Fault, FeatureStatus
+from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+AGE_LIMITS_S = (1, 10, 60, 300, 900, 3600, 21_600, 86_400, 259_200, 604_800, 2_592_000)
+FETCH_LIMITS_S = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+STATUSES = tuple(FeatureStatus)
+FAULTS = tuple(Fault)
+SKEW_RESULTS = ("compared", "mismatched", "stale", "missing", "extra")
+
+STATUS_CELLS = 0
+"""By status: values, of a view or of a feature. Of a feature only those that were not fresh."""
+SKEW_CELLS = FAULT_CELLS = 8
+"""Of a feature: rows by what came of comparing them; of a view: entities by why stored rows were not used."""
+SNAPSHOT, AGE_US, FETCH_NS, TIMEOUTS, STORE_DOWN = range(16, 21)
+BUCKET_CELLS = 24
+CELLS = 40
+LAYOUT = BlockLayout(b"DGFEATC1", 512, CELLS, 2048)
+
+_AGE_LIMITS_US = np.array([limit * 1_000_000 for limit in AGE_LIMITS_S], np.int64)
+_FETCH_LIMITS_NS = tuple(int(limit * 1e9) for limit in FETCH_LIMITS_S)
+
+
+class FeatureCounters:
+    """The features of one slot, opened for counting; a few additions for each turn."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = BlockFile(path, LAYOUT)
+        self._store = self._file.of("", "")
+
+    def fetched(self, took_ns: int, timed_out: bool) -> None:
+        """Count one question to the store and how long its answer took."""
+        cells = self._store
+        cells[BUCKET_CELLS + bisect_left(_FETCH_LIMITS_NS, took_ns)] += 1
+        cells[FETCH_NS] += took_ns
+        cells[TIMEOUTS] += timed_out
+
+    def store_down(self, is_down: bool) -> None:
+        """Note whether the store is known not to answer, so that it is not asked."""
+        self._store[STORE_DOWN] = is_down
+
+    def resolved(self, found: Resolved, snapshot: int) -> None:
+        """Count what became of the entities of one view: statuses, ages, and what was not used."""
+        view = found.layout.view
+        cells = self._file.of(view.name, "")
+        cells[SNAPSHOT] = snapshot
+        self._count_ages(cells, found)
+        if found.is_fresh:
+            cells[STATUS_CELLS] += found.status.size
+            return
+        for status in STATUSES:
+            by_feature = (found.status == status).sum(axis=0).tolist()
+            cells[STATUS_CELLS + status] += sum(by_feature)
+            if status is not FeatureStatus.FRESH:
+                for feature, count in zip(view.features, by_feature, strict=True):
+                    if count:
+                        self._file.of(view.name, feature.name)[STATUS_CELLS + status] += count
+        for fault in found.faults.values():
+            cells[FAULT_CELLS + FAULTS.index(fault)] += 1
+
+    def compared(self, view: str, feature: str, skew: FeatureSkew) -> None:
+        """Count rows in which a request carried the value of a feature that is stored too."""
+        cells = self._file.of(view, feature)
+        for place, result in enumerate(SKEW_RESULTS, SKEW_CELLS):
+            cells[place] += getattr(skew, result)
+
+    def _count_ages(self, cells: memoryview, found: Resolved) -> None:
+        times = found.event_time_us
+        ages = found.now_us - (times if found.is_fresh else times[times > 0])
+        if len(ages) == 1:
+            age = int(ages[0])
+            cells[AGE_US] += age
+            cells[BUCKET_CELLS + int(_AGE_LIMITS_US.searchsorted(age))] += 1
+            return
+        cells[AGE_US] += int(ages.sum())
+        for bucket, count in enumerate(np.bincount(_AGE_LIMITS_US.searchsorted(ages)).tolist(), BUCKET_CELLS):
+            cells[bucket] += count

@@ -1,0 +1,130 @@
+"""Blocks of 64-bit integers in a small memory-mapped file, one for each name: what one process counts.
+
+Exact after a crash, since the pages outlive the process, and cheap enough for the hot path. One process
+writes, anybody may read. Numbers are written where they are, so that counts never fall over a restart.
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+HEADER_BYTES = 64
+_LENGTH = struct.Struct("<H")
+
+Names = tuple[str, ...]
+
+
+class UnreadableBlocks(Exception):
+    """A file that holds no such blocks, or is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLayout:
+    """What the blocks of one kind of file are like. `magic` has 8 bytes, the last one says the format."""
+
+    magic: bytes
+    key_bytes: int
+    cells: int
+    max_blocks: int
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of one block: its name and its cells."""
+        return self.key_bytes + 8 * self.cells
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file, whatever it holds."""
+        return HEADER_BYTES + self.max_blocks * self.block_bytes
+
+
+class Block(NamedTuple):
+    """One block as it was read."""
+
+    names: Names
+    cells: tuple[int, ...]
+
+
+class BlockFile:
+    """A file of blocks, opened for writing; one that is damaged is begun anew."""
+
+    def __init__(self, path: Path, layout: BlockLayout) -> None:
+        self._layout = layout
+        self._blocks: dict[Names, memoryview] = {}
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            known = _known(descriptor, layout)
+            # A store into a page that a full disk cannot back would kill the process.
+            os.posix_fallocate(descriptor, 0, layout.file_bytes)
+            os.pwrite(descriptor, layout.magic, 0)
+            self._view = memoryview(mmap.mmap(descriptor, layout.file_bytes))
+        finally:
+            os.close(descriptor)
+        for index, names in enumerate(known):
+            self._blocks[names] = self._cells(index)
+
+    def of(self, *names: str) -> memoryview:
+        """Return the cells of a name, the same ones as before a restart.
+
+        Where there is no room for its block, the names are all empty: such blocks share one.
+        """
+        if names not in self._blocks:
+            nobody = ("",) * len(names)
+            key = "\0".join(names).encode("utf-8", "backslashreplace")
+            if names != nobody and (
+                len(self._blocks) >= self._layout.max_blocks - 1
+                or len(key) > self._layout.key_bytes - _LENGTH.size
+            ):
+                return self.of(*nobody)
+            self._blocks[names] = self._append(key)
+        return self._blocks[names]
+
+    def _append(self, key: bytes) -> memoryview:
+        index = len(self._blocks)
+        start = HEADER_BYTES + index * self._layout.block_bytes
+        self._view[start + 2 : start + 2 + len(key)] = key
+        _LENGTH.pack_into(self._view, start, len(key))
+        return self._cells(index)
+
+    def _cells(self, index: int) -> memoryview:
+        layout = self._layout
+        start = HEADER_BYTES + index * layout.block_bytes + layout.key_bytes
+        return self._view[start : start + 8 * layout.cells].cast("q")
+
+
+def read_blocks(path: Path, layout: BlockLayout) -> list[Block]:
+    """Return what was counted (nothing without a file); raise UnreadableBlocks if the file is damaged."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnreadableBlocks(f"{path.name}: {error.strerror}") from error
+    return list(_blocks(data, layout))
+
+
+def _known(descriptor: int, layout: BlockLayout) -> list[Names]:
+    try:
+        data = os.pread(descriptor, layout.file_bytes + 1, 0)
+        return [block.names for block in _blocks(data, layout)]
+    except UnreadableBlocks:
+        os.ftruncate(descriptor, 0)
+        return []
+
+
+def _blocks(data: bytes, layout: BlockLayout) -> Iterator[Block]:
+    if len(data) != layout.file_bytes or data[:8] != layout.magic:
+        raise UnreadableBlocks("not a file of these blocks, or of another format")
+    for start in range(HEADER_BYTES, layout.file_bytes, layout.block_bytes):
+        (length,) = _LENGTH.unpack_from(data, start)
+        if length == 0:
+            return
+        try:
+            names = tuple(data[start + 2 : start + 2 + length].decode().split("\0"))
+        except ValueError as error:
+            raise UnreadableBlocks(f"the block at byte {start} is damaged") from error
+        yield Block(names, struct.unpack_from(f"<{layout.cells}q", data, start + layout.key_bytes))
