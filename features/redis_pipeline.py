@@ -90,6 +90,7 @@ class RedisPipeline:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._refuse([])
         await self._connection.drop()
 
     async def _run(self) -> None:
@@ -103,9 +104,13 @@ class RedisPipeline:
                 if self._breaker.state is BreakerState.OPEN:
                     break
         finally:
-            refused, self._gathered = [*batch, *self._gathered], []
-            _answer(refused, None)
+            self._refuse(batch)
             self._task = None
+
+    def _refuse(self, batch: Sequence[Asked]) -> None:
+        """Tell those of a batch that came to no end, and all who wait for the next one."""
+        refused, self._gathered = [*batch, *self._gathered], []
+        _answer(refused, None)
 
     async def _round_trip(self, commands: Sequence[Command]) -> list[Reply] | None:
         began_ns = time.perf_counter_ns()

