@@ -62,7 +62,7 @@ class Facts:
 
     @property
     def members(self) -> tuple[SlotStatus, ...]:
-        """The slots that accept requests: those which must agree to a change of traffic."""
+        """The slots that accept requests or are about to: those which must agree to a change of traffic."""
         return tuple(slot for slot in self.slots if slot.accepting)
 
     @property

@@ -43,6 +43,8 @@ from driftgate.gateway.state.status import SlotStatus
 from driftgate.models.cache import VersionCache
 
 PULSE_S = 0.25
+JOIN_S = 0.1
+"""Longer than control takes from its last look at the members to the generation on the disk."""
 GARBAGE_THRESHOLD = 20_000
 """Requests leave no cycles behind, so that looking for them every 700 objects would find nothing."""
 
@@ -84,7 +86,7 @@ class Worker:
             loop.add_signal_handler(number, self._stopping.set)
         plane = self._plane(loop)
         following = loop.create_task(self._follow())
-        if await self._until_ready():
+        if await self._join():
             await self._serve(plane)
         following.cancel()
         if self._log is not None:
@@ -119,6 +121,18 @@ class Worker:
     def _in_flight(self) -> int:
         return self._predict.in_flight
 
+    async def _join(self) -> bool:
+        """Become a member, then get ready; return False if told to stop before.
+
+        What control commits without having counted this worker is on the disk before the last look here.
+        """
+        if not await self._until_ready():
+            return False
+        self._accepting = True
+        self._report()
+        await self._pause(JOIN_S)
+        return await self._until_ready()
+
     async def _until_ready(self) -> bool:
         """Wait until the newest generation is in force; return False if told to stop before."""
         while not self._stopping.is_set():
@@ -136,9 +150,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # what is there by now stays; the collector need not look at it again
         gc.set_threshold(GARBAGE_THRESHOLD)
-        self._accepting = True
         self._beat.state = BeatState.ACCEPTING
-        self._report()
         self._logger.info("accepting", generation=self._replica.table.generation, pid=os.getpid())
         await self._stopping.wait()
         await self._drain(plane)

@@ -20,7 +20,10 @@ class VersionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SlotStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a slot holds and does. `boot` is new at every start of the process; `generation` is in force."""
+    """What a slot holds and does. `boot` is new at every start of the process; `generation` is in force.
+
+    `accepting` from the moment before it begins to accept requests until it drains.
+    """
 
     slot: int
     boot: str

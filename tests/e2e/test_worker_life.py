@@ -13,10 +13,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from driftgate.gateway.serving.worker import JOIN_S
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
+from driftgate.gateway.state.desired import TOTAL_PPM, Arm, HeldVersion
+from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path
+from driftgate.models.cache import VersionCache
 from driftgate.models.publish_onnx import Published, publish_file
+from driftgate.models.registry import DirectoryRegistry
 
 from harness.endless import ENDLESS, endless_model
 from harness.gateway import Gateway, until
@@ -174,3 +180,68 @@ def test_a_killed_gateway_leaves_no_orphans(start_gateway: Start, publish_versio
     second = start_gateway("--port", port, workers=2)
     assert second.ports.data == gateway.ports.data
     assert second.infer("m", [[1, 2, 3, 4]]).status_code == 200
+
+
+def test_a_worker_that_joins_late_serves_what_was_committed_meanwhile(
+    start_gateway: Start, publish_version: Publish
+) -> None:
+    """Weights that come between a worker's word that it joins and its first answer are those it serves by."""
+    publish_version("m")
+    gateway = start_gateway()
+    control = read_beat(gateway.layout.control_beat)
+    assert control is not None
+    with stopped(control.pid), ThreadPoolExecutor(1) as pool:
+        with stopped(joining_worker(gateway)):
+            promote_by_hand(gateway, publish_version("m", scale=2.0).version)
+            asked = pool.submit(gateway.infer, "m", [[1, 2, 3, 4]])
+            time.sleep(2 * JOIN_S)  # so that it thinks of nothing but its first request when it goes on
+        assert asked.result(10).headers["x-served-by"].startswith("version=2,")
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process for as long as the block lasts."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def joining_worker(gateway: Gateway) -> int:
+    """Replace the only worker until one is stopped after it said that it joins and before it does."""
+    for _ in range(5):
+        before = beat(gateway, 0)
+        os.kill(before.pid, signal.SIGKILL)
+        until(partial(says_that_it_joins, gateway, before), 10, "a new worker says that it joins")
+        now = beat(gateway, 0)
+        os.kill(now.pid, signal.SIGSTOP)
+        if beat(gateway, 0).state is BeatState.STARTING:
+            return now.pid
+        os.kill(now.pid, signal.SIGCONT)
+    raise AssertionError("no worker could be stopped while it was joining")
+
+
+def says_that_it_joins(gateway: Gateway, before: BeatReading) -> bool:
+    (status,), now = gateway.statuses(), beat(gateway, 0)
+    return status.accepting and now.boot == status.boot != before.boot
+
+
+def promote_by_hand(gateway: Gateway, version: int) -> None:
+    """Commit, as control would, that `version`, which no worker has seen, has all traffic."""
+    registry, store = DirectoryRegistry(gateway.registry), GenerationStore(gateway.layout.desired)
+    published = registry.scan().models["m"].versions[version]
+    VersionCache(gateway.layout.cache).add(registry, published)
+    found = store.newest()
+    assert found is not None
+    state, _ = found
+    model = state.models["m"]
+    model = replace(
+        model,
+        held=(*model.held, HeldVersion(version, published.digest, 1)),
+        split=replace(model.split, arms=(Arm("stable", version, TOTAL_PPM),)),
+    )
+    following = state.generation + 1
+    store.commit(
+        replace(state, generation=following, previous=store.digest(state.generation), models={"m": model})
+    )

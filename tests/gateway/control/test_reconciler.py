@@ -11,10 +11,11 @@ import pytest
 from driftgate.gateway.control.changes import promote, rollback, set_traffic
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.models.cache import VersionCache
+from driftgate.models.durable import write_synced
 from driftgate.models.probation import ProbationLimits, ProbationReport, run_probation
 from driftgate.models.publish_onnx import Published
 
-from harness.control_room import ControlRoom, control_room, passes
+from harness.control_room import ControlRoom, PaperWorker, control_room, passes
 
 Publish = Callable[..., Published]
 Scene = Callable[[ControlRoom], Awaitable[None]]
@@ -28,6 +29,12 @@ def play(scene: Scene, root: Path, **options: object) -> None:
             await scene(room)
 
     asyncio.run(run())
+
+
+def all_follow(room: ControlRoom) -> bool:
+    """Whether every worker serves by the newest generation."""
+    newest = room.loop.desired.generation
+    return all(slot.generation == newest for slot in room.loop.facts().slots)
 
 
 def test_the_first_generation_has_the_models(tmp_path: Path, publish_version: Publish) -> None:
@@ -66,10 +73,7 @@ def test_publish_prepare_promote_rollback(tmp_path: Path, publish_version: Publi
         assert room.model().split.stable == 1
         room.loop.submit("m", "me", lambda it: promote(it, 2))
         await room.until(lambda: room.model().split.stable == 2, "the promotion")
-        await room.until(
-            lambda: all(slot.generation == room.loop.desired.generation for slot in room.loop.facts().slots),
-            "both workers have looked",
-        )
+        await room.until(lambda: all_follow(room), "both workers have looked")
         before = room.loop.desired.generation
         room.loop.submit("m", "me", rollback)
         assert room.loop.desired.generation == before + 1
@@ -272,6 +276,35 @@ def test_a_stale_control_overwrites_nothing(tmp_path: Path, publish_version: Pub
         assert store.verify_chain() == room.loop.desired.generation == 2
 
     play(scene, tmp_path)
+
+
+def test_a_worker_that_joins_at_the_last_moment_is_waited_for(
+    tmp_path: Path, publish_version: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are not committed past a member that was not there when they were decided, and is not ready."""
+    publish_version()
+
+    async def scene(room: ControlRoom) -> None:
+        await room.until(lambda: room.held() == [1], "version 1")
+        publish_version(scale=2.0)
+        await room.until(lambda: room.held() == [1, 2], "version 2")
+        await room.until(lambda: all_follow(room), "the worker has loaded it")
+        late: list[PaperWorker] = []
+
+        def join(path: Path, data: bytes) -> None:
+            write_synced(path, data)
+            if not late:
+                late.append(PaperWorker(room.layout, 1, cannot_load={2}))
+                late[0].follow()
+
+        monkeypatch.setattr("driftgate.gateway.state.generations.write_synced", join)
+        room.loop.submit("m", "me", lambda it: promote(it, 2))
+        assert (room.model().split.stable, room.model().change is not None) == (1, True)
+        late[0].cannot_load = set()
+        room.workers += late
+        await room.until(lambda: room.model().split.stable == 2, "the promotion")
+
+    play(scene, tmp_path, workers=1)
 
 
 def test_the_loop_survives_a_full_disk(tmp_path: Path, publish_version: Publish) -> None:
