@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from driftgate.gateway.control.decide import propose
 from driftgate.gateway.control.facts import VersionKey
 from driftgate.gateway.control.plan import versions_to_verify
 from driftgate.gateway.control.reconciler import Reconciler
@@ -91,6 +92,8 @@ def _is_loaded(reconciler: Reconciler, name: str) -> bool:
             return False
     if model is None or not model.held:
         return any(key.model == name for key in facts.failed)
+    if propose(name, model, reconciler.desired, facts) is not None:
+        return False  # what has just been checked is still to be held, or to get its traffic back
     return model.change is None and all(_has_all(slot, name, model) for slot in facts.members)
 
 
