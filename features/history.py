@@ -4,13 +4,15 @@
 itself keeps only what is newest; training needs what was newest then.
 """
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from driftgate.features.durable import sync_directory
 from driftgate.features.keys import KeyCodec
 from driftgate.features.rows import EntityRows
 from driftgate.features.table_cells import Array
@@ -31,6 +33,27 @@ def write_part(directory: Path, snapshot: int, part: int, table: dict[str, Array
     """Write one part of what goes into a snapshot, replacing one that a killed loader left."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_parquet(directory / f"{snapshot:012}-{part:08}.parquet", table)
+
+
+def put_parts(parts: Iterable[tuple[int, Path]], directory: Path, snapshot: int) -> None:
+    """Move parts that are whole to where they belong, durably; those that are not there were moved before.
+
+    What lies there for a snapshot that was never finished is removed. Raises OSError.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    waiting = [(part, path) for part, path in parts if path.exists()]
+    for path in directory.iterdir():
+        found = _PART.fullmatch(path.name)
+        if found and int(found[1]) >= snapshot and waiting and waiting[0][0] == 0:
+            path.unlink()
+    for part, path in waiting:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(path, directory / f"{snapshot:012}-{part:08}.parquet")
+    sync_directory(directory)
 
 
 def parts_of(directory: Path) -> list[Path]:
