@@ -69,6 +69,19 @@ class CellCoder:
                     found[feature.cells.precision].append((place, values))
         return self._together(found, codes, texts, hashes)
 
+    def new_values(
+        self, coded: CodedRows, rows: Array | slice, most: int
+    ) -> Iterator[tuple[int, dict[str, int]]]:
+        """Yield features that some of the rows have new values of, with at most so many values and counts."""
+        if not self.profile.rows:
+            return
+        for place, texts in coded.texts.items():
+            row = int(np.flatnonzero(coded.features == place)[0])
+            found = np.arange(coded.rows)[rows]
+            found = found[coded.codes[row, rows] == self._categorical[place].new]
+            if len(found):
+                yield place, _counts(texts, found, most)
+
     def _features_of(self, column: Observed) -> Iterator[tuple[int, Array | Texts]]:
         """Yield the features that are counted of a column, and what is counted."""
         places = self._by_column.get(column.name, ())
@@ -125,14 +138,27 @@ class _CategoricalCoder:
         known |= {hash_of(value): cells.NULL for value in ("", cells.null_text)}
         self._hashes = np.array(sorted(known), np.uint64)
         self._codes = np.array([known[one] for one in sorted(known)], np.uint8)
-        self._new = cells.new
+        self.new = cells.new
         self.mistyped = cells.mistyped
 
     def code(self, texts: Texts) -> Array:
         """Return the cells of texts: uint8[texts]."""
         hashes = text_hashes(texts)
         places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        return np.where(self._hashes[places] == hashes, self._codes[places], self._new).astype(np.uint8)
+        return np.where(self._hashes[places] == hashes, self._codes[places], self.new).astype(np.uint8)
+
+
+def _counts(texts: Texts, rows: Array, most: int) -> dict[str, int]:
+    """Return how often each of the texts of these rows is there; of too many different ones, the first."""
+    hashes = text_hashes(texts)[rows]
+    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+    chosen = np.argsort(-counts, kind="stable")[:most]
+    bounds = texts.offsets.astype(np.int64)
+    found: dict[str, int] = {}
+    for row, count in zip(rows[first[chosen]].tolist(), counts[chosen].tolist(), strict=True):
+        text = texts.data[bounds[row] : bounds[row + 1]].decode()
+        found[text] = found.get(text, 0) + count
+    return found
 
 
 def _words_of(profile: ReferenceProfile, places: Iterable[int]) -> bytes:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftgate.monitoring.archive_files import DAY_US
 from driftgate.monitoring.archiver import Archiver
@@ -16,6 +16,7 @@ from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.log_reader import Directories, LogReader, Problem, ReadBlock
 from driftgate.monitoring.log_segments import list_segments, segment_name
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.window_keeper import Watched, WindowKeeper
 
 READ_BYTES = 8 * 2**20
 """Of each boot at a time, so that a long backlog cannot keep a monitor from stating how it fares."""
@@ -28,12 +29,14 @@ RATE_WINDOW_US = 10_000_000
 
 @dataclass(frozen=True)
 class FollowerSettings:
-    """When records are archived (after so many seconds or rows), and how many days segments are kept then."""
+    """When records are archived (after so many seconds or rows), and how many days things are kept then."""
 
     archive_every_s: float = 10.0
     archive_rows: int = 200_000
     local_days: int = 7
     count_days: int = 120
+    pane_days: int = 35
+    watched: Watched = field(default_factory=Watched)
 
 
 class Follower:
@@ -48,6 +51,7 @@ class Follower:
         on_problem: Callable[[str], None],
     ) -> None:
         archiver.recover()
+        self._windows = WindowKeeper(db, settings.watched, on_problem)
         self._directories = directories
         self._db = db
         self._archiver = archiver
@@ -77,6 +81,7 @@ class Follower:
                 if self._is_much():
                     self._try_checkpoint(now_us)
             self.is_behind = self._reader.has_more
+            self._windows.step(self._reader.watermark_us, now_us)
         due_us = self._archived_at_us + self._settings.archive_every_s * 1e6
         if now_us >= due_us:
             self._try_checkpoint(now_us)
@@ -128,6 +133,7 @@ class Follower:
         self._totals["rows"] += block.header.records
         self._totals["late_rows"] += late_records(block, self._reader.watermark_us)
         self._archiver.add(found)
+        self._windows.take(block)
 
     def _is_much(self) -> bool:
         waiting = self._archiver
@@ -147,13 +153,15 @@ class Follower:
         files = self._archiver.write()
         totals = self._totals + Counter(unarchived_rows=self._archiver.unarchived_rows)
         try:
-            self._db.commit(Checkpoint(self._reader.positions, files, self._counts.get(), totals))
+            windows = self._windows.changes()
+            self._db.commit(Checkpoint(self._reader.positions, files, self._counts.get(), totals, windows))
         except sqlite3.Error:
             self._archiver.discard(files)
             raise
         self._known += totals
         self._totals = Counter()
         self._counts = RecordCounts()
+        self._windows.committed()
         self._archiver.publish(files)
         self._mark_archived()
 
@@ -177,6 +185,7 @@ class Follower:
                 self._tidied_at_us = 0
             self._delete_old_segments(now_us)
             self._db.forget_counts(now_us - self._settings.count_days * DAY_US)
+            self._db.forget_panes(now_us - self._settings.pane_days * DAY_US)
         except (OSError, sqlite3.Error) as error:
             self._on_problem(f"the archive cannot be tidied: {error}")
 

@@ -5,7 +5,7 @@ that is killed anywhere goes on as if it had not been.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
@@ -17,8 +17,24 @@ from driftgate.monitoring.archive_files import ArchiveFile
 from driftgate.monitoring.fold import CountKey
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.log_reader import BootKey, Position
+from driftgate.monitoring.pane import Pane, PaneKey
+from driftgate.monitoring.pane_tables import (
+    SCHEMA as PANE_SCHEMA,
+)
+from driftgate.monitoring.pane_tables import (
+    StoredPane,
+    WindowChanges,
+    forget_panes,
+    open_panes,
+    panes_between,
+    put_changes,
+    put_panes,
+    references,
+    sealed_until_us,
+)
+from driftgate.monitoring.reference_book import Reference
 
-FORMAT = 1
+FORMAT = 2
 ARCHIVER = "archive"
 
 _FILE_COLUMNS = ", ".join(item.name for item in fields(ArchiveFile))
@@ -47,6 +63,7 @@ class Checkpoint:
     files: tuple[ArchiveFile, ...] = ()
     counts: Mapping[CountKey, int] = field(default_factory=dict)
     totals: Mapping[str, int] = field(default_factory=dict)
+    windows: WindowChanges | None = None
 
 
 class MonitorDb:
@@ -66,6 +83,7 @@ class MonitorDb:
             raise NewerFormat(
                 f"{path.name} has format {found}; this Driftgate reads up to {FORMAT}. Upgrade Driftgate."
             )
+        self._has_panes = found >= 2 or not read_only
         if not read_only:
             self._prepare(found)
 
@@ -127,6 +145,41 @@ class MonitorDb:
                 "INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
                 list(checkpoint.totals.items()),
             )
+            if checkpoint.windows is not None:
+                put_changes(self._db, checkpoint.windows)
+
+    def show(self, open_now: Mapping[PaneKey, Pane], sealed: Mapping[PaneKey, Pane]) -> None:
+        """Let others see panes that are not in the book yet; a power cut may lose that."""
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._transaction():
+                put_panes(self._db, "live", open_now, sealed=False)
+                put_panes(self._db, "live", sealed, sealed=True)
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    def open_panes(self) -> list[tuple[PaneKey, Pane]]:
+        """Return the panes of the book that are not sealed; raise InvalidPane."""
+        return open_panes(self._db)
+
+    def sealed_until_us(self) -> int:
+        """Return the time before which all panes are sealed."""
+        return sealed_until_us(self._db)
+
+    def references(self) -> list[Reference]:
+        """Return all references; raise InvalidProfile."""
+        return references(self._db)
+
+    def panes(
+        self, model: str, first_us: int, end_us: int, accept: Callable[[PaneKey], bool] = lambda key: True
+    ) -> list[StoredPane]:
+        """Return the accepted panes of a model that begin in [first_us, end_us), by start, as they are."""
+        return panes_between(self._db, model, first_us, end_us, accept) if self._has_panes else []
+
+    def forget_panes(self, before_us: int) -> None:
+        """Delete panes that began before a time."""
+        with self._transaction():
+            forget_panes(self._db, before_us)
 
     def replace_files(self, old: Iterable[ArchiveFile], new: tuple[ArchiveFile, ...]) -> None:
         """Put new files in the place of old ones, which are `leaving` from now on."""
@@ -148,8 +201,9 @@ class MonitorDb:
         self._db.execute("PRAGMA journal_mode = WAL")
         # What is committed here decides which segments may be deleted, so it must outlive a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
-        if found < FORMAT:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+        schema = (_SCHEMA if found < 1 else "") + (PANE_SCHEMA if found < 2 else "")
+        if schema:
+            self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {FORMAT}; COMMIT;")
 
     def _insert_files(self, files: Iterable[ArchiveFile]) -> None:
         self._many(

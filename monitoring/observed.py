@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from driftgate.monitoring.log_blocks import Block, tensor_of
+import numpy as np
+
+from driftgate.monitoring.log_blocks import Block, numbers_of, tensor_of
 from driftgate.monitoring.log_columns import Categories, TensorEntry, Texts
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import Role
@@ -33,6 +35,23 @@ def observed_columns(blocks: Sequence[Block]) -> Iterator[Observed]:
             values = tensor_of(blocks, place)
             if not isinstance(values, Categories):
                 yield from columns_of(entry, values)
+
+
+def request_latency(blocks: Sequence[Block]) -> Observed:
+    """Return how long each row's request took in its worker, in milliseconds: float32[rows]."""
+    numbers = numbers_of(blocks)
+    taken = numbers["parse_ns"] + numbers["queue_ns"] + numbers["infer_ns"] + numbers["encode_ns"]
+    return Observed(LATENCY, "latency", np.repeat((taken / 1e6).astype(np.float32), numbers["rows"]))
+
+
+def stored_statuses(blocks: Sequence[Block]) -> Iterator[tuple[tuple[str, ...], Array]]:
+    """Yield the names of stored features, and how each was come by: uint8[rows, features]."""
+    for place, entry in enumerate(blocks[0].layout.tensors):
+        width = prod(entry.shape)
+        if entry.role == "status" and entry.encoding == "raw" and width:
+            values = tensor_of(blocks, place)
+            names = entry.columns if len(entry.columns) == width else tuple(map(str, range(width)))
+            yield names, np.asarray(values).reshape(-1, width)
 
 
 def columns_of(entry: TensorEntry, values: Array | Texts) -> Iterator[Observed]:

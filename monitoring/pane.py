@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from driftgate.monitoring.pane_quality import PaneQuality, restored
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import ReferenceProfile
 
@@ -58,6 +59,7 @@ class Pane:
     squares: Array
     lows: Array
     highs: Array
+    quality: PaneQuality
 
     @classmethod
     def empty(cls, shape: PaneShape) -> "Pane":
@@ -72,6 +74,7 @@ class Pane:
             squares=np.zeros(features),
             lows=np.full(features, np.nan),
             highs=np.full(features, np.nan),
+            quality=PaneQuality(),
         )
 
     def merge(self, other: "Pane") -> None:
@@ -84,9 +87,10 @@ class Pane:
         self.squares += other.squares
         np.fmin(self.lows, other.lows, out=self.lows)
         np.fmax(self.highs, other.highs, out=self.highs)
+        self.quality.merge(other.quality)
 
     def subtract(self, other: "Pane") -> None:
-        """Take out a pane that was merged before. The extremes stay: they are then bounds."""
+        """Take out a pane that was merged before; extremes and quality stay as they were."""
         self.rows -= other.rows
         self.late_rows -= other.late_rows
         self.counts -= other.counts
@@ -96,5 +100,14 @@ class Pane:
 
     def copy(self) -> "Pane":
         """Return a pane that shares nothing with this one."""
-        arrays = (self.counts, self.pairs, self.sums, self.squares, self.lows, self.highs)
-        return Pane(self.rows, self.late_rows, *(array.copy() for array in arrays))
+        return Pane(
+            rows=self.rows,
+            late_rows=self.late_rows,
+            counts=self.counts.copy(),
+            pairs=self.pairs.copy(),
+            sums=self.sums.copy(),
+            squares=self.squares.copy(),
+            lows=self.lows.copy(),
+            highs=self.highs.copy(),
+            quality=restored(self.quality.record(sealed=False)),
+        )

@@ -1,0 +1,170 @@
+"""Windows: blocks of the log are folded into panes by the time of their records, until a watermark passes.
+
+The same records give the same counts in whatever order and parts they are read. What comes for a pane that is
+sealed is counted as late and changes nothing else.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftgate.monitoring.cell_coder import CodedRows
+from driftgate.monitoring.log_blocks import Block, numbers_of, texts_of
+from driftgate.monitoring.observed import Observed, observed_columns, request_latency, stored_statuses
+from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
+from driftgate.monitoring.pane_segments import segment_rows
+from driftgate.monitoring.record import Array
+from driftgate.monitoring.reference_book import InForce, ReferenceBook
+
+WATCHED_PURPOSES = ("live", "batch")
+MOST_NEW_NAMES = 1000
+"""Different new values that are named of one feature in one step; more are counted all the same."""
+
+SegmentsOf = Callable[[str], Sequence[str]]
+"""Returns the features by whose cells the rows of a model are segmented."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Blocks that share a version and a layout. The arrays are of their requests."""
+
+    model: str
+    version: int
+    blocks: list[Block]
+    minutes: Array
+    arms: Array
+    arm_names: tuple[str, ...]
+    rows: Array
+    codes: Array
+    watched: Array
+
+    @property
+    def has_payload(self) -> bool:
+        return bool(self.blocks[0].layout.tensors)
+
+
+class Windows:
+    """The open panes of all models. Not for several threads."""
+
+    def __init__(
+        self,
+        book: ReferenceBook,
+        segments_of: SegmentsOf,
+        sealed_us: int = 0,
+        open_panes: Iterable[tuple[PaneKey, Pane]] = (),
+    ) -> None:
+        """Go on with panes that are open, where everything before `sealed_us` is sealed."""
+        self._book = book
+        self._segments_of = segments_of
+        self.sealed_us = sealed_us
+        self.open = dict(open_panes)
+        self.changed: set[PaneKey] = set()
+        """Open panes that rows have come to; whoever has stored them clears it."""
+        self.late: dict[PaneKey, int] = {}
+        """Late rows since whoever stores them took them out."""
+
+    def update(self, blocks: Iterable[Block]) -> None:
+        """Fold blocks; many at once cost least."""
+        alike: dict[object, list[Block]] = {}
+        for block in blocks:
+            if block.header.version:
+                layout = block.layout
+                alike.setdefault((layout.model, layout.version, layout.tensors), []).append(block)
+        for group in alike.values():
+            self._fold(_group(group))
+
+    def seal(self, watermark_us: int) -> dict[PaneKey, Pane]:
+        """Close the panes that ended at or before a time, and return them."""
+        ended_us = watermark_us // PANE_US * PANE_US
+        if ended_us <= self.sealed_us:
+            return {}
+        self.sealed_us = ended_us
+        sealed = {key: pane for key, pane in self.open.items() if key.start_us < ended_us}
+        for key in sealed:
+            del self.open[key]
+        self.changed -= sealed.keys()
+        return sealed
+
+    def _fold(self, group: _Group) -> None:
+        columns = list(observed_columns(group.blocks)) if group.has_payload else []
+        row_count = int(group.rows.sum()) if group.has_payload else 0
+        if columns:
+            columns.append(request_latency(group.blocks))
+        coded: dict[str, CodedRows] = {}
+        for minute, arm, requests in _parts(group):
+            reference = self._reference(group, minute, columns)
+            if reference is None:
+                continue
+            key = PaneKey(group.model, group.version, arm, ALL_ROWS, reference.reference.id, minute)
+            if minute < self.sealed_us:
+                late = int(np.maximum(group.rows[requests], 1).sum())
+                self.late[key] = self.late.get(key, 0) + late
+                continue
+            pane = self._pane(key, reference)
+            pane.quality.count_codes(group.codes[requests])
+            if not group.has_payload:
+                pane.rows += int(group.rows[requests].sum())
+                continue
+            if key.profile not in coded:
+                coded[key.profile] = reference.coder.code(columns, row_count)
+            self._add(key, reference, coded[key.profile], _rows_of(group, requests))
+            for names, statuses in stored_statuses(group.blocks):
+                pane.quality.count_statuses(names, statuses[_rows_of(group, requests)])
+
+    def _reference(self, group: _Group, minute: int, columns: Sequence[Observed]) -> InForce | None:
+        known = self._book.at(group.model, group.version, minute)
+        if known is None and any(column.role in ("prediction", "score") for column in columns):
+            known = self._book.meet(group.model, group.version, columns)
+        return known
+
+    def _add(self, key: PaneKey, reference: InForce, coded: CodedRows, rows: Array | slice) -> None:
+        pane = self._pane(key, reference)
+        reference.fold.update(pane, coded, rows)
+        pane.quality.repeats.update(coded.row_hashes[rows])
+        self._name_new(pane, coded, rows, reference)
+        declared = self._segments_of(key.model)
+        for segment, chosen in segment_rows(reference.reference.profile, declared, coded, rows):
+            part = key._replace(segment=segment)
+            reference.fold.update(self._pane(part, reference), coded, chosen)
+
+    def _name_new(self, pane: Pane, coded: CodedRows, rows: Array | slice, reference: InForce) -> None:
+        for place, values in reference.coder.new_values(coded, rows, MOST_NEW_NAMES):
+            pane.quality.count_new(place, values)
+
+    def _pane(self, key: PaneKey, reference: InForce) -> Pane:
+        self.changed.add(key)
+        pane = self.open.get(key)
+        if pane is None:
+            pane = self.open[key] = Pane.empty(reference.fold.shape)
+        return pane
+
+
+def _group(blocks: list[Block]) -> _Group:
+    numbers, arms, purposes = numbers_of(blocks), texts_of(blocks, "arm"), texts_of(blocks, "purpose")
+    chosen = [place for place, name in enumerate(purposes.texts) if name in WATCHED_PURPOSES]
+    return _Group(
+        model=blocks[0].header.model,
+        version=blocks[0].header.version,
+        blocks=blocks,
+        minutes=numbers["recorded_us"] // PANE_US * PANE_US,
+        arms=arms.codes,
+        arm_names=arms.texts,
+        rows=numbers["rows"].astype(np.int64),
+        codes=numbers["code"],
+        watched=np.isin(purposes.codes, chosen),
+    )
+
+
+def _parts(group: _Group) -> Iterator[tuple[int, str, Array]]:
+    """Yield minutes and arms with their requests, as flags."""
+    for minute in np.unique(group.minutes).tolist():
+        in_minute = group.watched & (group.minutes == minute)
+        for place in np.unique(group.arms[in_minute]).tolist():
+            yield minute, group.arm_names[place], in_minute & (group.arms == place)
+
+
+def _rows_of(group: _Group, requests: Array) -> Array | slice:
+    if requests.all():
+        return np.s_[:]
+    return np.flatnonzero(np.repeat(requests, group.rows))
