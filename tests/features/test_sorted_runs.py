@@ -1,5 +1,6 @@
 """Runs on disk give back every row, in ranges of keys that rise, whatever the rows are."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_every_row_comes_back_in_its_range(
     }
     ranges = [sorted(key for key, _ in rows_of_partition) for rows_of_partition in found]
     filled = [keys for keys in ranges if keys]
-    assert all(before[-1] < after[0] for before, after in zip(filled, filled[1:], strict=False))
+    assert all(before[-1] < after[0] for before, after in pairwise(filled))
 
 
 def test_another_file_is_no_run(tmp_path: Path) -> None:
