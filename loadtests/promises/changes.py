@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ RATE = 300.0
 CLIENTS = 16
 CONTROL_KILLED = 0.005
 WORKER_KILLED = 0.002
+LEAST_KILLS = 5
+MODULES = {"control": "gateway.admin.process", "worker": "gateway.serving.worker"}
 CHANGE_S = 0.02
 """A change takes about so long until it is committed."""
 TOTAL_PPM = 1_000_000
@@ -46,15 +49,23 @@ def committed_only(scale: float) -> list[Verdict]:
 
 async def _change_and_kill(gateway: Gateway, changes: int) -> list[Verdict]:
     admin, rng, answered = Address.of(gateway.admin), random.Random(1), 0  # noqa: S311 - the same changes each time
-    loop = asyncio.get_running_loop()
+    loop, killed = asyncio.get_running_loop(), Counter[str]()
+    chance = {
+        "control": max(CONTROL_KILLED, LEAST_KILLS / changes),
+        "worker": max(WORKER_KILLED, LEAST_KILLS / changes),
+    }
+
+    def kill(kind: str) -> None:
+        killed[kind] += _kill(kind, gateway)
+
     async with traffic(signed_target(), Address.of(gateway.data), RATE, CLIENTS) as flow:
         await asyncio.sleep(1.0)
         for _ in range(changes):
             # The kill comes while the change is on its way.
-            if rng.random() < CONTROL_KILLED:
-                loop.call_later(rng.random() * CHANGE_S, _kill, "control", gateway)
-            if rng.random() < WORKER_KILLED and _both_accept(gateway):
-                loop.call_later(rng.random() * CHANGE_S, _kill, "worker", gateway)
+            if rng.random() < chance["control"]:
+                loop.call_later(rng.random() * CHANGE_S, kill, "control")
+            if rng.random() < chance["worker"] and _both_accept(gateway):
+                loop.call_later(rng.random() * CHANGE_S, kill, "worker")
             answered += await _ask_for(admin, random_change(rng))
     errors = flow.run.tally.errors
     other = {kind: count for kind, count in errors.items() if kind != "closed"}
@@ -62,6 +73,11 @@ async def _change_and_kill(gateway: Gateway, changes: int) -> list[Verdict]:
     return [
         none_of(
             f"requests that failed otherwise than with a killed worker, {changes} changes: 0", other, offered
+        ),
+        Verdict(
+            "kills of control and of workers: some of each",
+            f"{killed['control']} and {killed['worker']}",
+            min(killed["control"], killed["worker"]) > 0,
         ),
         Verdict("changes that control answered", f"{answered} of {changes}", answered > changes // 2),
     ]
@@ -100,17 +116,19 @@ def _both_accept(gateway: Gateway) -> bool:
     return len(_processes("worker", gateway)) > 1
 
 
-def _kill(kind: str, gateway: Gateway) -> None:
-    """Kill one process of the gateway that runs the module of this name."""
+def _kill(kind: str, gateway: Gateway) -> int:
+    """Kill one process of this kind, if one runs, and return how many were killed."""
     for pid in _processes(kind, gateway)[:1]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+            return 1
+    return 0
 
 
 def _processes(kind: str, gateway: Gateway) -> list[int]:
     parent = gateway.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in children if f"gateway.{kind}\0".encode() in _command(pid)]
+    return [int(pid) for pid in children if f"{MODULES[kind]}\0".encode() in _command(pid)]
 
 
 def _command(pid: str) -> bytes:
