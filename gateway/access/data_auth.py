@@ -28,8 +28,7 @@ class DataAuth:
         self.predictions: PredictGuard | None = None
         if self._watch is not None:
             self._watch.refresh()
-            quotas = Quotas(layout.quotas) if demanded else None
-            self.predictions = PredictGuard(self._watch, quotas, self._report)
+            self.predictions = PredictGuard(self._watch, Quotas(layout.quotas), demanded, self._report)
 
     def follow(self, now: float) -> None:
         """Take up changed tokens and write the report; `now` is monotonic seconds. Raises OSError."""

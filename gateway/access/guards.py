@@ -63,25 +63,29 @@ class Guard:
 class PredictGuard:
     """Stands before predictions. What it finds out about a head is kept with the head.
 
-    With `quotas` every prediction needs a token, without them only what overrides the split does. With a
-    `report` nobody is refused for the lack of one, and it says who would have been.
+    Every prediction needs a token if that is `demanded`, else only what overrides the split does; the quota
+    of a token that is shown counts in any case. With a `report` nobody is refused for the lack of one, and
+    it says who would have been.
     """
 
-    def __init__(self, watch: TokenWatch, quotas: Quotas | None, report: RefusalReport | None) -> None:
+    def __init__(
+        self, watch: TokenWatch, quotas: Quotas, demanded: bool, report: RefusalReport | None
+    ) -> None:
         self._watch = watch
         self._quotas = quotas
+        self._demanded = demanded
         self._report = report
 
     def check(self, headers: RequestHeaders, model: str) -> None:
         """Raise Unauthorized or Forbidden for who may not ask this model, before its body is read."""
-        if self._quotas is not None and self._report is None:
+        if self._demanded and self._report is None:
             self._holder(headers, model, "")
 
     def admit(self, headers: RequestHeaders, model: str, client: str) -> None:
         """Let a whole request in and count it, or raise Unauthorized, Forbidden or QuotaExceeded."""
         if headers.variant:
             self.check_override(headers, model)
-        if self._quotas is None:
+        if not self._demanded and not headers.authorization:
             return
         holder = headers.holder if headers.judged_by is self._watch.current else None
         holder = holder or self._holder(headers, model, client)
@@ -101,6 +105,8 @@ class PredictGuard:
         verdict = judge(tokens, headers.authorization, PREDICT, model)
         if not verdict.reason:
             headers.holder, headers.judged_by = verdict.holder, tokens
+            return verdict.holder
+        if not self._demanded:
             return verdict.holder
         if self._report is None:
             raise refusal(verdict, PREDICT, model)

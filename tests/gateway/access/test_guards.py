@@ -25,8 +25,8 @@ class Gate:
         self.store = TokenStore(root / "tokens.json", lambda: "now")
         self.watch = TokenWatch(root / "tokens.json", Logger("worker-0", stream=BytesIO()))
         self.report = RefusalReport(root / "refusals.json", lambda: 1.0) if reporting else None
-        quotas = Quotas(root / "quotas", lambda: 10**9) if demanded else None
-        self.guard = PredictGuard(self.watch, quotas, self.report)
+        quotas = Quotas(root / "quotas", lambda: 10**9)
+        self.guard = PredictGuard(self.watch, quotas, demanded, self.report)
 
     def token(self, *scopes: str, quota: Quota | None = None) -> str:
         """Make a token that is good at once."""
@@ -75,10 +75,11 @@ def test_refused_heads_are_refused_early(tmp_path: Path) -> None:
             refuse(head(other))
 
 
-def test_a_quota_is_counted_once_per_request(tmp_path: Path) -> None:
-    """Looking at a head costs nothing; only whole requests use the quota up."""
-    gate = Gate(tmp_path)
-    headers = head(gate.token("infer:m", quota=Quota(1.0, 2)))
+@pytest.mark.parametrize(("demanded", "scope"), [(True, "infer:m"), (False, "infer:m"), (False, "read:*")])
+def test_a_quota_is_counted_once_per_request(tmp_path: Path, demanded: bool, scope: str) -> None:
+    """Whole requests use the quota of the token they show up, demanded or not; a look at a head does not."""
+    gate = Gate(tmp_path, demanded)
+    headers = head(gate.token(scope, quota=Quota(1.0, 2)))
     for _ in range(2):
         gate.guard.check(headers, "m")
         gate.guard.admit(headers, "m", "")
@@ -113,6 +114,7 @@ def test_an_arm_is_named_by_operators_alone(tmp_path: Path, demanded: bool) -> N
         gate.guard.admit(head(caller, (b"x-variant", b"canary")), "m", "")
     if not demanded:
         gate.guard.admit(RequestHeaders(), "m", "")
+        gate.guard.admit(head(UNKNOWN), "m", "")
         with pytest.raises(Unauthorized):
             gate.guard.admit(read_headers([(b"x-variant", b"canary")]), "m", "")
 
