@@ -28,7 +28,8 @@ from driftgate.gateway.state.desired import (
     KeySource,
 )
 
-MAX_ARMS = 16
+MAX_ARMS = 64
+"""Every worker holds all of them in memory, and each has a thread of its own where its calls are long."""
 PPM_PER_PERCENT = TOTAL_PPM // 100
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -75,7 +76,7 @@ def percent_as_ppm(version: str, percent: float) -> int:
 
 def _weights(arms: Mapping[str, int], whole: str) -> dict[int, int]:
     if len(arms) > MAX_ARMS:
-        raise BadRequest(f"{len(arms)} versions cannot share the traffic: at most {MAX_ARMS} can")
+        raise BadRequest(f"{len(arms)} versions cannot share the traffic of a model: at most {MAX_ARMS} can")
     weights = {_version(version): weight for version, weight in arms.items()}
     for version, weight in weights.items():
         if weight < 0:

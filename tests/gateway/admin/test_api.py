@@ -104,7 +104,7 @@ REFUSED = [
     ("PUT", "/traffic", '{"weights_ppm": {"1": 0.5}}', 400, "weights_ppm"),
     ("PUT", "/traffic", '{"arms": {"1": 100}, "weights_ppm": {"1": 1000000}}', 400, "either"),
     ("PUT", "/traffic", "{}", 400, "either"),
-    ("PUT", "/traffic", json.dumps({"arms": {str(v): 0.5 for v in range(1, 201)}}), 400, "at most 16"),
+    ("PUT", "/traffic", json.dumps({"arms": {str(v): 0.5 for v in range(1, 201)}}), 400, "at most 64"),
     ("PUT", "/traffic", "[" * 100_000, 400, "nested"),
     ("PUT", "/traffic", "{", 400, "JSON"),
     ("PUT", "/traffic", "[]", 400, "object"),
