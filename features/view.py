@@ -10,7 +10,6 @@ import re
 from typing import Annotated, Literal
 
 import msgspec
-import numpy as np
 
 from driftgate.features.errors import InvalidView
 
@@ -32,6 +31,7 @@ OnStale = Literal["default", "null", "last", "error"]
 Scalar = bool | int | float | str
 Default = Scalar | tuple[Scalar, ...]
 
+_LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 _KINDS: dict[str, tuple[type, ...]] = {
     "float32": (float, int),
     "float64": (float, int),
@@ -162,8 +162,8 @@ def _fits(value: Scalar, dtype: Dtype) -> bool:
     if type(value) not in _KINDS[dtype]:
         return False
     if dtype in ("int32", "int64"):
-        limits = np.iinfo(dtype)
-        return limits.min <= value <= limits.max  # type: ignore[operator] # its type was checked above
+        limit = 2 ** (31 if dtype == "int32" else 63)
+        return isinstance(value, int) and -limit <= value < limit
     if dtype == "float32":
-        return math.isfinite(value) and abs(value) <= float(np.finfo(dtype).max)  # type: ignore[arg-type] # as above
+        return math.isfinite(value) and abs(value) <= _LARGEST_FLOAT32  # type: ignore[arg-type] # as above
     return dtype != "float64" or math.isfinite(value)  # type: ignore[arg-type] # as above

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from driftgate import __version__
+from driftgate.features.declaration import VIEWS_DIRECTORY
 from driftgate.gateway.access.auth import auth_mode
 from driftgate.gateway.access.token_store import tokens_at_start
 from driftgate.gateway.access.tokens import UnreadableTokens
@@ -175,6 +176,8 @@ def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
     yield _pulse("control", layout.control_beat)
     if settings.log.enabled:
         yield _pulse("monitor", layout.monitor_beat)
+    if (Path(settings.server.registry) / VIEWS_DIRECTORY).is_dir():
+        yield _pulse("features", layout.feature_writer_beat)
     newest = GenerationStore(layout.desired).newest_number()
     live = live_slots(layout, time.monotonic_ns(), judge.FRESH_S)
     yield judge.judge_generations({slot.status.slot: slot.status.generation for slot in live}, newest)

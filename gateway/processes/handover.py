@@ -10,13 +10,13 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from driftgate.gateway.listeners import CannotStart
+from driftgate.gateway.processes.socket_names import reachable
 
 FORMAT = 1
 CONNECT_S = 5.0
@@ -53,7 +53,7 @@ class Door:
         """Wait at `path`, for the owner of the state directory; raises OSError."""
         self._socket = _new_socket()
         self._visitor: socket.socket | None = None
-        with _reachable(path) as name:
+        with reachable(path) as name:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
             self._socket.bind(name)
@@ -123,7 +123,7 @@ class Predecessor:
         connection = _new_socket()
         connection.settimeout(CONNECT_S)
         try:
-            with _reachable(path) as name:
+            with reachable(path) as name:
                 connection.connect(name)
             data, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, _DESCRIPTORS)
             inherited = _inheritance(data, descriptors)
@@ -181,13 +181,3 @@ def _may_take_over(visitor: socket.socket) -> bool:
     packed = visitor.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, user, _ = _CREDENTIALS.unpack(packed)
     return user in (0, os.geteuid())
-
-
-@contextlib.contextmanager
-def _reachable(path: Path) -> Iterator[str]:
-    """Yield a short name for `path`: that of a socket has at most 107 bytes."""
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)

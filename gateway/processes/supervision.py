@@ -32,6 +32,7 @@ class Role(enum.Enum):
     WORKER = "worker"
     PROBES = "probes"
     MONITOR = "monitor"
+    FEATURES = "features"
 
 
 class Phase(enum.Enum):

@@ -15,6 +15,7 @@ from types import FrameType
 
 import msgspec
 
+from driftgate.features.declaration import VIEWS_DIRECTORY
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import (
     Ports,
@@ -53,6 +54,7 @@ class ChildModules:
     control: str = "driftgate.gateway.admin.process"
     probes: str = "driftgate.gateway.processes.probes"
     monitor: str = "driftgate.gateway.processes.monitor"
+    features: str = "driftgate.gateway.processes.feature_writer"
 
 
 class Supervisor:
@@ -135,6 +137,14 @@ class Supervisor:
         if settings.log.enabled:
             vitals = Vitals(layout.monitor_beat, layout.monitor_stacks)
             self._place(Role.MONITOR, self._modules.monitor, shared, vitals)
+        self._views = Path(settings.server.registry) / VIEWS_DIRECTORY
+        self._shared = shared
+
+    def _place_feature_writer(self) -> None:
+        """Once the registry declares feature views, there are pushes to be written."""
+        if Role.FEATURES.value not in self._places and self._views.is_dir():
+            vitals = Vitals(self._layout.feature_writer_beat, self._layout.feature_writer_stacks)
+            self._place(Role.FEATURES, self._modules.features, self._shared, vitals)
 
     def _place(self, role: Role, module: str, arguments: ChildArguments, vitals: Vitals | None) -> None:
         place = Place(role, module, arguments, vitals, self._logger)
@@ -176,6 +186,7 @@ class Supervisor:
             if not any(place.pid for place in self._places.values()):
                 return False
         self._read_desired()
+        self._place_feature_writer()
         children = tuple(place.look() for place in self._places.values())
         snapshot = Snapshot(children, self._phase, watching_since, self._retired)
         for action in next_actions(snapshot, self._patience, now):

@@ -1,0 +1,232 @@
+"""The process that writes pushed features, one per gateway; it runs once the registry declares views.
+
+A process of its own, because each write waits for the disk: in the control process the admin API would wait
+with it, in a worker predictions would; were it paused or killed, nothing but pushes would wait. Workers send
+it rows over a unix socket. What arrives while the disk is busy is written together with the next commit.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from driftgate.features.delta_writer import DeltaWriter, PackedRow
+from driftgate.features.errors import StoreError, StoreFull
+from driftgate.features.view import VIEW_NAME
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.feature_frames import (
+    Failed,
+    MalformedFrame,
+    Push,
+    Pushed,
+    Reply,
+    Request,
+    Trim,
+    Trimmed,
+    encode_frame,
+    requests_in,
+)
+from driftgate.gateway.processes.socket_names import reachable
+from driftgate.gateway.processes.spawn import (
+    ChildArguments,
+    child_arguments,
+    die_with_parent,
+    dump_stacks_on_signal,
+)
+from driftgate.gateway.repeats import Repeats
+from driftgate.gateway.state.beat import Beat, BeatState
+from driftgate.gateway.state.slots import take_lock
+
+LOOK_EVERY_S = 0.5
+CHECK_READERS_S = 10.0
+READ_BYTES = 2**20
+MAX_UNREAD_BYTES = 2**20
+"""Of replies that a client does not take; then it is dropped."""
+BACKLOG = 128
+
+
+class FeatureWriter:
+    """Life of the process: gather what has arrived, write it, answer; until SIGTERM."""
+
+    def __init__(self, layout: StateLayout, logger: Logger) -> None:
+        self._logger = logger
+        self._root = layout.features
+        self._beat = Beat.create(
+            layout.feature_writer_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns()
+        )
+        self._deltas: dict[str, DeltaWriter] = {}
+        self._problems = Repeats()
+        self._selector = selectors.DefaultSelector()
+        self._listener = _listening(layout.feature_writer_socket)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._stopping = False
+        self._checked_at = time.monotonic()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; what has arrived by then is written."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        self._beat.state = BeatState.ACCEPTING
+        self._logger.info("writing_features", pid=os.getpid())
+        while not self._stopping:
+            self._turn(LOOK_EVERY_S)
+        self._turn(0.0)
+        for delta in self._deltas.values():
+            delta.close()
+        self._beat.state = BeatState.DEAD
+
+    def _turn(self, patience_s: float) -> None:
+        asked: list[tuple[_Peer, Request]] = []
+        for key, events in self._selector.select(patience_s):
+            if key.fileobj is self._listener:
+                self._accept()
+            else:
+                asked += self._hear(key.data, events)
+        self._answer(asked)
+        self._beat.pulse(time.monotonic_ns(), 0, len(asked), len(self._selector.get_map()) - 1)
+        if time.monotonic() >= self._checked_at + CHECK_READERS_S:
+            self._checked_at = time.monotonic()
+            for delta in self._deltas.values():
+                delta.check_readers()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
+            self._selector.register(connection, selectors.EVENT_READ, _Peer(connection))
+
+    def _hear(self, peer: "_Peer", events: int) -> "list[tuple[_Peer, Request]]":
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._send(peer)
+            return [(peer, request) for request in peer.heard()] if events & selectors.EVENT_READ else []
+        except (OSError, MalformedFrame) as error:
+            self._drop(peer, "" if isinstance(error, OSError) else str(error))
+            return []
+
+    def _answer(self, asked: "Sequence[tuple[_Peer, Request]]") -> None:
+        """All pushes to a view are one commit."""
+        for view in dict.fromkeys(request.view for _, request in asked):
+            pushes = [(peer, one) for peer, one in asked if isinstance(one, Push) and one.view == view]
+            if pushes:
+                replies = self._push(view, [push for _, push in pushes])
+                for (peer, _), reply in zip(pushes, replies, strict=True):
+                    self._reply(peer, reply)
+        for peer, request in asked:
+            if isinstance(request, Trim):
+                self._reply(peer, self._trim(request))
+
+    def _push(self, view: str, pushes: Sequence[Push]) -> list[Reply]:
+        rows: list[PackedRow] = [row for push in pushes for row in zip(push.keys, push.rows, strict=True)]
+        try:
+            outcomes = self._delta(view).push(rows, time.time_ns() // 1000)
+        except (StoreError, OSError) as error:
+            reason = self._give_up(view, error)
+            return [Failed(push.id, reason, isinstance(error, StoreFull)) for push in pushes]
+        packed, replies = bytes(outcomes), list[Reply]()
+        for push in pushes:
+            replies.append(Pushed(push.id, packed[: len(push.rows)]))
+            packed = packed[len(push.rows) :]
+        return replies
+
+    def _trim(self, trim: Trim) -> Reply:
+        try:
+            return Trimmed(trim.id, self._delta(trim.view).trim())
+        except (StoreError, OSError) as error:
+            return Failed(trim.id, self._give_up(trim.view, error))
+
+    def _delta(self, view: str) -> DeltaWriter:
+        if view not in self._deltas:
+            if not VIEW_NAME.fullmatch(view):
+                raise StoreError("no view can have this name")
+            self._deltas[view] = DeltaWriter(self._root, view)
+        return self._deltas[view]
+
+    def _give_up(self, view: str, error: Exception) -> str:
+        """Close the delta, which is opened again for the next push: after some errors LMDB wants that."""
+        if view in self._deltas:
+            self._deltas.pop(view).close()
+        reason = str(error) if isinstance(error, StoreError) else "the store's files cannot be used"
+        if self._problems.is_news(f"{view}: {reason}", time.monotonic()):
+            self._logger.error("features_not_written", view=view, reason=reason)
+        return reason
+
+    def _reply(self, peer: "_Peer", reply: Reply) -> None:
+        peer.unsent += encode_frame(reply)
+        if len(peer.unsent) > MAX_UNREAD_BYTES:
+            self._drop(peer, "it does not take its answers")
+            return
+        with contextlib.suppress(OSError):
+            self._send(peer)
+
+    def _send(self, peer: "_Peer") -> None:
+        if peer.is_gone:
+            return
+        with contextlib.suppress(BlockingIOError):
+            del peer.unsent[: peer.connection.send(peer.unsent)]
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.unsent else 0)
+        self._selector.modify(peer.connection, wanted, peer)
+
+    def _drop(self, peer: "_Peer", why: str) -> None:
+        if why:
+            self._logger.error("feature_client_dropped", reason=why)
+        if not peer.is_gone:
+            peer.is_gone = True
+            self._selector.unregister(peer.connection)
+            peer.connection.close()
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+
+class _Peer:
+    """One connection of a worker."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.unsent = bytearray()
+        self.is_gone = False
+        self._buffer = bytearray()
+
+    def heard(self) -> list[Request]:
+        """Return the requests that are complete; raises OSError at the end, and MalformedFrame."""
+        data = self.connection.recv(READ_BYTES)
+        if not data:
+            raise ConnectionResetError
+        self._buffer += data
+        return list(requests_in(self._buffer))
+
+
+def _listening(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with reachable(path) as name:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        listener.bind(name)
+    listener.setblocking(False)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write pushed features until SIGTERM."""
+    arguments: ChildArguments = child_arguments(argv)
+    die_with_parent(arguments.parent_pid)
+    layout = StateLayout(Path(arguments.settings.server.state))
+    layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if take_lock(layout.feature_writer_lock) is None:
+        sys.exit("another process writes the features of this state directory")
+    dump_stacks_on_signal(layout.feature_writer_stacks)
+    FeatureWriter(layout, Logger("features", arguments.settings.models.log_format)).run()
+
+
+if __name__ == "__main__":
+    main()
