@@ -230,9 +230,8 @@ class GatewayProtocol(BoundedProtocol):
         self._predict.run(exchange, body)
 
     def _shed(self, keep_alive: bool) -> None:
-        self.answer(
-            admission.STATUS, admission.FIELDS, admission.BODY, self._predict.closing or not keep_alive
-        )
+        fields = admission.FIELDS + self._predict.new_id_field()
+        self.answer(admission.STATUS, fields, admission.BODY, self._predict.closing or not keep_alive)
 
     def _open(self, exchange: HttpExchange) -> None:
         headers = self._predict.open_raw(exchange, self.headers)

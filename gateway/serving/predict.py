@@ -92,6 +92,10 @@ class PredictPath:
             return None
         return headers
 
+    def new_id_field(self) -> bytes:
+        """Return the header line with an id for a request that is answered unread, and never recorded."""
+        return b"x-prediction-id: %b\r\n" % self._ids.new(time.time_ns() // 1_000_000).encode()
+
     def too_large(self) -> TooLarge:
         """The error of a body that is not read to its end."""
         return TooLarge(f"the body is larger than {self._limits.max_body_bytes} bytes")

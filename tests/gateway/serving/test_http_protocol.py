@@ -34,14 +34,30 @@ class Open:
     lanes: tuple[()] = ()
 
 
+class Full:
+    """The in-memory twin of an admission whose queues are full."""
+
+    lanes = (1,)
+
+    def refuses(self, endpoint: object, headers: RequestHeaders) -> bool:
+        """Refuse everything."""
+        return True
+
+
 class Echo:
     """The in-memory twin of the prediction path: answers each body with `copies` of it, at once."""
 
-    def __init__(self, copies: int = 1) -> None:
+    closing = False
+
+    def __init__(self, copies: int = 1, admission: Open | Full | None = None) -> None:
         self.endpoints = {PATH: object()}
-        self.admission = Open()
+        self.admission = admission or Open()
         self.bodies: list[bytes] = []
         self._copies = copies
+
+    def new_id_field(self) -> bytes:
+        """Always the same."""
+        return b"x-prediction-id: 7\r\n"
 
     def open(self, exchange: Exchange, headers: RequestHeaders) -> None:
         """Begin."""
@@ -87,11 +103,16 @@ class Connection:
 
     async def answer(self) -> bytes:
         """Return the body of the next answer."""
+        head, body = await self.whole_answer()
+        assert head.startswith(b"HTTP/1.1 200 ")
+        return body
+
+    async def whole_answer(self) -> tuple[bytes, bytes]:
+        """Return head and body of the next answer."""
         async with asyncio.timeout(PATIENCE_S):
             head = await self._reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200 ")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            return await self._reader.readexactly(length)
+            return head, await self._reader.readexactly(length)
 
 
 @asynccontextmanager
@@ -131,6 +152,24 @@ async def until(done: Callable[[], object]) -> None:
     while not done():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.001)
+
+
+def test_what_is_refused_unread_says_why_and_has_an_id() -> None:
+    """Where a queue is full, requests get 503 unread: with the reason, when to come back, and an id."""
+
+    async def scenario() -> None:
+        async with connected(echo := Echo(admission=Full())) as connection:
+            for _ in range(2):
+                connection.send(request_of(b"one"))
+                head, body = await connection.whole_answer()
+                assert head.startswith(b"HTTP/1.1 503 ")
+                assert {b"x-shed-reason: queue", b"retry-after: 1", b"x-prediction-id: 7"} <= set(
+                    head.splitlines()
+                )
+                assert b"try again" in body
+            assert echo.bodies == []
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7])
