@@ -148,3 +148,12 @@ class StateLayout:
     def feature_writer_stacks(self) -> Path:
         """Where the stacks of that process are written when it hangs."""
         return self.root / "features-stack.txt"
+
+    @property
+    def feature_views(self) -> Path:
+        """The feature views that the registry declares, as control last read them."""
+        return self.root / "feature-views.json"
+
+    def feature_counters(self, number: int) -> Path:
+        """Where slot `number` counts what it reads of stored features."""
+        return self.slot(number) / "features.counts"

@@ -7,7 +7,7 @@ service called driftgate (DRIFTGATE_PORT=tcp://…) is no setting. An unknown ke
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -120,6 +120,23 @@ class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_s: Seconds = 86_400.0
 
 
+class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where stored features are read: the embedded store below the state directory, or Redis or Valkey.
+
+    `redis_layout` "feast" reads what a Feast deployment of the project `feast_project` has written. Rows read
+    from Redis are remembered for `cache_ttl_s`, in at most `cache_bytes` of each worker.
+    """
+
+    store: Literal["embedded", "redis"] = "embedded"
+    redis_url: str = ""
+    redis_password_file: str = ""
+    redis_layout: Literal["driftgate", "feast"] = "driftgate"
+    feast_project: str = ""
+    cache_ttl_s: Seconds = 1.0
+    cache_bytes: Positive = 64 * 2**20
+    max_entities_per_request: Positive = 10_000
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All process settings."""
 
@@ -130,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     auth: AuthSettings = AuthSettings()
     uploads: UploadSettings = UploadSettings()
+    features: FeatureSettings = FeatureSettings()
 
 
 def load_settings(
@@ -177,5 +195,15 @@ def _convert(document: dict[str, dict[str, Any]], source: str) -> Settings:
         return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
         problem, _, setting = str(error).partition(" - at `$.")
-        where = f"{source}, {setting.rstrip('`')}" if setting else source
+        setting = setting.rstrip("`")
+        where = f"{source}, {setting}" if setting else source
+        if problem.startswith("Invalid enum value"):
+            problem += f": use one of {', '.join(_choices(setting))}"
         raise InvalidConfiguration(f"{where}: {problem}") from error
+
+
+def _choices(setting: str) -> tuple[str, ...]:
+    kind: Any = Settings
+    for name in setting.split("."):
+        kind = next(field.type for field in msgspec.structs.fields(kind) if field.name == name)
+    return get_args(kind)

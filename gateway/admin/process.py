@@ -20,6 +20,7 @@ from driftgate.gateway.admin.tokens import TokenApi, token_routes
 from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
 from driftgate.gateway.control.evidence import EvidenceKeeper
 from driftgate.gateway.control.facts import Limits
+from driftgate.gateway.control.feature_views import FeatureViewWatcher
 from driftgate.gateway.control.findings import ObservedRegistry
 from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.control.surroundings import Clocks, Surroundings
@@ -30,6 +31,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.cores import available_cores
 from driftgate.gateway.processes.event_logger import EventLogger
+from driftgate.gateway.processes.feature_store import open_feature_store
 from driftgate.gateway.processes.library_logs import LibraryLogs
 from driftgate.gateway.processes.spawn import (
     ChildArguments,
@@ -137,6 +139,13 @@ class ControlProcess:
         journal_of(layout, self._logger)
         self._beat = Beat.create(layout.control_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
         world = surroundings(settings, layout, self._logger)
+        self._views = FeatureViewWatcher(
+            Path(settings.server.registry),
+            layout.feature_views,
+            open_feature_store(settings.features, layout),
+            self._logger,
+        )
+        world.verifier.missing = self._views.missing
         world.store.remove_unfinished()
         world.cache.sweep()
         self._reconciler = Reconciler(
@@ -164,9 +173,11 @@ class ControlProcess:
         sock = listener(self._arguments.listen_fd, server.admin_host, server.admin_port)
         deciding = loop.create_task(self._reconciler.run(self._pulse))
         sweeping = loop.create_task(self._uploads.keep_swept())
+        watching = loop.create_task(self._views.run(self._arguments.settings.timing.registry_poll_s))
         self._beat.state = BeatState.ACCEPTING
         await self._server.serve(sockets=[sock])
         sweeping.cancel()
+        watching.cancel()
         await self._reconciler.stop()
         await deciding
         self._beat.state = BeatState.DEAD

@@ -23,6 +23,8 @@ from driftgate.models.snapshot import PublishedVersion, RegistrySnapshot, Regist
 AT_ONCE = 2
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 60.0
+FEATURES_AGAIN_S = 1.0
+"""How often a version that lacks stored features is looked at; nothing is copied before they are there."""
 DOUBT_AGAIN_S = 60.0
 """How often a cached copy that a worker cannot load is hashed again."""
 
@@ -38,7 +40,10 @@ class Failure:
 
 
 class Verifier:
-    """What is known of each version of this registry and cache. Lives as long as the control process."""
+    """What is known of each version of this registry and cache. Lives as long as the control process.
+
+    `missing` says why a version cannot have the stored features that it reads, None if it can.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class Verifier:
         self._digests: dict[VersionKey, str] = {}
         self._doubted: dict[VersionKey, float] = {}
         self.verified: dict[VersionKey, Verified] = {}
+        self.missing: Callable[[Manifest], str | None] = lambda manifest: None
 
     @property
     def failed(self) -> dict[VersionKey, str]:
@@ -88,6 +94,10 @@ class Verifier:
             if len(self._running) >= AT_ONCE:
                 return
             if key not in self._running and self._is_due(key, version.digest, now):
+                reason = self.missing(version.manifest)
+                if reason is not None:
+                    self._wait_for_features(key, version.digest, reason, now)
+                    continue
                 self._digests[key] = version.digest
                 self._running[key] = asyncio.create_task(self._verify(key, version))
 
@@ -179,6 +189,14 @@ class Verifier:
             self._cache.remove(version.digest)
             raise LoadError(report.reason)
         return report
+
+    def _wait_for_features(self, key: VersionKey, digest: str, reason: str, now: float) -> None:
+        before = self._failures.get(key)
+        if before is None or (before.digest, before.reason) != (digest, reason):
+            self._logger.warning(
+                "version_lacks_features", model=key.model, version=key.version, reason=reason
+            )
+        self._failures[key] = Failure(digest, reason, 1, now + FEATURES_AGAIN_S)
 
     def _note_failure(self, key: VersionKey, digest: str, reason: str) -> None:
         before = self._failures.get(key)

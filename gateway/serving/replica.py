@@ -9,24 +9,28 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.niceness import be_nice
 from driftgate.gateway.routing.table import ModelRoute, RoutingTable
 from driftgate.gateway.serving.served import ServedVersion, Shadowing
+from driftgate.gateway.serving.stored_features import StoredFeatures
 from driftgate.gateway.state.counters import CounterFile
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.status import VersionStatus
 from driftgate.models.cache import VersionCache
-from driftgate.models.errors import ModelError
+from driftgate.models.errors import LoadError, ModelError
 from driftgate.models.loaded import LoadedVersion
+from driftgate.models.manifest import MANIFEST_FILE, Manifest, decode_manifest
 
 Table = RoutingTable[ServedVersion]
 
 RETRY_FIRST_S = 1.0
+FEATURES_AGAIN_S = 1.0
+"""How often a version that lacks stored features is tried; nothing of it is loaded before they are there."""
 RETRY_MOST_S = 60.0
 
 
@@ -41,6 +45,7 @@ class Replica:
     """What one worker holds. All methods run on the event loop; only `LoadedVersion.load` runs in a thread.
 
     `on_swap(table)` is called after each swap and `on_unload(served)` once a version's session is freed.
+    `features` is what completes the rows of versions that read stored features; None: they cannot be served.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Replica:
         self._tasks: set[asyncio.Task[None]] = set()
         self.unknown = counters.of("", "")
         self.table: Table = RoutingTable(0, {})
+        self.features: StoredFeatures | None = None
         self.on_swap: Callable[[Table], None] = lambda table: None
         self.on_unload: Callable[[ServedVersion], None] = lambda served: None
 
@@ -91,6 +97,8 @@ class Replica:
             newest += 1
         if newest and (self._wanted is None or newest > generation):
             self._wanted = self._store.read(newest)
+        if self.features is not None:
+            self.features.follow(self._held.values())
         self._converge(now)
 
     def directory(self, served: ServedVersion) -> Path:
@@ -146,29 +154,42 @@ class Replica:
     async def _load(self, digest: str) -> None:
         loop = asyncio.get_running_loop()
         try:
-            loaded = await loop.run_in_executor(
-                self._loader, LoadedVersion.load, self._cache.path(digest), self._threads
-            )
+            path = self._cache.path(digest)
+            reason = self._missing_features(await loop.run_in_executor(self._loader, cached_manifest, path))
+            if reason is not None:
+                self._note_failure(digest, reason, FEATURES_AGAIN_S)
+                return
+            loaded = await loop.run_in_executor(self._loader, LoadedVersion.load, path, self._threads)
+            self._note_loaded(digest, loaded)
         except ModelError as error:
             self._note_failure(digest, str(error))
         except Exception as error:  # a task's edge: whatever happens is a reason that is shown
             self._note_failure(digest, f"loading it failed unexpectedly ({type(error).__name__})")
-        else:
-            self._note_loaded(digest, loaded)
         finally:
             self._loading.discard(digest)
         self._converge(time.monotonic())
 
-    def _note_failure(self, digest: str, reason: str) -> None:
-        attempts = self._failed[digest].attempts + 1 if digest in self._failed else 1
-        wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (attempts - 1))
+    def _missing_features(self, manifest: Manifest) -> str | None:
+        if manifest.features is None:
+            return None
+        return self.features.missing(manifest) if self.features else "this process reads no stored features"
+
+    def _note_failure(self, digest: str, reason: str, wait_s: float | None = None) -> None:
+        before = self._failed.get(digest)
+        attempts = before.attempts + 1 if before else 1
+        if wait_s is None:
+            wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (attempts - 1))
+        elif before is not None and before.reason == reason:
+            self._failed[digest] = replace(before, retry_at=time.monotonic() + wait_s)
+            return
         self._failed[digest] = _Failure(reason, attempts, time.monotonic() + wait_s)
         self._logger.warning("version_load_failed", digest=digest, reason=reason, retry_in_s=wait_s)
 
     def _note_loaded(self, digest: str, loaded: LoadedVersion) -> None:
+        plan = self.features.plan(loaded.manifest) if self.features else None
         self._failed.pop(digest, None)
         counters = self._counters.of(loaded.model, str(loaded.version))
-        self._held[digest] = ServedVersion(loaded, counters)
+        self._held[digest] = ServedVersion(loaded, counters, plan)
         self._logger.info("version_loaded", model=loaded.model, version=loaded.version, digest=digest)
         if self.table.generation:
             self._show(self.table.generation)
@@ -222,6 +243,14 @@ class Replica:
         served = self._unloading.pop(digest)
         self.on_unload(served)
         self._logger.info("version_unloaded", model=served.loaded.model, version=served.loaded.version)
+
+
+def cached_manifest(directory: Path) -> Manifest:
+    """Return the manifest in a cache directory; raise LoadError if it cannot be read, InvalidManifest."""
+    try:
+        return decode_manifest((directory / MANIFEST_FILE).read_bytes())
+    except OSError as error:
+        raise LoadError(f"the cached copy cannot be read: {error.strerror}") from error
 
 
 def shadows_of(version: int, model: DesiredModel, loaded: dict[int, ServedVersion]) -> tuple[Shadowing, ...]:

@@ -18,6 +18,7 @@ from driftgate.gateway.http.connection_limits import ConnectionLimits
 from driftgate.gateway.http.listening import listener, server_config
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.feature_store import open_feature_store
 from driftgate.gateway.processes.library_logs import LibraryLogs
 from driftgate.gateway.processes.spawn import (
     ChildArguments,
@@ -27,6 +28,7 @@ from driftgate.gateway.processes.spawn import (
 )
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.serving.data_plane import DataPlane
+from driftgate.gateway.serving.enrichment import Enricher
 from driftgate.gateway.serving.http_protocol import AnswerStarts, GatewayProtocol, KnownHeads
 from driftgate.gateway.serving.predict import PredictPath
 from driftgate.gateway.serving.recorder import Recorder
@@ -34,9 +36,12 @@ from driftgate.gateway.serving.recording import open_log
 from driftgate.gateway.serving.replica import Replica
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.serving.shadow import Shadows
+from driftgate.gateway.serving.stored_features import StoredFeatures
 from driftgate.gateway.serving.turn import Turns
 from driftgate.gateway.state.beat import Beat, BeatState, read_beat
 from driftgate.gateway.state.counters import CounterFile
+from driftgate.gateway.state.feature_counters import FeatureCounters
+from driftgate.gateway.state.feature_views import ViewsFile
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import SlotLease, beat_path, write_status
 from driftgate.gateway.state.status import SlotStatus
@@ -100,6 +105,8 @@ class Worker:
         shadows = Shadows(loop, self._beat, recorder)
         turns = Turns(loop, self._beat, recorder.call, shadows.copy, recorder.end_turn)
 
+        self._complete_rows(turns)
+
         def close_lanes(served: ServedVersion) -> None:
             turns.close(served)
             shadows.close(served)
@@ -117,6 +124,14 @@ class Worker:
         self._predict = predict
         self._log = log
         return plane
+
+    def _complete_rows(self, turns: Turns) -> None:
+        """Let versions that read stored features be served, and their rows be completed in the turn."""
+        settings, layout = self._settings.features, self._layout
+        store = open_feature_store(settings, layout)
+        self._replica.features = StoredFeatures(ViewsFile(layout.feature_views), store, self._logger)
+        counters = FeatureCounters(layout.feature_counters(self._slot))
+        turns.enrich = Enricher(store, counters, settings.max_entities_per_request).enrich
 
     def _in_flight(self) -> int:
         return self._predict.in_flight

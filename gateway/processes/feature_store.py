@@ -1,0 +1,67 @@
+"""The feature store that the settings choose, opened for reading in one process."""
+
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from driftgate.features.lmdb_store import LmdbFeatureStore
+from driftgate.features.store import FeatureStore
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.settings import FeatureSettings, InvalidConfiguration
+
+
+def open_feature_store(settings: FeatureSettings, layout: StateLayout) -> FeatureStore:
+    """Return the store; raise InvalidConfiguration where its settings are wrong.
+
+    Call it in the process that uses it, after that was started: files are not shared over a fork.
+    """
+    if settings.store == "embedded":
+        return LmdbFeatureStore(layout.features)
+    return _redis_store(settings)
+
+
+def redis_url(settings: FeatureSettings) -> str:
+    """Return the address of Redis with its password, which is kept in a file; never print it.
+
+    Raises InvalidConfiguration where there is no address, or no such file.
+    """
+    url = urlsplit(settings.redis_url)
+    if not url.hostname and url.scheme != "unix":
+        raise InvalidConfiguration("features.redis_url: an address like redis://host:6379/0 is needed")
+    if url.password is not None:
+        raise InvalidConfiguration(
+            "features.redis_url: leave the password out, since settings are printed; write it into a file "
+            "and name that in features.redis_password_file"
+        )
+    if not settings.redis_password_file:
+        return settings.redis_url
+    try:
+        password = Path(settings.redis_password_file).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise InvalidConfiguration("features.redis_password_file: the file cannot be read") from None
+    host = url.netloc.rpartition("@")[2]
+    return url._replace(netloc=f"{url.username or ''}:{quote(password, safe='')}@{host}").geturl()
+
+
+def _redis_store(settings: FeatureSettings) -> FeatureStore:
+    try:
+        opening = import_module(
+            "driftgate.features.redis_opening"
+        )  # needs the redis package, when it is used
+        cache = import_module("driftgate.features.redis_store").RowCache
+    except ModuleNotFoundError as error:
+        raise InvalidConfiguration(
+            "features.store: redis needs the redis package: pip install 'driftgate[redis]'"
+        ) from error
+    try:
+        store: FeatureStore = opening.open_redis_store(
+            opening.RedisSettings(
+                url=redis_url(settings),
+                layout=settings.redis_layout,
+                project=settings.feast_project,
+                cache=cache(settings.cache_ttl_s, settings.cache_bytes),
+            )
+        )
+    except ValueError as error:
+        raise InvalidConfiguration(f"features: {error}") from error
+    return store
