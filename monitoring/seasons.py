@@ -4,10 +4,12 @@ The rule kept here: nobody is notified of drift before somebody saw what would h
 and an hour is judged by its own rows. Few rows widen its band; nothing pulls it towards the other hours.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import numpy as np
 
+from driftgate.monitoring.bets import Bets
 from driftgate.monitoring.e_detector import rows_of
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference_band import Band, reference_band
@@ -67,6 +69,11 @@ def stepped(watch: Watch, step: Step) -> Watch:
 def hour_of_week(time_us: int, utc_offset_s: int = 0) -> int:
     """Return the hour of the week, 0 to 167 from Monday midnight, of a Unix time in microseconds."""
     return ((time_us + utc_offset_s * 1_000_000) // HOUR_US + _THURSDAY) % HOURS
+
+
+def open_bets(hours: Iterable[Bets]) -> Array:
+    """Return bool[cells, bets]: which bets can be made in any of the hours, for a detector of them all."""
+    return np.asarray(np.logical_or.reduce([bets.open for bets in hours]))
 
 
 class SeasonalReference:
