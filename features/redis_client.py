@@ -38,7 +38,7 @@ class RedisTimeouts(NamedTuple):
 
 FILLING_TIMEOUT_S = 10.0
 _NO_HELLO = 2
-_CODE = re.compile(r"[A-Z]{2,32}(?=[ :]|$)")
+_CODE = re.compile(r"[A-Z]{2,32}")
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((AuthenticationError, AuthorizationError, NoPermissionError), "it refuses our credentials"),
     ((BusyLoadingError,), "it is still loading its data"),
@@ -153,8 +153,8 @@ async def _reply(connection: evented.AbstractConnection) -> Reply:
 
 
 def _error_reply(error: ResponseError) -> ErrorReply:
-    code = _CODE.match(str(error))
-    return ErrorReply(code.group() if code else "ERR")
+    code = error.status_code or str(error).partition(" ")[0]  # the library strips the codes that it knows
+    return ErrorReply(code if _CODE.fullmatch(code) else "ERR")
 
 
 def _reason(error: Exception) -> str:

@@ -28,7 +28,8 @@ for i, key in ipairs(KEYS) do
      and struct.unpack('<i8', held, {_TIME_AT + 1}) >= struct.unpack('<i8', new, {_TIME_AT + 1}) then
     written[i] = 0
   else
-    redis.call('SET', key, new)
+    local done = redis.pcall('SET', key, new)
+    if done.err then return redis.error_reply(done.err:match('%u%u+') or 'ERR') end
     written[i] = 1
   end
 end
