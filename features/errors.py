@@ -4,6 +4,7 @@ FeatureError
 ├── InvalidView       a declaration that is malformed; names the file and the line
 ├── InvalidKey        join-key values that do not fit the view
 ├── InvalidRows       rows that cannot be written; names feature and row
+│   └── TooManyRows       more than may be written at once
 └── StoreError        between us and the store
     ├── StoreFull     the disk has no room; what was written before is intact
     ├── StoreBusy     another process loads this view or writes its pushes
@@ -27,6 +28,10 @@ class InvalidKey(FeatureError):
 
 class InvalidRows(FeatureError):
     """Rows that do not fit their view; the text names feature and row."""
+
+
+class TooManyRows(InvalidRows):
+    """More rows than one push may have; the text names the limit."""
 
 
 class StoreError(FeatureError):

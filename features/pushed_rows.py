@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from driftgate.features.errors import InvalidKey, InvalidRows
+from driftgate.features.errors import InvalidKey, InvalidRows, TooManyRows
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import Array
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
@@ -28,10 +28,6 @@ _LARGEST = {name: float(np.finfo(name).max) for name in ("float32", "float64")}
 _BLANK: dict[str, Any] = {"bool": False, "string": "", "int32": 0, "int64": 0, "float32": 0.0, "float64": 0.0}
 _NUMPY: dict[str, Any] = {name: object if name == "string" else name for name in _BLANK}
 _SHOWN = 40
-
-
-class TooManyRows(InvalidRows):
-    """More rows than one push may have."""
 
 
 class PushedRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +60,10 @@ class PushReader:
 
     def rows_of(self, rows: Sequence[dict[str, Any]], now_us: int) -> EntityRows:
         """Return rows that were parsed already; raises as `read` does."""
-        if not 1 <= len(rows) <= MAX_ROWS:
-            raise TooManyRows(f"a push has 1 to {MAX_ROWS} rows, this one has {len(rows)}")
+        if not rows:
+            raise InvalidRows("the push has no rows")
+        if len(rows) > MAX_ROWS:
+            raise TooManyRows(f"a push has at most {MAX_ROWS} rows, this one has {len(rows)}")
         keys: list[bytes] = []
         times = np.empty(len(rows), np.int64)
         for number, row in enumerate(rows):

@@ -21,6 +21,17 @@ GatewayError
 └── DeadlineExceeded    504
 """
 
+from driftgate.features.errors import (
+    InvalidKey,
+    InvalidRows,
+    InvalidView,
+    SnapshotUnknown,
+    StoreBusy,
+    StoreDamaged,
+    StoreFull,
+    StoreUnavailable,
+    TooManyRows,
+)
 from driftgate.models.errors import (
     InvalidInput,
     InvalidManifest,
@@ -159,6 +170,15 @@ STATUS_OF: dict[type[Exception], int] = {
     RegistryUnavailable: 503,
     LoadError: 503,
     RunError: 422,
+    InvalidView: 400,
+    InvalidKey: 400,
+    InvalidRows: 400,
+    TooManyRows: 413,
+    SnapshotUnknown: 404,
+    StoreBusy: 409,
+    StoreUnavailable: 503,
+    StoreDamaged: 503,
+    StoreFull: 507,
 }
 
 
