@@ -69,7 +69,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     """Settings of one model; part of the desired state.
 
     `promote = "auto"` gives a newer version all traffic as soon as every worker holds it; the default
-    `"manual"` waits for an operator.
+    `"manual"` waits for an operator. `segments` are columns by whose values windows are kept apart too.
     """
 
     owner: str = ""
@@ -78,6 +78,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     promote: Literal["manual", "auto"] = "manual"
     json_nonfinite: Literal["null", "token", "error"] = "null"
     max_rows_per_request: Positive | None = None
+    segments: tuple[str, ...] = ()
     log: ModelLogSettings = ModelLogSettings()
 
 
@@ -111,7 +112,8 @@ def parse_settings(text: str, source: str = SETTINGS_FILE) -> ModelSettings:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidSettings(f"{source}: {error}") from error
+        problem, _, place = str(error).removesuffix(")").partition(" (at ")
+        raise InvalidSettings(f"{source}, {place or 'at its end'}: {problem}") from error
     try:
         return msgspec.convert(document, ModelSettings)
     except msgspec.ValidationError as error:

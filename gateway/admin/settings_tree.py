@@ -47,6 +47,8 @@ def _files(path: Path, model: str | None) -> list[tuple[str, Path]]:
     if model:
         raise InvalidTree("--model names the model of one file; the files of a directory are named by theirs")
     found = sorted(path.glob(f"*/{SETTINGS_FILE}"))
+    if not found and (path / SETTINGS_FILE).is_file():
+        raise InvalidTree(f"{path} is the directory of one model: name its file, {path / SETTINGS_FILE}")
     if not found:
         raise InvalidTree(f"{path} holds no MODEL/{SETTINGS_FILE}")
     return [(file.parent.name, file) for file in found if not file.parent.name.startswith(".")]

@@ -31,7 +31,8 @@ def sending(server: Server) -> Iterator[Server]:
     """Yield the server as one that shows progress on standard error; leave with the right exit code."""
     columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        screen = Console(stderr=True)
+        with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
             task = bar.add_task("sending", total=None, visible=False)
             yield Server(
                 server.url,

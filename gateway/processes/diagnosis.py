@@ -64,7 +64,7 @@ def judge_permissions(modes: Mapping[str, int]) -> Finding:
 
 def judge_disk(free_bytes: int, total_bytes: int) -> Finding:
     """Judge the space on the disk of the state directory."""
-    text = f"{free_bytes / 2**30:.1f} GiB of {total_bytes / 2**30:.1f} GiB are free"
+    text = f"{_size(free_bytes)} of {_size(total_bytes)} are free"
     if free_bytes >= min(LEAST_FREE_BYTES, total_bytes * LEAST_FREE_SHARE):
         return Finding("disk", "ok", text)
     return Finding(
@@ -183,6 +183,10 @@ def judge_exposure(hosts: Mapping[str, bool], mode: str, has_admin: bool) -> Fin
             "access", "problem", "no token has the scope admin", "driftgate token create --scope admin NAME"
         )
     return Finding("access", "ok", f"reachable from other machines on {public}; tokens: {mode}")
+
+
+def _size(count_bytes: int) -> str:
+    return f"{count_bytes / 2**30:.1f} GiB" if count_bytes >= 2**30 else f"{count_bytes / 2**20:.0f} MiB"
 
 
 def _dropped(dropped: Mapping[str, int], written: int) -> Finding:

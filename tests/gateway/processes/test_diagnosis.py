@@ -54,6 +54,12 @@ def test_what_is_wrong(finding: Finding, level: str) -> None:
     assert bool(finding.advice) == (level != "ok")
 
 
+def test_small_disks_are_told_in_mib() -> None:
+    """A size is told in a unit that shows it."""
+    assert diagnosis.judge_disk(3 * 2**20, 12 * 2**20).text == "3 MiB of 12 MiB are free"
+    assert diagnosis.judge_disk(2 * GIB, 100 * GIB).text == "2.0 GiB of 100.0 GiB are free"
+
+
 @pytest.mark.parametrize(
     ("counts", "status", "enabled", "expected"),
     [
