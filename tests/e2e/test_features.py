@@ -1,0 +1,213 @@
+"""Predictions by key: a real gateway, the embedded store, and clients as they are."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+import tritonclient.http as triton
+
+from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.models.binding import FeatureBinding
+from driftgate.models.describe import Description
+from driftgate.models.manifest import Column
+from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
+from driftgate.models.stated_binding import stated_binding
+
+from harness.features import declare, entity_rows, load_view
+from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.models import linear_model
+
+USERS = FeatureView(
+    "users",
+    (JoinKey("user"),),
+    (
+        Feature("age", "float32", on_missing="default", default=1.0),
+        Feature("score", "float32", on_missing="error"),
+    ),
+    ttl_s=3600.0,
+)
+BINDING: dict[str, Any] = {
+    "views": [
+        {
+            "view": "users",
+            "keys": {"user": "user"},
+            "features": {"age": "b", "score": "c"},
+            "overridable": ["age"],
+        }
+    ]
+}
+COLUMNS = tuple(Column(name, "x", "FP32", index=place) for place, name in enumerate("abcd"))
+
+
+def publish_bound(
+    registry: Path, name: str = "m", binding: dict[str, Any] | FeatureBinding = BINDING
+) -> None:
+    """Publish a model that sums four columns a to d, of which b and c are stored."""
+    known = Description(columns=COLUMNS, binding=stated_binding(binding), views={"users": USERS})
+    publish_graph(GraphFiles(linear_model(1.0).SerializeToString()), Target(name, registry), known)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway whose model `m` adds up what is sent and what is stored of two users."""
+    root = tmp_path_factory.mktemp("features")
+    declare(root / "registry", USERS)
+    rows = entity_rows(USERS, [("ann",), ("bob",)], {"age": [10.0, None], "score": [100.0, 200.0]})
+    load_view(root / "state" / "features", USERS, rows)
+    publish_bound(root / "registry")
+    running = start(root, (), 1, {})
+    until(lambda: accepting(running) == 1, READY_WITHIN_S, "the worker accepts")
+    running.wait_version("m", 1)
+    yield running
+    end(running)
+
+
+def predict(gateway: Gateway, *rows: dict[str, Any]) -> httpx.Response:
+    return gateway.client.post(f"{gateway.ports.data}/v2/models/m/predict", json={"rows": rows})
+
+
+def values(answer: httpx.Response) -> list[float]:
+    assert answer.status_code == 200, answer.text
+    return [row["y"] for row in answer.json()["rows"]]
+
+
+def test_a_key_stands_for_what_is_stored(gateway: Gateway) -> None:
+    """Rows get the stored features of their keys, in the columns of the binding, and the answer says so."""
+    answer = predict(gateway, {"a": 1, "d": 2, "user": "ann"})
+    assert values(answer) == [113.0]
+    assert answer.headers["x-features"] == "fresh=2;snapshot=1"
+    assert "x-defaulted" not in answer.headers
+
+
+def test_what_is_missing_is_said(gateway: Gateway) -> None:
+    """A null becomes its default, which the headers say; each row has its own entity."""
+    answer = predict(gateway, *({"a": 0, "d": 0, "user": name} for name in ("bob", "ann", "bob")))
+    assert values(answer) == [201.0, 110.0, 201.0]
+    assert answer.headers["x-features"] == "fresh=4,default=2;snapshot=1"
+    assert answer.headers["x-defaulted"] == "features"
+
+
+def test_an_unchanged_client_of_the_protocol_can_ask(gateway: Gateway) -> None:
+    """tritonclient sends the narrower matrix and the keys as BYTES, binary or not, as the metadata says."""
+    client = triton.InferenceServerClient(gateway.ports.data.removeprefix("http://"))
+    inputs = {item["name"]: item for item in client.get_model_metadata("m")["inputs"]}
+    assert {name: (item["datatype"], item["shape"]) for name, item in inputs.items()} == {
+        "x": ("FP32", [-1, 2]),
+        "user": ("BYTES", [-1, 1]),
+        "b": ("FP32", [-1, 1]),
+    }
+    config = client.get_model_config("m")
+    assert [item["name"] for item in config["input"] if item.get("optional")] == ["b"]
+    for binary in (True, False):
+        x = triton.InferInput("x", [2, 2], "FP32")
+        x.set_data_from_numpy(np.array([[1, 2], [3, 4]], np.float32), binary_data=binary)
+        user = triton.InferInput("user", [2, 1], "BYTES")
+        user.set_data_from_numpy(np.array([[b"ann"], [b"bob"]], object), binary_data=binary)
+        answer = client.infer("m", [x, user]).as_numpy("y")
+        assert answer.tolist() == [[113.0], [208.0]]
+
+
+def test_a_request_may_send_what_the_binding_allows(gateway: Gateway) -> None:
+    """An overridable column that is sent counts in place of what is stored; others cannot be sent."""
+    answer = predict(gateway, {"a": 0, "d": 0, "user": "ann", "b": 5}, {"a": 0, "d": 0, "user": "ann"})
+    assert values(answer) == [105.0, 110.0]
+    assert answer.headers["x-features"] == "fresh=3,sent=1;snapshot=1"
+    refused = predict(gateway, {"a": 0, "d": 0, "user": "ann", "c": 5})
+    assert refused.status_code == 400
+    assert "unknown column 'c'" in refused.json()["error"]
+
+
+def test_a_feature_that_must_be_there_is_named(gateway: Gateway) -> None:
+    """A policy of "error" refuses the request that lacks the feature, with its view, name and row."""
+    refused = predict(gateway, {"a": 0, "d": 0, "user": "ann"}, {"a": 0, "d": 0, "user": "nobody"})
+    assert (refused.status_code, refused.json()["error"]) == (
+        422,
+        "features are missing that the model cannot do without: users.score of key 1 is MISSING",
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "problem"),
+    [
+        ("", 400, "row 0, features of view 'users': join key 'user': 1 to 500 bytes are allowed, not 0"),
+        ("x" * 10_000, 400, "join key 'user': 1 to 500 bytes are allowed, not 10000"),
+        ("ann\r\nSET a b\r\n", 400, "join key 'user': control characters are not allowed"),
+        ("*1\r\n$4\r\nPING\r\n", 400, "control characters are not allowed"),
+        (7, 400, "row 0, column 'user': 7 is not a string"),
+        (None, 400, "null stands for a missing value, and this one may not be missing"),
+        (["ann"], 400, "is not a string"),
+    ],
+)
+def test_a_bad_key_is_refused(gateway: Gateway, key: Any, status: int, problem: str) -> None:
+    """Keys that cannot be any are refused with the row and the reason; the worker goes on."""
+    refused = predict(gateway, {"a": 0, "d": 0, "user": key})
+    assert refused.status_code == status
+    assert problem in refused.json()["error"]
+    assert values(predict(gateway, {"a": 1, "d": 2, "user": "ann"})) == [113.0]
+
+
+def test_too_many_keys_are_refused(gateway: Gateway) -> None:
+    """A request for more entities than allowed is refused before anything is looked up."""
+    rows = [{"a": 0, "d": 0, "user": "ann"}] * 10_001
+    refused = predict(gateway, *rows)
+    assert refused.status_code == 413
+    assert "10001 rows whose features are to be looked up; it may have 10000" in refused.json()["error"]
+    assert predict(gateway, *rows[:1] * 100_001).status_code == 413
+
+
+def test_a_bad_key_costs_no_other_request_its_answer(gateway: Gateway) -> None:
+    """Requests of one turn fail alone."""
+    with httpx.Client() as other:
+        for _ in range(3):
+            assert predict(gateway, {"a": 0, "d": 0, "user": ""}).status_code == 400
+            body = {"rows": [{"a": 1, "d": 2, "user": "ann"}]}
+            assert other.post(f"{gateway.ports.data}/v2/models/m/predict", json=body).status_code == 200
+
+
+def test_the_described_api_is_what_is_asked_for(gateway: Gateway) -> None:
+    """OpenAPI shows keys and request columns, and its example works."""
+    document = gateway.client.get(f"{gateway.ports.data}/openapi.json").json()
+    for verb in ("predict", "infer"):
+        path = f"/v2/models/m/{verb}"
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        example = msgspec.json.decode(msgspec.json.encode(body["example"]).replace(b"user-1", b"ann"))
+        assert gateway.client.post(gateway.ports.data + path, json=example).status_code == 200
+    row = document["paths"]["/v2/models/m/predict"]["post"]["requestBody"]["content"]["application/json"]
+    assert set(row["schema"]["properties"]["rows"]["items"]["required"]) == {"a", "d", "user"}
+
+
+def test_a_new_snapshot_is_read_at_once(gateway: Gateway) -> None:
+    """What is loaded while the gateway serves is read from the next answers on, and named."""
+    store = gateway.layout.features
+    number = load_view(store, USERS, entity_rows(USERS, [("ann",)], {"age": [20.0], "score": [100.0]}))
+
+    def seen() -> bool:
+        answer = predict(gateway, {"a": 1, "d": 2, "user": "ann"})
+        return answer.headers["x-features"] == f"fresh=2;snapshot={number}" and values(answer) == [123.0]
+
+    until(seen, 2.0, "the new snapshot is read")
+
+
+def test_a_version_waits_for_its_features(start_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    """A version whose view is not declared, or empty, is not READY and says why; then it becomes READY."""
+    publish_bound(tmp_path / "registry")
+    running = start_gateway()
+
+    def reason() -> str:
+        (version,) = running.model("m").get("versions", ({"reason": ""},))
+        return str(version["reason"])
+
+    until(lambda: "the feature view 'users' is not declared" in reason(), 5.0, "undeclared")
+    declare(tmp_path / "registry", USERS)
+    until(lambda: "the view 'users' holds no rows yet" in reason(), 5.0, "no rows")
+    rows = entity_rows(USERS, [("ann",)], {"age": [10.0], "score": [100.0]}, age_s=7200)
+    load_view(running.layout.features, USERS, rows)
+    running.wait_version("m", 1)
+    until(lambda: predict(running, {"a": 1, "d": 2, "user": "ann"}).status_code == 200, 5.0, "it answers")
+    answer = predict(running, {"a": 1, "d": 2, "user": "ann"})
+    assert values(answer) == [113.0]
+    assert answer.headers["x-features"] == "stale=2;snapshot=1"
