@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load": "driftgate.models.load",
-    "publish": "driftgate.models.publish",
+    "publish": "driftgate.gateway.cli.publishing",
     "training_frame": "driftgate.features.training",
 }
 

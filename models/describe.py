@@ -3,9 +3,11 @@
 Golden rows are run here, so a graph that cannot compute is refused before anything is published.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from driftgate.models.bare import bare_columns
 from driftgate.models.bind import DeclaredView, bind
@@ -15,6 +17,7 @@ from driftgate.models.golden import GoldenRun, run_golden
 from driftgate.models.manifest import (
     EXAMPLES_FILE,
     FORMAT,
+    PROFILE_FILE,
     Agreement,
     Column,
     Golden,
@@ -57,7 +60,8 @@ DEPENDENT_ROWS = (
 class Description:
     """What is known beside the graph; None is inferred, with a warning of what is then missing.
 
-    `classes` are those of ZipMap outputs that were flattened. `views` are those that the `binding` may read.
+    `classes` are those of ZipMap outputs that were flattened. `profile` makes the reference profile. `views`
+    are those that the `binding` may read.
     """
 
     examples: Mapping[str, Array] | None = None
@@ -68,6 +72,7 @@ class Description:
     agreement: Agreement | None = None
     warnings: tuple[str, ...] = ()
     classes: tuple[Label, ...] | None = None
+    profile: Callable[[Session, Manifest], bytes] | None = None
     binding: StatedBinding | None = None
     views: Mapping[str, DeclaredView] | None = None
 
@@ -99,6 +104,9 @@ def describe(session: Session, known: Description, directory: Path) -> Manifest:
         warnings=(*known.warnings, *_warnings(session.signature, known, golden, task), *golden_warning),
     )
     check_consistent(manifest)
+    if known.profile is not None and session.signature.batched:
+        (directory / PROFILE_FILE).write_bytes(known.profile(session, manifest))
+        manifest = msgspec.structs.replace(manifest, files=file_entries(directory))
     return manifest if known.binding is None else bind(known.binding, manifest, known.views)
 
 

@@ -19,6 +19,7 @@ BOUND_FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 EXAMPLES_FILE = "examples.npz"
+PROFILE_FILE = "profile.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 
 Role = Literal["prediction", "score", "probabilities", "other"]

@@ -1,7 +1,8 @@
 """`driftgate.publish`: a fitted estimator, or an ONNX file, becomes an immutable version in a registry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from driftgate.models.agreement import TOLERANCE
 from driftgate.models.bare import bare_columns
 from driftgate.models.bind import DeclaredView
 from driftgate.models.binding import FeatureBinding
-from driftgate.models.convert import Request, boosters_in, convert
+from driftgate.models.convert import MATRIX_INPUT, Request, boosters_in, convert
 from driftgate.models.convert_sklearn import fitted_core
 from driftgate.models.convert_torch import is_torch, torch_to_onnx
 from driftgate.models.describe import Description
 from driftgate.models.errors import InvalidInput
 from driftgate.models.examples import MAX_ROWS, first_rows
 from driftgate.models.frames import frame_sha256, signature_columns, signature_feeds
-from driftgate.models.manifest import Column, Task
+from driftgate.models.manifest import Column, Manifest, Task
 from driftgate.models.originals import as_frame, is_arrays, rows_for
 from driftgate.models.provenance import provenance_now
 from driftgate.models.publish_onnx import (
@@ -31,8 +32,9 @@ from driftgate.models.publish_onnx import (
     read_graph,
 )
 from driftgate.models.publish_remote import publish_to_server
+from driftgate.models.reference_rows import Profiler, profiled
 from driftgate.models.remote import Server
-from driftgate.models.runtime import Array
+from driftgate.models.runtime import Array, Session
 from driftgate.models.signature import Signature
 from driftgate.models.stated import (
     StatedColumn,
@@ -79,6 +81,7 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     tolerance: float | None = None,
     server: str | Server | None = None,
     token: str | None = None,
+    profiler: Profiler | None = None,
 ) -> Published:
     """Publish a fitted estimator or pipeline, a `torch.nn.Module`, or the path of an ONNX file.
 
@@ -88,7 +91,8 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     categories and missing values. `columns` and `task` override what is inferred, field by field. `target`
     is the label's column: it names the label and is no input. `features` (a binding file, or the same as a
     mapping) says which columns are filled with stored features; it is compared with the declared `views`, if
-    given. `tolerance` is the largest difference to allow.
+    given. `tolerance` is the largest difference to allow. `profiler` makes the version's reference profile of
+    the reference rows and the answers to them.
 
     Without `version` the next number is taken; the same content again is a no-op. It goes into the directory
     `registry` ("registry" by default), or into the registry of the gateway whose admin API `server` is, with
@@ -115,11 +119,30 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     else:
         graph, known = _from_estimator(estimator_or_path, examples, reference, stated)
     declared = None if views is None else {view.name: view for view in views}
-    known = replace(known, binding=binding, views=declared)
+    profile = _profile(profiler, estimator_or_path, reference, target)
+    known = replace(known, binding=binding, views=declared, profile=profile)
     if server is None:
         return publish_graph(graph, destination, known)
     gateway = server if isinstance(server, Server) else Server(server, token)
     return publish_to_server(graph, known, destination, gateway)
+
+
+def _profile(
+    profiler: Profiler | None, estimator_or_path: Any, reference: Any, target: str | None
+) -> Callable[[Session, Manifest], bytes] | None:
+    """Return what makes the profile, of a data frame of the model's columns or of arrays by input name."""
+    if profiler is None or reference is None:
+        return None
+    if is_arrays(reference):
+        rows = reference
+    elif isinstance(estimator_or_path, str | Path):
+        rows = as_frame(reference, target)
+    elif is_torch(estimator_or_path):
+        rows = {TORCH_INPUT: as_frame(reference, target).to_numpy(np.float32)}
+    else:
+        shown = rows_for(estimator_or_path, reference, target)
+        rows = shown.frame if shown.named else {MATRIX_INPUT: shown.matrix}
+    return partial(profiled, profiler, rows)
 
 
 def _from_estimator(

@@ -20,6 +20,7 @@ from driftgate.models.manifest import (
     EXAMPLES_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    PROFILE_FILE,
     Agreement,
     Column,
     Label,
@@ -145,7 +146,7 @@ def _write_graph(graph: GraphFiles, directory: Path) -> None:
     (directory / MODEL_FILE).write_bytes(graph.model)
     for place, source in graph.external.items():
         copy = directory / place
-        if copy.exists() or place in (MANIFEST_FILE, EXAMPLES_FILE):
+        if copy.exists() or place in (MANIFEST_FILE, EXAMPLES_FILE, PROFILE_FILE):
             raise ConversionError(f"the model keeps weights in a file called {place!r}; give it another name")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy, follow_symlinks=False)

@@ -60,7 +60,8 @@ class NumericCells(msgspec.Struct, frozen=True, tag="numeric"):
         """What people call the cells; the cell of one value has that value as its name."""
         edges = self.thresholds
         dtype = np.float32 if self.precision == "single" else np.float64
-        inner = [_interval(low, high, dtype) for low, high in pairwise(edges)]
+        after = {float(np.nextafter(dtype(edge), dtype(np.inf))): edge for edge in edges}
+        inner = [_interval(low, high, after) for low, high in pairwise(edges)]
         low, high = edges[0], float(np.nextafter(dtype(edges[-1]), dtype(-np.inf)))
         return ("null", f"below {low:.6g}", *inner, f"above {high:.6g}", "infinite", "no number")
 
@@ -132,7 +133,9 @@ def categorical_cells(counts: Mapping[str, int], null_text: str = "") -> Categor
     return CategoricalCells(tuple(ordered[:MOST_VALUES]), tuple(ordered[MOST_VALUES:]), null_text)
 
 
-def _interval(low: float, high: float, dtype: Any) -> str:
-    if high == float(np.nextafter(dtype(low), dtype(np.inf))):
+def _interval(low: float, high: float, after: Mapping[float, float]) -> str:
+    """Name an interval; `after` says which threshold a number is the next one of."""
+    if after.get(high) == low:
         return f"= {low:.6g}"
-    return f"{low:.6g} to {high:.6g}"
+    begin = f"over {after[low]:.6g}" if low in after else f"{low:.6g}"
+    return f"{begin} to {high:.6g}"

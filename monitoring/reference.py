@@ -93,7 +93,6 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     format: int
-    model: str
     source: Source
     rows: int
     features: tuple[FeatureProfile, ...]

@@ -77,7 +77,7 @@ class ReferenceBook:
         if data is None:
             sample = ReferenceSample()
             sample.update([_without_rows(column) for column in columns], row_priorities(0, 0))
-            data = encode_profile(sample.get(model, "none"))
+            data = encode_profile(sample.get("none"))
         return self.add(model, version, 0, data)
 
     def add(self, model: str, version: int, from_us: int, data: bytes) -> InForce:

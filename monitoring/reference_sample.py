@@ -46,7 +46,7 @@ class ReferenceSample:
         if other._columns:
             self._take(other._columns, other._priorities)
 
-    def get(self, model: str, source: Source, first_us: int = 0, last_us: int = 0) -> ReferenceProfile:
+    def get(self, source: Source, first_us: int = 0, last_us: int = 0) -> ReferenceProfile:
         """Return the profile of the rows that are kept."""
         self._trim()
         features = [
@@ -58,7 +58,6 @@ class ReferenceSample:
             features.append(latency_feature(LATENCY))
         profile = ReferenceProfile(
             format=FORMAT,
-            model=model,
             source=source,
             rows=len(self._priorities),
             features=tuple(features),

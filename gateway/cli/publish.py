@@ -12,9 +12,9 @@ from rich.text import Text
 
 from driftgate.gateway.cli.access_token import TokenFile
 from driftgate.gateway.cli.contexts import server_url
+from driftgate.gateway.cli.publishing import publish
 from driftgate.gateway.cli.sending import sending, server_with_token
 from driftgate.models.data_files import read_rows
-from driftgate.models.publish import publish
 from driftgate.models.publish_onnx import Published
 from driftgate.models.stated import read_columns, read_task
 

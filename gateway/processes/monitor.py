@@ -20,6 +20,7 @@ from driftgate.gateway.processes.spawn import (
     die_with_parent,
     dump_stacks_on_signal,
 )
+from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import LogSettings
 from driftgate.gateway.state.beat import Beat, BeatState
@@ -30,6 +31,7 @@ from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.follower import Follower, FollowerSettings
 from driftgate.monitoring.log_store import now_us
 from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.window_keeper import Watched
 
 LOOK_EVERY_S = 0.2
 STATE_EVERY_S = 1.0
@@ -51,7 +53,11 @@ class MonitorProcess:
         settings = arguments.settings.log
         archiver = Archiver(layout.archive, self._db, ages(settings), self._note)
         self._follower = Follower(
-            self._directories, self._db, archiver, follower_settings(settings), self._note
+            self._directories,
+            self._db,
+            archiver,
+            follower_settings(settings, DesiredWindows(layout).watched()),
+            self._note,
         )
         self._stopping = threading.Event()
         self._failures, self._unwritten = Repeats(), Repeats()
@@ -113,12 +119,13 @@ def ages(settings: LogSettings) -> Ages:
     return Ages(settings.archive_days, settings.index_days)
 
 
-def follower_settings(settings: LogSettings) -> FollowerSettings:
-    """Return when records are archived and how long segments and counts are kept."""
+def follower_settings(settings: LogSettings, watched: Watched) -> FollowerSettings:
+    """Return when records are archived, how long things are kept, and what windows are made with."""
     return FollowerSettings(
         archive_every_s=settings.archive_every_s,
         local_days=settings.local_days,
         count_days=settings.index_days,
+        watched=watched,
     )
 
 

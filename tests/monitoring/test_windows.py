@@ -42,7 +42,7 @@ def profile_of_people() -> bytes:
     ]
     sample = ReferenceSample()
     sample.update(columns, row_priorities(0, 100))
-    return encode_profile(sample.get(MODEL, "training"))
+    return encode_profile(sample.get("training"))
 
 
 PROFILE = profile_of_people()
@@ -221,7 +221,7 @@ def test_any_column_is_counted_whole(reference: Any, window: Any) -> None:
     """Whatever a column turns to, every row is in exactly one cell and every figure is defined."""
     sample = ReferenceSample()
     sample.update(columns(reference), row_priorities(0, len(reference)))
-    profile = decode_profile(encode_profile(sample.get("m", "training")))
+    profile = decode_profile(encode_profile(sample.get("training")))
     assert profile.features[0].rows == len(reference)
     fold = PaneFold(profile)
     pane = Pane.empty(fold.shape)
@@ -238,7 +238,7 @@ def test_atoms_sentinels_and_infinities_have_their_own_cells() -> None:
     values = np.concatenate([np.zeros(50), np.linspace(1, 2, 50)]).astype(np.float32)
     sample = ReferenceSample()
     sample.update(columns(values), row_priorities(0, 100))
-    (feature, _) = sample.get("m", "training").features
+    (feature, _) = sample.get("training").features
     cells = feature.cells
     assert isinstance(cells, NumericCells)
     assert dict(zip(cells.names, feature.counts, strict=True))["= 0"] == 50
@@ -258,5 +258,5 @@ def test_samples_merge_to_the_sample_of_the_whole() -> None:
     whole, parts = part(0, 300), part(200, 300)
     parts.merge(part(0, 120))
     parts.merge(part(120, 200))
-    assert encode_profile(parts.get("m", "training")) == encode_profile(whole.get("m", "training"))
+    assert encode_profile(parts.get("training")) == encode_profile(whole.get("training"))
     assert isinstance(columns(texts)[0].values, Texts)

@@ -1,0 +1,48 @@
+"""The reference profile of a version that is being published: its columns named as the log will name them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from driftgate.gateway.serving.recording import recorded_version
+from driftgate.models.manifest import Manifest
+from driftgate.models.reference_rows import Rows
+from driftgate.models.settings import ModelLogSettings
+from driftgate.monitoring.log_columns import TensorEntry, encoding_of, texts_of_list
+from driftgate.monitoring.observed import Observed, columns_of
+from driftgate.monitoring.record import Array, TensorColumns
+from driftgate.monitoring.reference import encode_profile
+from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+
+
+def reference_profile(manifest: Manifest, chunks: Iterable[Rows]) -> bytes:
+    """Return the bytes of `profile.json` of a version, made from rows of inputs and outputs."""
+    recorded = recorded_version(manifest, ModelLogSettings())
+    null_texts = {one.name: one.missing_token for one in manifest.columns if one.missing_token is not None}
+    sample = ReferenceSample(null_texts)
+    seen = 0
+    for inputs, outputs in chunks:
+        columns = [*_columns(recorded.inputs, inputs, False), *_columns(recorded.outputs, outputs, True)]
+        rows = len(next(iter(inputs.values())))
+        sample.update(columns, row_priorities(seen, rows))
+        seen += rows
+    return encode_profile(sample.get("training"))
+
+
+def _columns(
+    tensors: Iterable[TensorColumns], arrays: Mapping[str, Array], are_outputs: bool
+) -> Iterator[Observed]:
+    for tensor in tensors:
+        array = arrays[tensor.name]
+        encoding, dtype = encoding_of(array.dtype)
+        entry = TensorEntry(
+            name=tensor.name,
+            role="output" if are_outputs else "input",
+            encoding=encoding,
+            dtype=dtype,
+            shape=array.shape[1:],
+            columns=tensor.columns,
+            meaning=tensor.role,
+        )
+        values = texts_of_list(array.ravel().tolist()) if encoding == "text" else np.asarray(array)
+        yield from columns_of(entry, values)
