@@ -9,7 +9,7 @@ import numpy as np
 from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference_band import Band, share_band
+from driftgate.monitoring.reference_band import RAREST, Band, share_band
 
 UNEXPECTED_SHARE = 0.001
 """Of rows that may be unlike anything expected where no reference says how many: one in a thousand."""
@@ -30,7 +30,7 @@ def rate_bets(highest: Array) -> Bets:
 
     A rate that may be 1 is not watched. Raises ValueError for a share outside of 0 to 1.
     """
-    high = np.where(highest == 0, 1e-9, highest)
+    high = np.where(highest == 0, RAREST, highest)
     return bets_against(Band(np.zeros(len(high)), high, high))
 
 

@@ -12,18 +12,8 @@ from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference_band import Band, share_band
 
 
-def above_medians(values: Array, medians: Array) -> Array:
-    """Return int64[features, features]: in how many rows two are at or above their medians; NaN is not.
-
-    `values` number[rows, features]. In the diagonal are the features alone.
-    """
-    above = (values >= medians).astype(np.float32)
-    # One matrix product: exact in float32 up to 2**24 rows
-    return np.asarray(np.rint(above.T @ above), np.int64)
-
-
 def pairs_of(matrix: Array) -> Array:
-    """Return the counts of all pairs, int64[pairs], from such a matrix."""
+    """Return the counts of all pairs, int64[pairs], of a matrix as in `PairCounts`."""
     return np.asarray(matrix[np.triu_indices(len(matrix), 1)])
 
 
@@ -34,7 +24,7 @@ def pair_at(place: int, features: int) -> tuple[int, int]:
 
 
 def pair_band(matrix: Array, rows: int, tolerance: float = 0.0) -> Band:
-    """Return the band of all pairs, given the matrix of a reference of so many rows.
+    """Return the band of all pairs, given the matrix of a reference and its rows.
 
     Without rows any share is possible.
     """

@@ -12,7 +12,8 @@ import numpy as np
 from driftgate.monitoring.record import Array
 
 MISTAKE = 0.01
-_RAREST = 1e-9
+RAREST = 1e-9
+"""The lowest share that is told from never."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def share_band(counts: Array, rows: Array, share: Array, tolerance: float, judge
     return Band(
         np.where(unknown, 0.0, np.clip(low, 0.0, 1.0)),
         share,
-        np.where(unknown, 1.0, np.clip(high, _RAREST, 1.0)),
+        np.where(unknown, 1.0, np.clip(high, RAREST, 1.0)),
     )
 
 

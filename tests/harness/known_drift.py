@@ -37,7 +37,7 @@ def known_drift(name: str, left_out: set[str], window_rows: int) -> KnownDrift:
     reference, analysis = (_frame(f"{name}_{part}.csv", left_out) for part in ("reference", "analysis"))
     sample = ReferenceSample()
     sample.update(_columns(reference), row_priorities(0, len(reference)))
-    profile = sample.get(name, "training")
+    profile = sample.get("training")
     coded = CellCoder(profile).code(_columns(analysis), len(analysis))
     fold = PaneFold(profile)
     panes = []
