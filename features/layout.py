@@ -104,7 +104,7 @@ class RowLayout:
 
     def words(self, records: Array) -> Array:
         """Return a view of the records as uint64 [N, words]."""
-        return records.view("<u8").reshape(len(records), -1)
+        return records.view("<u8").reshape(-1, len(self.multipliers))
 
 
 def _places(view: FeatureView) -> tuple[dict[str, Place], dict[str, int]]:

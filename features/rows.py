@@ -105,7 +105,7 @@ def decode_rows(layout: RowLayout, raw: Sequence[bytes | None]) -> StoredRows:
     joined = b"".join(heads)  # type: ignore[arg-type] # None was replaced above
     if len(joined) != len(raw) * layout.row_bytes:
         return _decode_around_faults(layout, raw)
-    words = np.frombuffer(joined, np.uint64).reshape(len(raw), -1)
+    words = np.frombuffer(joined, np.uint64).reshape(-1, len(layout.multipliers))
     if np.count_nonzero(words @ layout.multipliers != layout.balance):
         return _decode_around_faults(layout, raw)
     records = np.frombuffer(joined, layout.record)
