@@ -271,7 +271,7 @@ class PredictPath:
             fields += DEFAULTED
         if exchange.features is not None:
             fields += exchange.features.fields
-        if answer.nonfinite:
+        if answer.nonfinite or (answer.json_length is not None and _holds_nonfinite(exchange)):
             exchange.served.counters.cells[NONFINITE] += 1
         return self._answer(exchange, 200, fields, body)
 
@@ -298,6 +298,11 @@ class PredictPath:
 
     def _on_swap(self, table: Table) -> None:
         self.endpoints = dict(endpoints_of(table))
+
+
+def _holds_nonfinite(exchange: Exchange) -> bool:
+    """Look for what was sent as raw bytes, which nobody has looked at yet."""
+    return exchange.computed.holds_nonfinite(exchange.first, exchange.last)
 
 
 def _encode(exchange: Exchange) -> EncodedAnswer:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from driftgate.gateway.wire.inference import Array
-from driftgate.gateway.wire.json_text import json_of
+from driftgate.gateway.wire.json_text import holds_nonfinite, json_of
 
 
 class RowLayout(NamedTuple):
@@ -22,13 +22,14 @@ Layouts = tuple[RowLayout, ...]
 class Computed:
     """Inputs and outputs of one call by name, in signature order, over the rows of all its requests."""
 
-    __slots__ = ("_raws", "_texts", "inputs", "outputs")
+    __slots__ = ("_nonfinite", "_raws", "_texts", "inputs", "outputs")
 
     def __init__(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self._texts: tuple[list[bytes], ...] | None = None
         self._raws: tuple[tuple[bytes, int], ...] | None = None
+        self._nonfinite: list[Array] | None = None
 
     def texts(self, layouts: Layouts) -> tuple[list[bytes], ...]:
         """Return, for each output, the elements of each of its rows as JSON, without brackets.
@@ -48,6 +49,15 @@ class Computed:
         if self._raws is None:
             self._raws = _raws_of(self.outputs, layouts)
         return self._raws
+
+    def holds_nonfinite(self, first: int, last: int | None) -> bool:
+        """Tell whether NaN or an infinity is in rows `first` to `last` (None: all) of an output.
+
+        The whole call is looked at once; most hold none.
+        """
+        if self._nonfinite is None:
+            self._nonfinite = [array for array in self.outputs.values() if holds_nonfinite(array)]
+        return bool(self._nonfinite) and any(holds_nonfinite(array[first:last]) for array in self._nonfinite)
 
 
 class InferenceResult:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from driftgate.gateway.errors import NonfiniteAnswer
 from driftgate.gateway.wire.inference import Array
@@ -41,6 +42,17 @@ def numbers_as_json(array: Array, output: str, nonfinite: Nonfinite) -> tuple[by
     if nonfinite == "token":
         text = b"[" + ",".join(map(token, values)).encode() + b"]"
     return text, count
+
+
+def count_nonfinite(array: Array) -> int:
+    """Return how many elements are NaN or infinite; none in an array that is not of floating point."""
+    return int(array.size - np.count_nonzero(np.isfinite(array))) if array.dtype.kind == "f" else 0
+
+
+def holds_nonfinite(array: Array) -> bool:
+    """Tell whether an element is NaN or infinite."""
+    # Looking for a byte takes a quarter of the time that numpy needs to reduce a few elements.
+    return array.dtype.kind == "f" and b"\0" in np.isfinite(array).tobytes()
 
 
 def token(value: float) -> str:

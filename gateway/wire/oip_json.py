@@ -9,7 +9,7 @@ from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.wire.classification import top_classes
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import Array, InferenceRequest, RequestedOutput
-from driftgate.gateway.wire.json_text import data_as_json, json_of
+from driftgate.gateway.wire.json_text import count_nonfinite, data_as_json, json_of
 from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_binary import Span, array_from_bytes, bytes_from_array
 from driftgate.gateway.wire.oip_data import array_from_json, rows_and_count
@@ -75,6 +75,7 @@ def encode_infer(
         array = result.array(wanted.name)
         datatype, head = spec.datatype, spec.head
         if wanted.classification:
+            unsayable += count_nonfinite(array)
             array, datatype, head = top_classes(array, wanted.classification, spec), "BYTES", spec.text_head
         shape = json_of(array.shape)
         if wanted.binary:

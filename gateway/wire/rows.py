@@ -9,7 +9,7 @@ from msgspec import Struct
 from driftgate.gateway.errors import TooLarge
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import Array, InferenceRequest
-from driftgate.gateway.wire.json_text import json_of, refuse_nonfinite, texts_of, token
+from driftgate.gateway.wire.json_text import count_nonfinite, json_of, refuse_nonfinite, texts_of, token
 from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_envelope import UNDECODABLE, check_utf8, explained
 from driftgate.gateway.wire.oip_json import checked_id
@@ -85,8 +85,7 @@ def _rows_as_json(
 
 
 def _count_nonfinite(result: InferenceResult, view: ModelView) -> int:
-    floats = (result.array(name) for name in view.output_names)
-    return sum(int(array.size - np.isfinite(array).sum()) for array in floats if array.dtype.kind == "f")
+    return sum(count_nonfinite(result.array(name)) for name in view.output_names)
 
 
 def _with_tokens(value: Any) -> str:

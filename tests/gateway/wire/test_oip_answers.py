@@ -56,6 +56,15 @@ def test_nonfinite_numbers(policy: Any, text: bytes) -> None:
     assert encoded.nonfinite == 3
 
 
+def test_nonfinite_classes_are_counted() -> None:
+    """The top classes of an output are text, and still tell that it held what is no number."""
+    request = parsed(
+        manifest_of(), body_of(tensor(), outputs=[{"name": "y", "parameters": {"classification": 1}}])
+    )
+    result = result_of(y=np.array([[1, np.nan, np.inf, 0]], np.float32))
+    assert encode_infer(request, result, ModelView.of(manifest_of()), "error").nonfinite == 2
+
+
 def test_nonfinite_refused() -> None:
     """With the policy "error" the answer is refused and the output named."""
     result = result_of(y=np.array([[1, np.nan, 1, 1]]))
