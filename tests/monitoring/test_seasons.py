@@ -1,25 +1,19 @@
 """Seasons are learnt before anybody is notified, and are no drift afterwards."""
 
-from collections.abc import Callable
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftgate.monitoring.backtest import Notification, StoredWindows, backtest
-from driftgate.monitoring.bets import Bets, bets_against
-from driftgate.monitoring.e_detector import EDetector
+from driftgate.monitoring.proposal import judge
 from driftgate.monitoring.seasons import (
-    HOURS,
     TRANSITIONS,
     IllegalStep,
     SeasonalReference,
     Step,
     Watch,
     hour_of_week,
-    open_bets,
     stepped,
 )
 
@@ -53,12 +47,7 @@ def notified(reference: SeasonalReference, counts: np.ndarray, rows: int) -> lis
     """What windows from a Monday on would have notified."""
     windows = StoredWindows(starts(len(counts)), counts, np.full((len(counts), FEATURES), rows))
 
-    @cache
-    def bets_of(hour: int) -> Bets:
-        return bets_against(reference.band(hour))
-
-    detector = EDetector(OFFSETS, open_bets(map(bets_of, range(HOURS))))
-    bets_at: Callable[[int], Bets] = lambda start_us: bets_of(hour_of_week(start_us))  # noqa: E731 - a callback
+    detector, bets_at = judge(reference)
     return backtest(windows, detector, bets_at, FOUR_WEEKS_OF_WINDOWS)
 
 
