@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from loadtests.promises import changes, kills, overload, patience, registry, stops, swaps
+from loadtests.promises import changes, kills, overload, patience, records, registry, stops, swaps
 from loadtests.promises.verdict import Verdict
 
 
@@ -26,6 +26,7 @@ PROOFS = {
     "R11": Proof("SIGTERM drains", stops.drains),
     "R12": Proof("overload degrades, never collapses", overload.degrades),
     "R13": Proof("deadlines are honoured", patience.deadlines),
+    "LOG": Proof("what was answered is recorded, and counted once", records.all_recorded),
     "CHANGES": Proof(
         "kills between the steps of 10,000 changes leave a committed state", changes.committed_only
     ),
