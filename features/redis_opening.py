@@ -7,6 +7,7 @@ from driftgate.features.breaker import Breaker, BreakerState
 from driftgate.features.feast_rows import FeastRedisRows
 from driftgate.features.redis_client import FillingConnection, RedisConnection, RedisTimeouts
 from driftgate.features.redis_pipeline import BreakerChanged, RedisPipeline
+from driftgate.features.redis_pushes import RedisPushes
 from driftgate.features.redis_rows import PackedRedisRows, RedisRows
 from driftgate.features.redis_store import RedisFeatureStore, RowCache
 from driftgate.features.redis_writer import RedisFeatureWriter
@@ -37,6 +38,11 @@ def open_redis_store(settings: RedisSettings, changed: BreakerChanged | None = N
     breaker = Breaker(random.SystemRandom().random)
     pipeline = RedisPipeline(connection, breaker, changed or _ignore)
     return RedisFeatureStore(pipeline, _rows(settings), settings.cache)
+
+
+def open_redis_pushes(url: str) -> RedisPushes:
+    """Return what pushes from an event loop, in our own layout; raise ValueError if `url` is none."""
+    return RedisPushes(open_redis_writer(url))
 
 
 def open_redis_writer(url: str) -> RedisFeatureWriter:

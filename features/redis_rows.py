@@ -52,33 +52,33 @@ class PackedRedisRows:
 
     def commands(self, wanted: Sequence[Wanted]) -> list[Command]:
         """See RedisRows."""
-        return [(b"MGET", *(redis_key(layout, key) for layout, key in wanted))]
+        return [(b"MGET", *map(_place, wanted))]
 
     def found(self, wanted: Sequence[Wanted], replies: Sequence[Reply]) -> list[FoundRow]:
         """See RedisRows."""
         values = replies[0]
         if not isinstance(values, list) or len(values) != len(wanted):
             return [DAMAGED] * len(wanted)
-        return [_found(*entity, value) for entity, value in zip(wanted, values, strict=True)]
+        return [_found(_place(entity), value) for entity, value in zip(wanted, values, strict=True)]
 
 
-def redis_key(layout: RowLayout, key: bytes) -> bytes:
-    """Return the key under which the row of an entity lies."""
-    return f"{KEY_PREFIX}/{layout.view.name}/{layout.schema_id:016x}/".encode() + key
+def redis_key(view: str, schema_id: int, key: bytes) -> bytes:
+    """Return the key in Redis under which the row of an entity lies."""
+    return f"{KEY_PREFIX}/{view}/{schema_id:016x}/".encode() + key
 
 
-def redis_value(layout: RowLayout, key: bytes, packed: bytes) -> bytes:
-    """Return what lies under `redis_key`: the hash of that key, and the packed row."""
-    return _hash_of(redis_key(layout, key)) + packed
+def redis_value(place: bytes, packed: bytes) -> bytes:
+    """Return what lies under a key in Redis: the hash of that key, and the packed row."""
+    return blake2b(place, digest_size=KEY_HASH_BYTES).digest() + packed
 
 
-def _found(layout: RowLayout, key: bytes, value: Reply) -> FoundRow:
+def _place(wanted: Wanted) -> bytes:
+    return redis_key(wanted.layout.view.name, wanted.layout.schema_id, wanted.key)
+
+
+def _found(place: bytes, value: Reply) -> FoundRow:
     if value is None:
         return NOTHING
-    if not isinstance(value, bytes) or value[:KEY_HASH_BYTES] != _hash_of(redis_key(layout, key)):
+    if not isinstance(value, bytes) or value[:KEY_HASH_BYTES] != redis_value(place, b""):
         return DAMAGED
     return FoundRow(value[KEY_HASH_BYTES:])
-
-
-def _hash_of(key: bytes) -> bytes:
-    return blake2b(key, digest_size=KEY_HASH_BYTES).digest()

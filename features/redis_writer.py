@@ -6,34 +6,39 @@ damaged there is overwritten.
 
 from collections.abc import Iterator, Sequence
 
+from driftgate.features.delta_writer import PackedRow, PushOutcome
 from driftgate.features.errors import StoreFull, StoreUnavailable
-from driftgate.features.layout import EVENT_TIME_OFFSET, RowLayout
+from driftgate.features.layout import EVENT_TIME_OFFSET
 from driftgate.features.redis_client import FillingConnection
 from driftgate.features.redis_replies import Command, ErrorReply, Reply
 from driftgate.features.redis_rows import KEY_HASH_BYTES, redis_key, redis_value
-from driftgate.features.rows import EntityRows, encode_rows
+from driftgate.features.rows import FUTURE_ALLOWANCE_US, event_time_of
 
 ROWS_PER_SCRIPT = 256
 """A script keeps the server from answering anyone else; this many rows take it about half a millisecond."""
 SCRIPTS_PER_ROUND_TRIP = 16
 
+_SCHEMA_ID_BYTES = 8
 _TIME_AT = KEY_HASH_BYTES + EVENT_TIME_OFFSET
 _SCRIPT = f"""
-local written = {{}}
+local outcomes = {{}}
 for i, key in ipairs(KEYS) do
-  local held = redis.pcall('GET', key)
-  local new = ARGV[i]
+  local held, new = redis.pcall('GET', key), ARGV[i]
+  local held_time
   if type(held) == 'string' and #held >= {_TIME_AT + 8}
-     and held:sub(1, {KEY_HASH_BYTES}) == new:sub(1, {KEY_HASH_BYTES})
-     and struct.unpack('<i8', held, {_TIME_AT + 1}) >= struct.unpack('<i8', new, {_TIME_AT + 1}) then
-    written[i] = 0
+     and held:sub(1, {KEY_HASH_BYTES}) == new:sub(1, {KEY_HASH_BYTES}) then
+    held_time = struct.unpack('<i8', held, {_TIME_AT + 1})
+  end
+  local new_time = struct.unpack('<i8', new, {_TIME_AT + 1})
+  if held_time and held_time >= new_time then
+    outcomes[i] = held_time > new_time and {PushOutcome.OLDER:d} or {PushOutcome.SAME:d}
   else
     local done = redis.pcall('SET', key, new)
     if done.err then return redis.error_reply(done.err:match('%u%u+') or 'ERR') end
-    written[i] = 1
+    outcomes[i] = {PushOutcome.WRITTEN:d}
   end
 end
-return written
+return outcomes
 """.encode()
 
 
@@ -43,24 +48,30 @@ class RedisFeatureWriter:
     def __init__(self, connection: FillingConnection) -> None:
         self._connection = connection
 
-    def write(self, layout: RowLayout, rows: EntityRows) -> list[bool]:
-        """Write rows and tell for each whether it was newer than what was there.
+    def push(self, view: str, rows: Sequence[PackedRow], now_us: int) -> list[PushOutcome]:
+        """Write rows and return what became of each; what is WRITTEN is in the server's memory by then.
 
-        Rows with the same key are written in their order. Raises InvalidRows before anything is written,
-        StoreFull or StoreUnavailable when some may have been: writing them all again is then the way on.
+        Of rows for one key the newest stays, whatever their order, and pushing again changes nothing. Raises
+        StoreFull and StoreUnavailable; then some may have been written.
         """
-        packed = encode_rows(layout, rows)
-        values = [redis_value(layout, key, row) for key, row in zip(rows.keys, packed, strict=True)]
-        keys = [redis_key(layout, key) for key in rows.keys]
-        written: list[bool] = []
-        for commands in _pipelines(keys, values):
+        newest_us = now_us + FUTURE_ALLOWANCE_US
+        timely = [(key, row) for key, row in rows if event_time_of(row) <= newest_us]
+        places = [redis_key(view, _schema_id(row), key) for key, row in timely]
+        values = [redis_value(place, row) for place, (_, row) in zip(places, timely, strict=True)]
+        outcomes: list[PushOutcome] = []
+        for commands in _pipelines(places, values):
             for reply in self._connection.round_trip(commands):
-                written += _written(reply)
-        return written
+                outcomes += _outcomes(reply)
+        told = iter(outcomes)
+        return [next(told) if event_time_of(row) <= newest_us else PushOutcome.FUTURE for _, row in rows]
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def _schema_id(row: bytes) -> int:
+    return int.from_bytes(row[:_SCHEMA_ID_BYTES], "little")
 
 
 def _pipelines(keys: Sequence[bytes], values: Sequence[bytes]) -> Iterator[list[Command]]:
@@ -75,9 +86,9 @@ def _script(keys: Sequence[bytes], values: Sequence[bytes]) -> Command:
     return (b"EVAL", _SCRIPT, str(len(keys)).encode(), *keys, *values)
 
 
-def _written(reply: Reply) -> list[bool]:
+def _outcomes(reply: Reply) -> list[PushOutcome]:
     if isinstance(reply, list):
-        return [flag == 1 for flag in reply]
+        return [PushOutcome(outcome) for outcome in reply]
     code = reply.code if isinstance(reply, ErrorReply) else "an answer of another kind"
     if code == "OOM":
         raise StoreFull("Redis has no memory left for more rows (maxmemory)")

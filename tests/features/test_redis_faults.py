@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from driftgate.features.view import Feature, FeatureView, JoinKey
 
 from harness.fault_proxy import NONE, FaultProxy, Harm, fault_proxy
 from harness.feast_messages import event_time_of, value_of
+from harness.feature_rows import packed
 from harness.fetching import fetched_in, fetched_one, with_store
 from harness.redis_server import RedisServer, deaf_port, redis_server
 
@@ -58,12 +59,11 @@ def fill(server: RedisServer) -> None:
     """Write every customer."""
     numbers = np.arange(CUSTOMERS)
     keys = [key_of(number) for number in range(CUSTOMERS)]
-    writer = open_redis_writer(server.url)
-    writer.write(LAYOUT, EntityRows(keys, np.full(CUSTOMERS, NOW_US), {"number": numbers}))
-    writer.close()
+    rows = packed(VIEW, EntityRows(keys, np.full(CUSTOMERS, NOW_US), {"number": numbers}))
+    with closing(open_redis_writer(server.url)) as writer:
+        writer.push(VIEW.name, rows, NOW_US)
     for number in range(CUSTOMERS):
-        rows = _feast_fields(number)
-        server.client.hset(_feast_key(number), mapping=rows)
+        server.client.hset(_feast_key(number), mapping=_feast_fields(number))
 
 
 def _feast_key(number: int) -> bytes:

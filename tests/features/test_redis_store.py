@@ -2,24 +2,32 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreFull, StoreUnavailable
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import RowLayout
-from driftgate.features.redis_opening import RedisSettings, open_redis_store, open_redis_writer
+from driftgate.features.redis_opening import (
+    RedisSettings,
+    open_redis_pushes,
+    open_redis_store,
+    open_redis_writer,
+)
 from driftgate.features.redis_rows import NOTHING, Wanted, redis_key
 from driftgate.features.redis_store import RedisFeatureStore, RowCache
 from driftgate.features.resolve import resolve
-from driftgate.features.rows import EntityRows
+from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
 from driftgate.features.status import Fault, FeatureStatus
 from driftgate.features.store import Lookup
 from driftgate.features.view import Feature, FeatureView, JoinKey
 
+from harness.feature_rows import packed
 from harness.fetching import fetched, fetched_one, with_store
 from harness.redis_server import RedisServer, redis_server
 
@@ -66,13 +74,15 @@ def rows_of(numbers: list[int], event_time_us: int = NOW_US) -> EntityRows:
     return EntityRows(keys, np.full(len(numbers), event_time_us, np.int64), columns)
 
 
-def write(server: RedisServer, rows: EntityRows) -> list[bool]:
+def write(server: RedisServer, rows: EntityRows) -> list[PushOutcome]:
     """Write rows as whoever fills the store does."""
-    writer = open_redis_writer(server.url)
-    try:
-        return writer.write(LAYOUT, rows)
-    finally:
-        writer.close()
+    with closing(open_redis_writer(server.url)) as writer:
+        return writer.push(VIEW.name, packed(VIEW, rows), NOW_US)
+
+
+def place_of(number: int) -> bytes:
+    """Return the key in Redis of a customer."""
+    return redis_key(VIEW.name, LAYOUT.schema_id, key_of(number))
 
 
 def gets(server: RedisServer) -> int:
@@ -82,7 +92,7 @@ def gets(server: RedisServer) -> int:
 
 def test_what_was_written_is_read(server: RedisServer) -> None:
     """Rows come back as they were written, in the order in which they are wanted, and as often."""
-    assert write(server, rows_of([1, 2, 3])) == [True, True, True]
+    assert write(server, rows_of([1, 2, 3])) == [PushOutcome.WRITTEN] * 3
 
     async def use(store: RedisFeatureStore) -> None:
         found = await fetched_one(store, LAYOUT, [key_of(number) for number in (3, 1, 3)])
@@ -186,7 +196,7 @@ def test_many_keys_do_not_grow_memory() -> None:
 def test_what_is_no_row_is_missing(server: RedisServer, value: object, fault: Fault) -> None:
     """Bytes that are no row of this key are never read as one; those beside it are."""
     write(server, rows_of([1, 2]))
-    server.client.set(redis_key(LAYOUT, key_of(1)), value)
+    server.client.set(place_of(1), value)
 
     async def use(store: RedisFeatureStore) -> None:
         found = await fetched_one(store, LAYOUT, [key_of(1), key_of(2)])
@@ -199,7 +209,7 @@ def test_what_is_no_row_is_missing(server: RedisServer, value: object, fault: Fa
 def test_damage_of_single_bytes_is_noticed(server: RedisServer) -> None:
     """A row in which any one byte was changed is missing, not a wrong number."""
     write(server, rows_of([1]))
-    place = redis_key(LAYOUT, key_of(1))
+    place = place_of(1)
     sound = bytearray(server.client.get(place))
 
     async def use(store: RedisFeatureStore) -> None:
@@ -217,7 +227,7 @@ def test_damage_of_single_bytes_is_noticed(server: RedisServer) -> None:
 def test_a_row_of_another_key_is_no_answer(server: RedisServer) -> None:
     """A row that lies under another key than its own is damaged, even though it is sound in itself."""
     write(server, rows_of([1, 2]))
-    server.client.copy(redis_key(LAYOUT, key_of(2)), redis_key(LAYOUT, key_of(1)), replace=True)
+    server.client.copy(place_of(2), place_of(1), replace=True)
 
     async def use(store: RedisFeatureStore) -> None:
         found = await fetched_one(store, LAYOUT, [key_of(1)])
@@ -229,7 +239,7 @@ def test_a_row_of_another_key_is_no_answer(server: RedisServer) -> None:
 
 def test_a_key_of_another_type_is_missing(server: RedisServer) -> None:
     """A list where a row should be is nothing that was written."""
-    server.client.rpush(redis_key(LAYOUT, key_of(1)), "a")
+    server.client.rpush(place_of(1), "a")
 
     async def use(store: RedisFeatureStore) -> None:
         found = await fetched_one(store, LAYOUT, [key_of(1)])
@@ -271,21 +281,47 @@ def test_a_connection_that_the_server_closed_is_made_anew(server: RedisServer) -
 
 def test_the_newer_event_wins(server: RedisServer) -> None:
     """An older event or the same one changes nothing, in whatever order; damage is overwritten."""
-    assert write(server, rows_of([1, 2], NOW_US)) == [True, True]
-    assert write(server, rows_of([1, 2], NOW_US)) == [False, False]
-    assert write(server, rows_of([1, 3], NOW_US - 1)) == [False, True]
-    assert write(server, rows_of([1, 3], NOW_US + 1)) == [True, True]
-    server.client.set(redis_key(LAYOUT, key_of(2)), b"damaged, but long enough to have an event time")
-    server.client.delete(redis_key(LAYOUT, key_of(3)))
-    server.client.rpush(redis_key(LAYOUT, key_of(3)), "a list")
-    assert write(server, rows_of([2, 3], NOW_US - 9)) == [True, True]
+    assert write(server, rows_of([1, 2], NOW_US)) == [PushOutcome.WRITTEN] * 2
+    assert write(server, rows_of([1, 2], NOW_US)) == [PushOutcome.SAME] * 2
+    assert write(server, rows_of([1, 3], NOW_US - 1)) == [PushOutcome.OLDER, PushOutcome.WRITTEN]
+    assert write(server, rows_of([1, 3], NOW_US + 1)) == [PushOutcome.WRITTEN] * 2
+    server.client.set(place_of(2), b"damaged, but long enough to have an event time")
+    server.client.delete(place_of(3))
+    server.client.rpush(place_of(3), "a list")
+    assert write(server, rows_of([2, 3], NOW_US - 9)) == [PushOutcome.WRITTEN] * 2
+
+
+def test_the_future_is_not_written(server: RedisServer) -> None:
+    """A row from more than a minute ahead is refused, so that it cannot keep out those that come in time."""
+    limit_us = NOW_US + FUTURE_ALLOWANCE_US
+    rows = rows_of([1, 2])._replace(event_time_us=np.array([limit_us + 1, limit_us]))
+    assert write(server, rows) == [PushOutcome.FUTURE, PushOutcome.WRITTEN]
+
+
+def test_the_newest_of_one_push_stays(server: RedisServer) -> None:
+    """Of rows for one key in one push the newest stays, whatever their order."""
+    rows = rows_of([1, 1, 1])._replace(event_time_us=NOW_US + np.array([1, 3, 2]))
+    assert write(server, rows) == [PushOutcome.WRITTEN, PushOutcome.WRITTEN, PushOutcome.OLDER]
 
 
 def test_many_rows_are_written(server: RedisServer) -> None:
     """Rows that need many scripts and round trips all arrive."""
     numbers = list(range(10_000))
-    assert all(write(server, rows_of(numbers)))
+    assert set(write(server, rows_of(numbers))) == {PushOutcome.WRITTEN}
     assert server.client.dbsize() == len(numbers)
+
+
+def test_pushes_come_from_an_event_loop(server: RedisServer) -> None:
+    """Pushes that are made at once are all written, without holding up the loop."""
+
+    async def run() -> None:
+        with closing(open_redis_pushes(server.url)) as pushes:
+            each = [packed(VIEW, rows_of([number])) for number in range(20)]
+            outcomes = await asyncio.gather(*(pushes.push(VIEW.name, rows) for rows in each))
+        assert outcomes == [[PushOutcome.WRITTEN]] * 20
+
+    asyncio.run(run())
+    assert server.client.dbsize() == 20
 
 
 def test_a_full_server_is_told_apart(server: RedisServer) -> None:
@@ -317,7 +353,7 @@ def test_nobody_there_to_write_to() -> None:
     """Writing to nobody says so, without telling the URL."""
     writer = open_redis_writer("redis://:secret@127.0.0.1:1/0")
     with pytest.raises(StoreUnavailable) as caught:
-        writer.write(LAYOUT, rows_of([1]))
+        writer.push(VIEW.name, packed(VIEW, rows_of([1])), NOW_US)
     assert "secret" not in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
 
@@ -343,8 +379,8 @@ def test_a_password_is_used(tmp_path: Path) -> None:
     """The password of the URL is sent; a wrong one is a reason, not a crash."""
     with redis_server(tmp_path) as guarded:
         guarded.client.config_set("requirepass", "open sesame")
-        right = open_redis_writer(guarded.url.replace("//", "//:open%20sesame@"))
-        assert right.write(LAYOUT, rows_of([1])) == [True]
-        right.close()
+        rows = packed(VIEW, rows_of([1]))
+        with closing(open_redis_writer(guarded.url.replace("//", "//:open%20sesame@"))) as writer:
+            assert writer.push(VIEW.name, rows, NOW_US) == [PushOutcome.WRITTEN]
         with pytest.raises(StoreUnavailable, match="credentials"):
-            open_redis_writer(guarded.url.replace("//", "//:guess@")).write(LAYOUT, rows_of([1]))
+            open_redis_writer(guarded.url.replace("//", "//:guess@")).push(VIEW.name, rows, NOW_US)
