@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from driftgate.features.delta_writer import PackedRow, PushOutcome
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
@@ -93,8 +94,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way to send."""
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - what a stream socket has
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one and does not inherit it
 
     def data_received(self, data: bytes) -> None:
         """Hand out the replies that are complete."""
