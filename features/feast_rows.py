@@ -159,7 +159,8 @@ def _column(feature: Feature, cells: Sequence[_Cell]) -> Array:
     empty = _EMPTY.get(feature.dtype, 0)
     filler = [empty] * feature.length if feature.length > 1 else empty
     values = [filler if cell.null or cell.missing else cell.value for cell in cells]
-    return np.array(values, BLOCK_DTYPES[feature.dtype])
+    with np.errstate(over="ignore"):  # a double outside float32 is infinite, as in every other store
+        return np.array(values, BLOCK_DTYPES[feature.dtype])
 
 
 def _found(packed: bytes, cells: Sequence[_Cell]) -> FoundRow:
