@@ -16,7 +16,8 @@ demo: .venv/installed
 	@$(BIN)/driftgate demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -6,11 +6,15 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from driftgate.models.publish_onnx import publish_file
 
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
 from harness.models import slow_model
 from harness.raw_http import answers, connected, infer_request
+
+pytestmark = pytest.mark.alone
 
 ALWAYS = 16
 """So many may wait, whatever is predicted."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.models.publish_onnx import Published
 from driftgate.monitoring.compare import VersionRecords, compare
@@ -139,6 +141,7 @@ def command(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*program, *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.alone
 def test_a_slow_shadow_slows_nobody(
     start_gateway: Start, publish_version: Publish, registry_root: Path
 ) -> None:

@@ -29,6 +29,8 @@ from harness.gateway import Gateway, until
 from harness.processes import children_of, runs, took_s
 from harness.traffic import traffic
 
+pytestmark = pytest.mark.alone
+
 Start = Callable[..., Gateway]
 Publish = Callable[..., Published]
 KILL_ROUNDS, DRAIN_ROUNDS, STOPS = 5, 4, 3

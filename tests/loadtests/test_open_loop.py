@@ -12,6 +12,8 @@ from loadtests.wire import Address, Answer, render
 
 from harness.stand_in_server import OK, Reply, stalling, stand_in
 
+pytestmark = pytest.mark.alone
+
 REQUEST = render("POST", "/x", b"{}")
 STALL_S = 0.3
 
