@@ -16,6 +16,9 @@ SERVER_VARIABLE = "DRIFTGATE_SERVER"
 ANSWER_S = 10.0
 """Patience with an answer, beyond the time that the server itself was asked to wait."""
 
+NO_SUCH_CALL = ("Not Found", "the server answered 404")
+"""What says that not the model is unknown, but the call: another port, or another server."""
+
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 contradicts the present state, "
     "5 no answer from the server, 6 not done in time, 7 a token is missing or lacks the scope."
@@ -101,6 +104,12 @@ class AdminClient:
     def ask(self, question: Question, kind: type[T]) -> tuple[T, str]:
         """Return the answer as a `kind`, and its ETag."""
         answer = self._send(question)
+        if answer.status_code == 404 and _error_text(answer) in NO_SUCH_CALL:
+            raise Refused(
+                f"{self._server} is no admin API of this version: name that of the gateway, port 8090 unless "
+                f"it was told otherwise, with --server or {SERVER_VARIABLE}",
+                Exit.FAILED,
+            )
         if answer.status_code >= 400:
             code = exit_of(answer.status_code)
             raise Refused(_error_text(answer), code, outdated=answer.status_code == 412)

@@ -9,12 +9,22 @@ from driftgate.gateway.admin.documents import ChangeAnswer
 from driftgate.gateway.cli.admin_client import AdminClient, Exit, Question, Refused, leave, model_path
 from driftgate.gateway.cli.model_tables import print_change, print_json
 from driftgate.gateway.control.model_report import ModelReport
+from driftgate.models.errors import InvalidName
+from driftgate.models.names import check_model_name
 
 PATIENCE_S = 130.0
 """Enough for one preparation by every worker and one more by those that were replaced."""
 ATTEMPTS = 5
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
+
+def _model_name(name: str) -> str:
+    try:
+        return check_model_name(name)
+    except InvalidName as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.", callback=_model_name)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 Patience = Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait until it is in force.")]

@@ -12,7 +12,7 @@ from driftgate.gateway.cli.admin_client import model_path as path_of
 from driftgate.gateway.cli.model_tables import print_json
 from driftgate.gateway.control.model_report import ModelReport, VersionReport
 from driftgate.models.errors import InvalidName
-from driftgate.models.names import parse_version
+from driftgate.models.names import check_model_name, parse_version
 
 POLL_S = 0.1
 SETTLED_S = 3.0
@@ -68,10 +68,10 @@ def settled(look: Callable[[], Found], timeout_s: float) -> Found:
 
 
 def name_and_version(text: str) -> tuple[str, int | None]:
-    """Return the parts of NAME[@VERSION]; raise BadParameter where the version is none."""
+    """Return the parts of NAME[@VERSION]; raise BadParameter where it is none."""
     name, at, version = text.partition("@")
     try:
-        return name, parse_version(version) if at else None
+        return check_model_name(name), parse_version(version) if at else None
     except InvalidName as error:
         raise typer.BadParameter(str(error)) from error
 

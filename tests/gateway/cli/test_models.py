@@ -101,7 +101,7 @@ def test_versions_are_promoted_and_pinned(
 
 WRONG = [
     (("show", "nope"), 3, "there is no model 'nope'"),
-    (("show", "../state"), 1, "dot segment"),
+    (("show", "../state"), 2, "cannot name a model"),
     (("promote", "m", "9"), 3, "no version 9"),
     (("promote", "m", "0"), 2, "VERSION"),
     (("wait", "m@9", "--ready", "--timeout", "0.2"), 3, "no such version"),

@@ -165,6 +165,8 @@ WRONG = [
     ("traffic set m 1=100 --key input:nope", 1, "no column 'nope'"),
     ("traffic set m 1=100 --salt pepper", 2, "neither rollout nor variant"),
     ("traffic set nope 1=100", 3, "no model 'nope'"),
+    ("traffic show a/b", 2, "'a/b' cannot name a model"),
+    ("models wait ../m@1", 2, "cannot name a model"),
     ("traffic show m --context there", 2, "neither a URL"),
     ("rollback m", 4, "no earlier version"),
     ("rollback m --server http://127.0.0.1:1", 5, "nothing answers at"),
@@ -180,5 +182,19 @@ def test_exit_codes_mean_something(tmp_path: Path, registry_root: Path, publish_
             result = await call(line)
             assert (result.exit_code, says in result.output) == (code, True), (line, result.output)
         assert room.loop.desired == before
+
+    play(tmp_path, publish_version, scene)
+
+
+def test_another_port_is_no_missing_model(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """Where the call itself is unknown, the text says that this is no admin API, and the code is not 3."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        write = (tmp_path / "driftgate" / "contexts.toml").read_text()
+        (tmp_path / "driftgate" / "contexts.toml").write_text(write.replace('"\n', '/elsewhere"\n'))
+        result = await call("traffic show m")
+        assert (result.exit_code, "is no admin API of this version" in result.output) == (1, True)
 
     play(tmp_path, publish_version, scene)
