@@ -7,6 +7,7 @@ each other's changes. Readers need no lock.
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from driftgate.gateway.access.tokens import (
 from driftgate.gateway.errors import NotFound
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.repeats import Repeats
 from driftgate.models.durable import write_whole
 
 LOOK_EVERY_S = 0.5
@@ -109,13 +111,14 @@ class TokenWatch:
         self._logger = logger
         self._seen: object = ()
         self._looked_at = float("-inf")
+        self._failures = Repeats()
         self.current = TokenSet()
 
     def look(self, now: float) -> None:
         """Read the file if it has changed, at most every LOOK_EVERY_S of monotonic seconds `now`.
 
-        A file that cannot be read leaves everything as it was, and that is logged once; without a file there
-        are no tokens.
+        A file that cannot be read leaves everything as it was, and that is logged; without a file there are
+        no tokens.
         """
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
@@ -129,8 +132,12 @@ class TokenWatch:
         self._seen = seen
         try:
             self.current = TokenSet(_read(self._path).tokens)
-        except (UnreadableTokens, OSError) as error:
+        except UnreadableTokens as error:
             self._logger.error("tokens_unreadable", reason=str(error))
+        except OSError as error:  # it may pass, as a want of descriptors does: a revoked token must not stay
+            self._seen = ()
+            if self._failures.is_news(repr(error), time.monotonic()):
+                self._logger.error("tokens_unreadable", reason=str(error))
         else:
             self._logger.info("tokens_read", count=len(self.current))
 

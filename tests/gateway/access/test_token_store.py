@@ -1,5 +1,6 @@
 """The token file: private, never half written, and seen by whoever watches it."""
 
+import resource
 import stat
 import threading
 from io import BytesIO
@@ -55,6 +56,26 @@ def test_writers_lose_nothing_of_each_other(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     assert len({token.id for token in store_in(tmp_path).read().tokens}) == 20
+
+
+def test_a_watch_that_could_not_read_tries_again(tmp_path: Path) -> None:
+    """A process that is short of descriptors for a moment learns of a revoked token right after it."""
+    store, log = store_in(tmp_path), BytesIO()
+    watch = TokenWatch(tmp_path / "tokens.json", Logger("worker-0", stream=log))
+    token, text = store.create(Wish("t", ("infer:m",)), "me")
+    watch.refresh()
+    store.revoke(token.id, "me")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        watch.refresh()
+        watch.refresh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert watch.current.holder_of(text) is not None
+    assert log.getvalue().count(b"tokens_unreadable") == 1
+    watch.refresh()
+    assert watch.current.holder_of(text) is None
 
 
 def test_a_watch_sees_changes_and_survives_damage(tmp_path: Path) -> None:
