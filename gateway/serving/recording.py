@@ -11,7 +11,7 @@ from pathlib import Path
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import LogSettings
-from driftgate.models.durable import write_synced
+from driftgate.models.durable import sync, write_synced
 from driftgate.models.manifest import Manifest
 from driftgate.models.settings import ModelLogSettings
 from driftgate.monitoring.log_counts import LogCounts
@@ -52,6 +52,7 @@ def log_key(path: Path) -> bytes:
         with suppress(FileExistsError):
             os.link(unfinished, path)
         unfinished.unlink()
+        sync(path.parent)
     return path.read_bytes()[:KEY_BYTES]
 
 

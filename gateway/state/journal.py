@@ -16,6 +16,7 @@ import msgspec
 
 from driftgate.gateway.formats import other_format
 from driftgate.gateway.state.events import Event
+from driftgate.models.durable import sync
 
 FORMAT = 1
 NO_PREDECESSOR = ""
@@ -85,6 +86,8 @@ class Journal:
     def _open(self, file: JournalFile) -> None:
         self._descriptor = os.open(file.path, _OPEN, 0o600)
         data = file.path.read_bytes()
+        if not data:
+            sync(self._directory)
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
             os.ftruncate(self._descriptor, len(whole))
