@@ -17,9 +17,8 @@ from driftgate import __version__
 from driftgate.features.declaration import VIEWS_DIRECTORY
 from driftgate.gateway.access.auth import auth_mode
 from driftgate.gateway.access.token_store import tokens_at_start
-from driftgate.gateway.access.tokens import UnreadableTokens
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listeners import is_loopback, read_ports
+from driftgate.gateway.listeners import CannotStart, is_loopback, read_ports
 from driftgate.gateway.processes import diagnosis as judge
 from driftgate.gateway.processes.diagnosis import Finding
 from driftgate.gateway.processes.log_metrics import read_monitor_status
@@ -155,10 +154,8 @@ def access(layout: StateLayout, settings: Settings) -> Finding:
     hosts = {host: is_loopback(host) for host in (server.host, server.admin_host, server.metrics_host)}
     try:
         tokens = tokens_at_start(layout.tokens)
-    except (UnreadableTokens, OSError) as error:
-        return Finding(
-            "access", "problem", f"the tokens cannot be read: {error}", "restore them from a backup"
-        )
+    except CannotStart as error:
+        return Finding("access", "problem", str(error), "no gateway starts on it until then")
     return judge.judge_exposure(hosts, auth_mode(settings), tokens.has_admin)
 
 

@@ -45,8 +45,10 @@ def test_what_is_wrong_is_named_with_what_to_do(tmp_path: Path) -> None:
     os.chmod(layout.log_key, 0o644)
     layout.events.mkdir(mode=0o700)
     (layout.events / "control-000000000001.jsonl").write_bytes(b"{\n")
+    layout.tokens.write_bytes(b"{")
     code, found = problems(tmp_path)
     assert code == 1
+    assert "tokens.json cannot be read" in found["access"]["text"]
     assert "control-000000000001.jsonl" in found["history"]["text"]
     assert {"history", "permissions", "registry", "gateway"} <= found.keys()
     assert all(item["advice"] for item in found.values())
