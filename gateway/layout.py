@@ -105,6 +105,11 @@ class StateLayout:
         return self.root / "monitor.json"
 
     @property
+    def monitor_windows(self) -> Path:
+        """What the monitor says of its windows."""
+        return self.root / "monitor-windows.json"
+
+    @property
     def monitor_beat(self) -> Path:
         """The pulse of the monitor process."""
         return self.root / "monitor.beat"

@@ -17,6 +17,7 @@ from driftgate.monitoring.log_reader import Directories, LogReader, Problem, Rea
 from driftgate.monitoring.log_segments import list_segments, segment_name
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
 from driftgate.monitoring.window_keeper import Watched, WindowKeeper
+from driftgate.monitoring.window_status import WindowStatus
 
 READ_BYTES = 8 * 2**20
 """Of each boot at a time, so that a long backlog cannot keep a monitor from stating how it fares."""
@@ -118,6 +119,10 @@ class Follower:
             archive_files=len(files),
             archive_bytes=sum(file.size_bytes for file in files),
         )
+
+    def window_status(self, now_us: int) -> WindowStatus:
+        """Return how the windows fare."""
+        return self._windows.status(now_us)
 
     def _take(self, found: ReadBlock | Problem) -> None:
         if isinstance(found, Problem):

@@ -24,6 +24,7 @@ from driftgate.monitoring.pane_tables import (
 from driftgate.monitoring.pane_tables import (
     StoredPane,
     WindowChanges,
+    detectors,
     forget_panes,
     open_panes,
     panes_between,
@@ -161,6 +162,10 @@ class MonitorDb:
     def open_panes(self) -> list[tuple[PaneKey, Pane]]:
         """Return the panes of the book that are not sealed; raise InvalidPane."""
         return open_panes(self._db)
+
+    def detectors(self) -> dict[str, bytes]:
+        """Return the saved states of detectors, by name."""
+        return detectors(self._db)
 
     def sealed_until_us(self) -> int:
         """Return the time before which all panes are sealed."""

@@ -26,6 +26,7 @@ CREATE TABLE panes (series INTEGER, start_us INTEGER, sealed INTEGER, rows INTEG
 CREATE INDEX panes_by_time ON panes (start_us);
 CREATE TABLE live (series INTEGER, start_us INTEGER, sealed INTEGER, rows INTEGER, data BLOB,
     PRIMARY KEY (series, start_us));
+CREATE TABLE detectors (name TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID;
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
 CREATE TABLE profiles (id TEXT PRIMARY KEY, data BLOB);
 CREATE TABLE reference_times (
@@ -48,6 +49,7 @@ class WindowChanges:
     open: Mapping[PaneKey, Pane] = field(default_factory=dict)
     late: Mapping[PaneKey, int] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
+    detectors: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class StoredPane(NamedTuple):
@@ -64,8 +66,14 @@ def put_changes(db: sqlite3.Connection, changes: WindowChanges) -> None:
     put_panes(db, "panes", changes.open, sealed=False)
     put_panes(db, "panes", changes.sealed, sealed=True)
     _add_late(db, changes.late)
+    db.executemany("INSERT OR REPLACE INTO detectors VALUES (?, ?)", list(changes.detectors.items()))
     db.execute("DELETE FROM live")
     db.execute("INSERT OR REPLACE INTO marks VALUES ('sealed_us', ?)", (changes.sealed_us,))
+
+
+def detectors(db: sqlite3.Connection) -> dict[str, bytes]:
+    """Return the saved states of detectors, by name."""
+    return {str(name): bytes(data) for name, data in _rows(db, "SELECT name, data FROM detectors")}
 
 
 def sealed_until_us(db: sqlite3.Connection) -> int:

@@ -11,6 +11,8 @@ from driftgate.monitoring.pane_codec import InvalidPane
 from driftgate.monitoring.pane_tables import WindowChanges
 from driftgate.monitoring.reference import InvalidProfile
 from driftgate.monitoring.reference_book import FindProfile, ReferenceBook
+from driftgate.monitoring.window_status import WindowStatus
+from driftgate.monitoring.window_watch import WindowWatch
 from driftgate.monitoring.windows import SegmentsOf, Windows
 
 FOLD_BYTES = 4 * 2**20
@@ -45,6 +47,8 @@ class WindowKeeper:
             known, panes = [], []
         self._book = ReferenceBook(known, watched.find_profile, on_problem)
         self._windows = Windows(self._book, watched.segments_of, db.sealed_until_us(), panes)
+        self._watch = WindowWatch(self._book, db.detectors())
+        self._late_rows = 0
 
     def take(self, block: Block) -> None:
         """Fold a block, soon."""
@@ -58,6 +62,7 @@ class WindowKeeper:
         self._fold()
         sealed = self._windows.seal(watermark_us)
         self._sealed.update(sealed)
+        self._watch.update(sealed)
         if sealed or now_us >= self._shown_at_us + SHOW_EVERY_US:
             self._shown_at_us = now_us
             self._show()
@@ -73,15 +78,30 @@ class WindowKeeper:
             open={key: windows.open[key] for key in windows.changed},
             late=dict(windows.late),
             references=tuple(self._book.added),
+            detectors=self._watch.changes(),
         )
 
     def committed(self) -> None:
         """Forget the changes: they are in the book."""
         self._windows.changed.clear()
+        self._late_rows += sum(self._windows.late.values())
         self._windows.late.clear()
+        self._watch.committed()
         self._book.added.clear()
         self._sealed.clear()
         self._shown.clear()
+
+    def status(self, now_us: int) -> WindowStatus:
+        """Return how the windows fare."""
+        windows = self._windows
+        return WindowStatus(
+            at_us=now_us,
+            sealed_us=windows.sealed_us,
+            open_panes=len(windows.open),
+            unsaved_panes=len(self._sealed),
+            late_rows=self._late_rows + sum(windows.late.values()),
+            figures=self._watch.figures(),
+        )
 
     def _fold(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0

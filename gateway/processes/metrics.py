@@ -19,6 +19,7 @@ from driftgate.gateway.access.auth_metrics import auth_metrics
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.desired_metrics import desired_metrics
 from driftgate.gateway.processes.log_metrics import log_metrics
+from driftgate.gateway.processes.window_metrics import window_metrics
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.counters import (
     BATCH_LIMITS,
@@ -82,6 +83,7 @@ class _Machine(Collector):
         )
         yield from desired_metrics(self._layout)
         yield from log_metrics(self._layout)
+        yield from window_metrics(self._layout)
         yield from auth_metrics(self._layout)
         yield GaugeMetricFamily(
             "driftgate_unreadable_counter_files",

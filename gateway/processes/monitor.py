@@ -99,6 +99,8 @@ class MonitorProcess:
         try:
             status = self._follower.status(now_us())
             write_whole(self._layout.monitor_status, msgspec.json.encode(status))
+            windows = self._follower.window_status(now_us())
+            write_whole(self._layout.monitor_windows, msgspec.json.encode(windows))
         except OSError as error:
             if self._unwritten.is_news(str(error), time.monotonic()):
                 self._logger.error("monitor_status_not_written", reason=error.strerror)

@@ -1,0 +1,102 @@
+"""What is watched in the sealed windows of each version and arm: rates of bad data, and evidence."""
+
+from collections.abc import Mapping
+from math import log10
+
+from driftgate.monitoring.data_quality import QualityRates, QualityWatch
+from driftgate.monitoring.detector_codec import decode_state, encode_state
+from driftgate.monitoring.log_frames import NewerFormat
+from driftgate.monitoring.pane import ALL_ROWS, Pane, PaneKey
+from driftgate.monitoring.reference_book import ReferenceBook
+from driftgate.monitoring.window_status import QualityFigure, WindowFigures
+
+MOST_FIGURES = 50
+"""Rates of one arm that are told as figures, those with the most evidence first."""
+Stream = tuple[str, int, str, str]
+"""Model, version, arm and reference."""
+
+
+class WindowWatch:
+    """Takes sealed windows in, in the order of time; goes on from what another one had `saved`."""
+
+    def __init__(self, book: ReferenceBook, saved: Mapping[str, bytes]) -> None:
+        self._book = book
+        self._saved = dict(saved)
+        self._watches: dict[Stream, QualityWatch] = {}
+        self._rates: dict[Stream, QualityRates] = {}
+        self._last: dict[Stream, tuple[int, Pane]] = {}
+        self._changed: set[Stream] = set()
+
+    def update(self, sealed: Mapping[PaneKey, Pane]) -> None:
+        """Take in windows that were sealed together."""
+        for key in sorted(sealed, key=lambda key: key.start_us):
+            if key.segment == ALL_ROWS:
+                stream = (key.model, key.version, key.arm, key.profile)
+                watch = self._watch(stream, key)
+                if watch is not None:
+                    watch.update(sealed[key], key.start_us)
+                    self._last[stream] = key.start_us, sealed[key]
+                    self._changed.add(stream)
+
+    def changes(self) -> dict[str, bytes]:
+        """Return the states that changed since `committed`, by name."""
+        return {_name(stream): encode_state(self._watches[stream].state) for stream in self._changed}
+
+    def committed(self) -> None:
+        """Forget what has changed: it is saved."""
+        self._changed.clear()
+
+    def figures(self) -> tuple[WindowFigures, ...]:
+        """Return the last window of every version's arm."""
+        newest: dict[Stream, Stream] = {}
+        for stream in sorted(self._last, key=lambda stream: self._last[stream][0]):
+            newest[(*stream[:3], "")] = stream
+        return tuple(self._figures(stream) for stream in sorted(newest.values()))
+
+    def _watch(self, stream: Stream, key: PaneKey) -> QualityWatch | None:
+        watch = self._watches.get(stream)
+        if watch is None:
+            reference = self._book.at(key.model, key.version, key.start_us)
+            if reference is None or reference.reference.id != key.profile:
+                return None
+            rates = self._rates[stream] = QualityRates(reference.reference.profile)
+            watch = self._watches[stream] = QualityWatch(rates)
+            saved = self._saved.pop(_name(stream), None)
+            if saved is not None:
+                _restore(watch, saved)
+        return watch
+
+    def _figures(self, stream: Stream) -> WindowFigures:
+        start_us, pane = self._last[stream]
+        reference = self._book.at(stream[0], stream[1], start_us)
+        profile = reference.reference.profile if reference is not None else None
+        counts = self._rates[stream].count(pane)
+        evidence = self._watches[stream].evidence().tolist()
+        found = [
+            QualityFigure(*rate, int(hits), int(rows), log10(capital) if capital > 0 else 0.0)
+            for rate, hits, rows, capital in zip(self._rates[stream].rates, *counts, evidence, strict=True)
+            if hits or capital >= 1
+        ]
+        found.sort(key=lambda one: (-one.log10_evidence, -one.hits, one.feature))
+        return WindowFigures(
+            model=stream[0],
+            version=stream[1],
+            arm=stream[2],
+            start_us=start_us,
+            rows=pane.rows,
+            source=profile.source if profile is not None else "none",
+            reference_rows=profile.rows if profile is not None else 0,
+            reference_id=stream[3],
+            quality=tuple(found[:MOST_FIGURES]),
+        )
+
+
+def _name(stream: Stream) -> str:
+    return "quality/" + "/".join(map(str, stream))
+
+
+def _restore(watch: QualityWatch, saved: bytes) -> None:
+    try:
+        watch.restore(decode_state(saved))
+    except (ValueError, NewerFormat):
+        return  # of other rates: evidence begins anew
