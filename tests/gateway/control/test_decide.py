@@ -1,99 +1,35 @@
 """Decisions as tables: one look at the world, and what is to be done next."""
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import pytest
 
-from driftgate.gateway.control.decide import Proposal, decide, propose, settle
-from driftgate.gateway.control.facts import Facts, Limits, Verified, VersionKey
+from driftgate.gateway.control.decide import decide, propose, settle
+from driftgate.gateway.control.facts import Limits, Verified, VersionKey
 from driftgate.gateway.state.desired import (
-    TOTAL_PPM,
     Arm,
-    Change,
     DesiredModel,
-    DesiredState,
-    HeldVersion,
     TrafficSplit,
 )
-from driftgate.gateway.state.status import SlotStatus, VersionState, VersionStatus
 from driftgate.models.settings import ModelSettings, VersionPolicy
 from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
 
+from harness.decisions import (
+    AUTO,
+    MIB,
+    TIMEOUT,
+    all_to,
+    facts,
+    held,
+    model,
+    next_model,
+    registry,
+    slot,
+    state,
+    versions_of,
+)
 from harness.manifests import paper_manifest
-
-NOW, TIMEOUT = 1000.0, 60.0
-MIB = 2**20
-AUTO = ModelSettings(promote="auto")
-
-
-def registry(*versions: int, settings: ModelSettings | None = None, **more: Any) -> RegistrySnapshot:
-    """A registry that shows these versions of `m`; version 99 takes other inputs."""
-    shown = {v: PublishedVersion("m", v, f"d{v}", paper_manifest(v, 3 if v == 99 else 2)) for v in versions}
-    return RegistrySnapshot({"m": RegistryModel("m", shown, settings or ModelSettings(), **more)})
-
-
-def facts(shown: RegistrySnapshot | None, *slots: SlotStatus, proven: tuple[int, ...] | None = None) -> Facts:
-    """One look: what the registry shows is verified, unless `proven` says what is."""
-    published = shown.models["m"].versions if shown and "m" in shown.models else {}
-    verified = {
-        VersionKey("m", v): Verified(p.digest, MIB, p.manifest)
-        for v, p in published.items()
-        if proven is None or v in proven
-    }
-    limits = Limits(workers=2, memory_bytes=100 * MIB, prepare_timeout_s=TIMEOUT)
-    return Facts(NOW, "5a", shown, verified, {}, slots, limits)
-
-
-def held(*versions: int) -> tuple[HeldVersion, ...]:
-    """What is held of these versions."""
-    return tuple(HeldVersion(v, f"d{v}", MIB) for v in versions)
-
-
-def slot(*ready: int, number: int = 0, generation: int = 5, **more: Any) -> SlotStatus:
-    """A member with these versions ready."""
-    states = tuple(VersionStatus("m", v, f"d{v}", "READY") for v in ready)
-    boot = f"boot{number}"
-    given: dict[str, Any] = {"generation": generation, "accepting": True, "versions": states} | more
-    return SlotStatus(slot=number, boot=boot, pid=1, **given)
-
-
-def all_to(version: int) -> tuple[Arm, ...]:
-    """The arms of a split with one version."""
-    return (Arm("stable", version, TOTAL_PPM),)
-
-
-def model(stable: int, *others: int, **more: Any) -> DesiredModel:
-    """A model whose traffic is all on `stable`, which is held with `others`."""
-    given: dict[str, Any] = {
-        "split": TrafficSplit("00", all_to(stable)),
-        "held": held(*sorted({stable, *others})),
-    }
-    return DesiredModel(**(given | {"history": (stable,)} | more))
-
-
-def state(wanted: DesiredModel | None, generation: int = 5, **more: Any) -> DesiredState:
-    """A committed generation."""
-    models = {} if wanted is None else {"m": wanted}
-    return DesiredState(generation=generation, previous="", who="", why="", at="", models=models, **more)
-
-
-def next_model(before: DesiredState, look: Facts) -> DesiredModel:
-    """What the next generation says of `m`."""
-    proposal = decide(before, look)
-    assert proposal is not None
-    return proposal.models["m"]
-
-
-def versions_of(wanted: DesiredModel) -> list[int]:
-    """The numbers that are held."""
-    return [version.version for version in wanted.held]
-
-
-def change(version: int, deadline: float = NOW + 1, **more: Any) -> Change:
-    """A running change of all traffic to `version`."""
-    return Change(all_to(version), "me", f"promote m to version {version}", deadline, **more)
 
 
 def test_an_empty_registry_wants_nothing() -> None:
@@ -107,17 +43,6 @@ def test_a_cold_start_begins_with_weights() -> None:
     first = next_model(state(None), facts(registry(1, 2)))
     assert (versions_of(first), first.split.arms, first.history) == ([2], all_to(2), (2,))
     assert first.split.salt == "5a"
-
-
-def test_a_first_version_waits_for_members() -> None:
-    """With members the version is prepared first; it gets weight when every member is ready."""
-    prepared = next_model(state(None), facts(registry(1), slot(), slot(number=1)))
-    assert prepared.change is not None
-    assert prepared.split.arms == ()
-    half = facts(registry(1), slot(1), slot(number=1))
-    assert decide(state(prepared), half) is None
-    whole = facts(registry(1), slot(1), slot(1, number=1))
-    assert next_model(state(prepared), whole).split.arms == all_to(1)
 
 
 def test_loaded_is_not_routed() -> None:
@@ -242,78 +167,10 @@ def test_versions_8_to_12_come_and_go() -> None:
         assert versions_of(wanted) == [7, 8, newest]
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        (slot(1, 2), slot(1, number=1)),
-        (slot(1, 2), slot(1, 2, number=1, generation=4)),
-        (slot(1),),
-        (),
-    ],
-    ids=["one not ready", "one that has not looked", "none ready", "no members"],
-)
-def test_a_change_waits_for_every_member(members: tuple[SlotStatus, ...]) -> None:
-    """Nobody switches until all hold the version in the newest generation."""
-    wanted = model(1, 2, change=change(2))
-    assert decide(state(wanted), facts(registry(1, 2), *members)) is None
-
-
-def test_a_slot_that_does_not_accept_is_no_member() -> None:
-    """A worker that is starting or draining is not waited for."""
-    look = facts(registry(1, 2), slot(1, 2), slot(number=1, accepting=False))
-    assert next_model(state(model(1, 2, change=change(2))), look).split.arms == all_to(2)
-
-
-def test_a_rollback_works_while_no_worker_lives() -> None:
-    """A version that had all traffic before has proven itself: nobody needs to agree."""
-    wanted = model(2, 1, history=(2, 1), change=change(1, pin=1))
-    moved = next_model(state(wanted), facts(registry(1, 2)))
-    assert (moved.split.arms, moved.pinned, moved.history) == (all_to(1), 1, (1,))
-
-
-def test_members_that_cannot_prepare_are_replaced_once() -> None:
-    """After the deadline they are retired and get a second deadline; the others are left alone."""
-    wanted = model(1, 2, change=change(2, deadline=NOW))
-    proposal = decide(state(wanted), facts(registry(1, 2), slot(1, 2), slot(1, number=1)))
-    assert proposal is not None
-    again = proposal.models["m"].change
-    assert proposal.retired_boots == ("boot1",)
-    assert again is not None
-    assert (again.replaced, again.deadline) == (True, NOW + TIMEOUT)
-
-
-def test_a_change_fails_as_a_whole() -> None:
-    """After the second deadline nothing has moved and the reason is kept with the version."""
-    wanted = model(1, 2, settings=AUTO, change=change(2, deadline=NOW, replaced=True))
-    broken = VersionStatus("m", 2, "d2", "UNAVAILABLE", "out of memory")
-    stuck = slot(1, number=1)
-    stuck = msgspec.structs.replace(stuck, versions=(*stuck.versions, broken))
-    look = facts(registry(1, 2, settings=AUTO), slot(1, 2), stuck)
-    failed = next_model(state(wanted), look)
-    assert (failed.change, failed.split) == (None, wanted.split)
-    assert failed.refused == {"2": "slot 1 could not prepare it in time: out of memory"}
-    assert decide(state(failed), look) is None
-
-
-def test_a_change_to_what_cannot_be_loaded_fails_at_once() -> None:
-    """There is no point in waiting for a version whose checks failed."""
-    wanted = model(1, change=change(2))
-    look = facts(registry(1, 2), slot(1), proven=(1,))
-    assert decide(state(wanted), look) is None
-    failed = next_model(state(wanted), replace(look, failed={VersionKey("m", 2): "flipped bits"}))
-    assert (failed.change, failed.refused) == (None, {"2": "flipped bits"})
-
-
 def test_a_verdict_goes_with_its_version() -> None:
     """When a refused version is taken out of the registry its number may be tried again."""
     wanted = model(1, refused={"2": "too slow"})
     assert next_model(state(wanted), facts(registry(1), slot(1))).refused == {}
-
-
-def test_retired_boots_are_forgotten_when_they_are_gone() -> None:
-    """The list stays as short as the number of workers."""
-    proposal = decide(state(model(1), retired_boots=("boot0", "old")), facts(registry(1), slot(1)))
-    assert proposal == Proposal({"m": model(1)}, ("boot0",), "control", "the retired workers are gone")
 
 
 def test_an_unloaded_model_holds_nothing() -> None:
@@ -378,11 +235,3 @@ def test_when_not_all_fit_the_newest_do(policy: VersionPolicy) -> None:
     tight = replace(look, limits=Limits(workers=2, memory_bytes=4 * MIB))
     assert versions_of(next_model(state(None), tight))[-1] == 3
     assert len(versions_of(next_model(state(None), tight))) == 2
-
-
-@pytest.mark.parametrize("said", ["LOADING", "UNAVAILABLE", "UNLOADING"])
-def test_only_ready_is_ready(said: VersionState) -> None:
-    """No other state counts for a commit."""
-    status = VersionStatus("m", 2, "d2", said)
-    look = facts(registry(1, 2), slot(versions=(status,)))
-    assert decide(state(model(1, 2, change=change(2))), look) is None
