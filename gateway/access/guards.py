@@ -9,7 +9,7 @@ from starlette.responses import Response
 from driftgate.gateway.access.auth import Verdict, judge, refusal
 from driftgate.gateway.access.quotas import Quotas
 from driftgate.gateway.access.refusals import RefusalReport, Subject
-from driftgate.gateway.access.route_scopes import OPERATE, PREDICT
+from driftgate.gateway.access.route_scopes import CHANGES, OPERATE, PREDICT
 from driftgate.gateway.access.scopes import Need
 from driftgate.gateway.access.token_store import TokenWatch
 from driftgate.gateway.access.tokens import Holder
@@ -33,7 +33,7 @@ class Guard:
 
     def protects(self, need: Need) -> bool:
         """Tell whether this need has to be met here."""
-        return self._watch is not None and (self._demanded or need == OPERATE)
+        return self._watch is not None and (self._demanded or need in CHANGES)
 
     def check(self, request: Request, need: Need) -> Holder | None:
         """Return who asks, None if nobody has to say; raise Unauthorized or Forbidden."""
@@ -44,7 +44,7 @@ class Guard:
         verdict = judge(self._watch.current, authorization, need, name)
         if not verdict.reason:
             return verdict.holder
-        if self._report is None or need == OPERATE:
+        if self._report is None or need in CHANGES:
             raise refusal(verdict, need, name)
         client = request.client.host if request.client else ""
         self._report.note(_subject(client, verdict, need, name))

@@ -19,11 +19,16 @@ READ_MODEL = Need(("read",), "model")
 OPERATE = Need(("operate",), "model")
 PUBLISH = Need(("publish",), "model")
 PREDICT = Need(("infer",), "model")
+FILL = Need(("features",), "view")
+READ_VIEW = Need(("features", "read"), "view")
+CHANGES = frozenset({OPERATE, FILL})
+"""What needs a token on the data port too, wherever there are tokens."""
 KNOW = Need(("infer", "read"), "model")
 """Clients ask for a model's inputs before they predict."""
 
 _ADMIN_MODEL = "/api/models/{model}"
 _REPOSITORY = "/v2/repository/models/{model}"
+_VIEW = "/api/features/{view}"
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 
@@ -46,6 +51,11 @@ ADMIN_ROUTES: Routes = {
     ("POST", f"{_ADMIN_MODEL}/uploads/{{upload}}/commit"): PUBLISH,
     ("GET", f"{_ADMIN_MODEL}/versions/{{version}}/manifest"): READ_MODEL,
     ("GET", f"{_ADMIN_MODEL}/versions/{{version}}/files/{{number}}"): READ_MODEL,
+    ("GET", "/api/features"): READ_ALL,
+    ("GET", _VIEW): READ_VIEW,
+    ("PUT", _VIEW): FILL,
+    ("GET", f"{_VIEW}/entity"): READ_VIEW,
+    ("POST", f"{_VIEW}/rollback"): FILL,
     ("GET", "/api/state"): READ_ALL,
     ("GET", "/api/events"): READ_ALL,
     ("GET", "/api/events/verify"): READ_ALL,
@@ -70,6 +80,7 @@ DATA_ROUTES: Routes = {
     ("POST", "/v2/repository/index"): READ_ALL,
     ("POST", "/v2/repository/models/{model}/{verb:path}"): OPERATE,
     ("GET", "/openapi.json"): READ_ALL,
+    ("POST", "/v1/features/{view}"): FILL,
     **{("GET", path): ANYBODY for path in STATES},
     **{("POST", path): ANYBODY for path in REFUSALS},
     **{("GET", place): KNOW for place in (_MODEL, _VERSION)},

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from driftgate import __version__
+from driftgate.features.errors import FeatureError
 from driftgate.gateway.access.route_scopes import need_of
 from driftgate.gateway.admin import documents as documents
 from driftgate.gateway.admin.access import AdminAccess
@@ -155,7 +156,7 @@ class AdminApi:
         async def answer(request: Request) -> Response:
             try:
                 return await endpoint(request)
-            except (GatewayError, ModelError) as error:
+            except (GatewayError, ModelError, FeatureError) as error:
                 return _refusal(error)
             except OSError as error:
                 self._logger.error("admin_request_failed", path=request.scope["path"], error=repr(error))

@@ -34,6 +34,13 @@ REQUIRED_IF_MATCH = Parameter(
     required=True,
 )
 KEY = Parameter("key", "query", {"type": "string", "minLength": 1}, "The routing key.", required=True)
+ENTITY = Parameter(
+    "key",
+    "query",
+    {"type": "string", "minLength": 1},
+    'The join key, or a JSON list of texts if there are several: ["ada","7"].',
+    required=True,
+)
 AT = Parameter("at", "query", {"type": "integer", "minimum": 1}, "Generation to look at; else the newest.")
 OFFSET = Parameter(
     "offset", "query", {"type": "integer", "minimum": 0}, "Where in the file the part begins.", required=True
@@ -60,6 +67,8 @@ _TABLE: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("PUT", f"{_A_MODEL}/settings"): (IF_MATCH,),
     ("PUT", f"{_A_MODEL}/uploads/{{upload}}/files/{{number}}"): (OFFSET,),
     ("GET", f"{_A_MODEL}/versions/{{version}}/files/{{number}}"): (OFFSET,),
+    ("PUT", "/api/features/{view}"): (DRY_RUN,),
+    ("GET", "/api/features/{view}/entity"): (ENTITY,),
     ("GET", "/api/events"): (SINCE, MODEL, LIMIT),
     ("GET", "/api/annotations"): (FROM, TO, SINCE, MODEL, LIMIT),
     ("POST", f"{_REPOSITORY}/load"): (WAIT, IF_MATCH),

@@ -14,6 +14,7 @@ import uvloop
 
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.api import AdminApi, admin_app
+from driftgate.gateway.admin.features import FeaturesApi, feature_routes
 from driftgate.gateway.admin.settings import SettingsApi, settings_routes
 from driftgate.gateway.admin.timeline import TimelineApi, timeline_routes
 from driftgate.gateway.admin.tokens import TokenApi, token_routes
@@ -153,11 +154,14 @@ class ControlProcess:
         )
         self._uploads = uploads_of(settings, self._reconciler, self._logger)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
+        registry = Path(settings.server.registry)
+        features = FeaturesApi(self._views, registry, layout.features, self._reconciler, self._logger)
         more = [
             *upload_routes(self._uploads),
+            *feature_routes(features),
             *token_routes(TokenApi(layout, self._logger)),
             *timeline_routes(TimelineApi(layout)),
-            *settings_routes(SettingsApi(self._reconciler, Path(settings.server.registry), self._logger)),
+            *settings_routes(SettingsApi(self._reconciler, registry, self._logger)),
         ]
         app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more)
         limits = ConnectionLimits(settings.limits.receive_timeout_s)  # uploads of models bound themselves

@@ -26,7 +26,7 @@ class FeatureViewWatcher:
     def __init__(self, registry: Path, path: Path, store: FeatureStore, logger: Logger) -> None:
         self._registry = registry
         self._path = path
-        self._store = store
+        self.store = store
         self._logger = logger
         self.known = KnownViews()
         file = ViewsFile(path)
@@ -56,7 +56,7 @@ class FeatureViewWatcher:
 
     def missing(self, manifest: Manifest) -> str | None:
         """Return why a version cannot have its features; None if it can, or if it has none."""
-        return missing_features(manifest, self.known, self._store.unavailable)
+        return missing_features(manifest, self.known, self.store.unavailable)
 
     def _read(self) -> KnownViews | None:
         if not (self._registry / VIEWS_DIRECTORY).is_dir():

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftgate import __version__
+from driftgate.features.errors import FeatureError
 from driftgate.gateway.access.guards import Guard
 from driftgate.gateway.access.route_scopes import need_of
 from driftgate.gateway.errors import BadRequest, Forbidden, GatewayError, NotFound, NotServable
@@ -23,6 +24,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.metrics import counted
 from driftgate.gateway.routing.table import ModelRoute
 from driftgate.gateway.serving.asgi_predict import AsgiExchange, predict_over_asgi
+from driftgate.gateway.serving.feature_push import FeaturePushApi
 from driftgate.gateway.serving.plane_document import PlaneDocument
 from driftgate.gateway.serving.predict import PredictPath
 from driftgate.gateway.serving.relay import relay
@@ -73,6 +75,7 @@ class DataRoutes:
         self._layout = layout
         self._settings = settings
         self._document = PlaneDocument(self._described)
+        self._pushes = FeaturePushApi(layout, settings.features)
 
     def application(self, guard: Guard) -> Starlette:
         """Return the application; slashes are never redirected, because clients do not follow.
@@ -92,6 +95,7 @@ class DataRoutes:
             ("/v2/repository/index", self.repository_index, post),
             ("/v2/repository/models/{model}/{verb:path}", self.change, post),
             ("/openapi.json", self.openapi, get),
+            ("/v1/features/{view}", self._pushes.push, post),
             *((path, _fixed(state), get) for path, state in STATES.items()),
             *((path, _refused(reason), post) for path, reason in REFUSALS.items()),
         ]
@@ -109,7 +113,12 @@ class DataRoutes:
                 for path, handler, methods in routes
                 for slash in ("", "/")
             ],
-            exception_handlers={HTTPException: _http_error, GatewayError: _error, Exception: _error},
+            exception_handlers={
+                HTTPException: _http_error,
+                GatewayError: _error,
+                FeatureError: _error,
+                Exception: _error,
+            },
         )
 
     async def server(self, request: Request) -> Response:
