@@ -76,6 +76,7 @@ def _answer_change(
         before=arm_reports(subject.model.split),
         moves=change_of(subject.model, asked),
         why=asked.change.why if asked.change else "",
+        pinned_before=subject.model.pinned,
         **how_it_ended,
     )
     return json_answer(reconciler, document, 202 if document.state == "pending" else 200)

@@ -72,8 +72,9 @@ class ModelsAnswer(msgspec.Struct, frozen=True):
 class ChangeAnswer(msgspec.Struct, frozen=True):
     """What became of a change: `pending` is one that waits for workers; `generation` is the newest.
 
-    `before` is the split before it, `moves` and `why` are what it moves and what it is. `in_force` says that
-    every worker that accepts requests has followed.
+    `before` is the split before it and `pinned_before` the version that it was pinned to; `moves` and `why`
+    are what the change moves and what it is. `in_force` says that every worker that accepts requests has
+    followed.
     """
 
     generation: int
@@ -83,6 +84,7 @@ class ChangeAnswer(msgspec.Struct, frozen=True):
     moves: Moves | None = None
     why: str = ""
     in_force: bool = False
+    pinned_before: int | None = None
 
 
 class ExampleAnswer(msgspec.Struct, frozen=True):

@@ -26,10 +26,12 @@ def rollback(
 
 def undo(name: str, answer: ChangeAnswer) -> str:
     """Return the commands that bring back what was there before."""
-    unpin = f"driftgate models unpin {name}"
-    if answer.before == answer.model.traffic or not answer.before:
-        return unpin
-    if len(answer.before) == 1:
-        return f"{unpin} && driftgate models promote {name} {answer.before[0].version}"
-    shares = " ".join(f"{arm.version}={arm.percent:g}" for arm in answer.before)
-    return f"{unpin} && driftgate traffic set {name} {shares}"
+    commands = [f"driftgate models unpin {name}"]
+    if len(answer.before) == 1 and answer.before != answer.model.traffic:
+        commands.append(f"driftgate models promote {name} {answer.before[0].version}")
+    elif answer.before != answer.model.traffic and answer.before:
+        shares = " ".join(f"{arm.version}={arm.percent:g}" for arm in answer.before)
+        commands.append(f"driftgate traffic set {name} {shares}")
+    if answer.pinned_before is not None:
+        commands.append(f"driftgate models pin {name}")
+    return " && ".join(commands)

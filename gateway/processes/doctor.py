@@ -195,7 +195,7 @@ def _not_loaded(layout: StateLayout, number: int) -> Iterator[Finding]:
                 f"worker {number}",
                 "problem",
                 f"{item.model} {item.version}: {item.reason}",
-                "publish it again",
+                f"`driftgate models show {item.model}` tells what control makes of it",
             )
 
 

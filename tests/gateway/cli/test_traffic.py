@@ -101,6 +101,10 @@ def test_a_rollback_says_how_to_undo_it(
         for command in undo.split(" && "):
             assert (await call(command.removeprefix("driftgate "))).exit_code == 0
         assert {arm.version: arm.weight_ppm for arm in room.model().split.arms} == {1: 900_000, 2: 100_000}
+        await call("models promote m 2")
+        await call("models pin m")
+        undo = (await call("rollback m")).output.partition("to undo: ")[2].strip()
+        assert undo.endswith("driftgate models promote m 2 && driftgate models pin m")
 
     play(tmp_path, publish_version, scene)
 
