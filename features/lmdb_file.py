@@ -16,7 +16,7 @@ import lmdb
 
 from driftgate.features.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreUnavailable
 
-FIRST_MAP_BYTES = 2**26
+FIRST_MAP_BYTES = 2**24
 """Grows by doubling; address space only, the file is as large as its content."""
 MAX_READERS = 2048
 _ROWS = b"rows"

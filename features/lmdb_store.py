@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from driftgate.features.errors import SnapshotUnknown, StoreError
+from driftgate.features.errors import SnapshotUnknown, StoreDamaged, StoreError
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_file import ImmutableRows, SharedRows
 from driftgate.features.rows import StoredRows, decode_rows, event_time_of, never_written
@@ -154,7 +154,10 @@ class _OpenView:
     def _swap(self, number: int) -> None:
         if number == self.snapshot:
             return
-        fresh = ImmutableRows(self._files.snapshot(number)) if number != NO_SNAPSHOT else None
+        try:
+            fresh = ImmutableRows(self._files.snapshot(number)) if number != NO_SNAPSHOT else None
+        except FileNotFoundError:
+            raise StoreDamaged(f"snapshot {number} of the view {self._files.view!r} is gone") from None
         if self._base is not None:
             self._base.close()
         self._base, self.snapshot = fresh, number
