@@ -116,6 +116,7 @@ class Follower:
             damaged_bytes=totals["damaged_bytes"],
             unarchived_rows=totals["unarchived_rows"],
             archive_failures=totals["archive_failures"],
+            rebuilds=totals["rebuilds"],
             archive_files=len(files),
             archive_bytes=sum(file.size_bytes for file in files),
         )

@@ -21,5 +21,6 @@ class FollowerStatus(msgspec.Struct, frozen=True):
     damaged_bytes: int = 0
     unarchived_rows: int = 0
     archive_failures: int = 0
+    rebuilds: int = 0
     archive_files: int = 0
     archive_bytes: int = 0

@@ -88,6 +88,12 @@ class MonitorDb:
         if not read_only:
             self._prepare(found)
 
+    def check(self) -> None:
+        """Look through all of it; raise sqlite3.DatabaseError if it is damaged."""
+        found = self._rows("PRAGMA quick_check(1)")
+        if found != [("ok",)]:
+            raise sqlite3.DatabaseError(str(found[0][0]).splitlines()[0])
+
     def close(self) -> None:
         """Close it."""
         self._db.close()

@@ -67,6 +67,12 @@ def _monitor(status: FollowerStatus) -> Iterator[Metric]:
             status.damaged_bytes,
         ),
         ("driftgate_monitor_unarchived_rows", "Records counted, not archived.", status.unarchived_rows),
+        (
+            "driftgate_monitor_failed_checkpoints",
+            "Times that archive or monitor.db could not be written.",
+            status.archive_failures,
+        ),
+        ("driftgate_monitor_rebuilds", "Times that a damaged monitor.db was made anew.", status.rebuilds),
     ):
         yield CounterMetricFamily(name, help_text, value=total)
     for name, help_text, value in (

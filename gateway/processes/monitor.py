@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ import msgspec
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.monitor_book import open_book
 from driftgate.gateway.processes.spawn import (
     ChildArguments,
     child_arguments,
@@ -30,7 +32,6 @@ from driftgate.monitoring.archive_files import Ages
 from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.follower import Follower, FollowerSettings
 from driftgate.monitoring.log_store import now_us
-from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.window_keeper import Watched
 
 LOOK_EVERY_S = 0.2
@@ -49,7 +50,7 @@ class MonitorProcess:
         self._layout = layout
         self._problems = Repeats()
         self._beat = Beat.create(layout.monitor_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
-        self._db = MonitorDb(layout.monitor_db)
+        self._db = open_book(layout, self._logger, int(time.time()))
         settings = arguments.settings.log
         archiver = Archiver(layout.archive, self._db, ages(settings), self._note)
         self._follower = Follower(
@@ -141,7 +142,12 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit("another monitor follows the logs of this state directory")
     dump_stacks_on_signal(layout.monitor_stacks)
     os.nice(NICENESS)
-    MonitorProcess(arguments, layout).run()
+    try:
+        MonitorProcess(arguments, layout).run()
+    except sqlite3.OperationalError as error:
+        logger = Logger("monitor", arguments.settings.models.log_format)
+        logger.error("monitor_db_not_writable", reason=str(error), effect="the logs wait; predictions go on")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

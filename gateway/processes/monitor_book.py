@@ -1,0 +1,52 @@
+"""Opening `monitor.db`: one that is damaged is put aside, and a new one is made from the logs."""
+
+import sqlite3
+from pathlib import Path
+
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.logs import Logger
+from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
+
+CHECKED_BYTES = 256 * 2**20
+"""A book that is larger is not looked through at the start, which would take seconds."""
+REBUILDS = "rebuilds"
+_SIDE_FILES = ("", "-wal", "-shm")
+
+
+def open_book(layout: StateLayout, logger: Logger, now_s: int) -> MonitorDb:
+    """Return the book, open for writing; raise sqlite3.OperationalError where it cannot be written.
+
+    A damaged one is renamed, and so is the archive, in which the records of the logs would be twice.
+    """
+    try:
+        return _opened(layout.monitor_db)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        kept = _put_aside(layout, now_s)
+        logger.error("monitor_db_damaged", reason=str(error), kept=kept, effect="rebuilt from the logs")
+        book = MonitorDb(layout.monitor_db)
+        book.commit(Checkpoint({}, totals={REBUILDS: 1}))
+        return book
+
+
+def _opened(path: Path) -> MonitorDb:
+    book = MonitorDb(path)
+    try:
+        if path.stat().st_size <= CHECKED_BYTES:
+            book.check()
+    except BaseException:
+        book.close()
+        raise
+    return book
+
+
+def _put_aside(layout: StateLayout, now_s: int) -> str:
+    suffix = f".damaged-{now_s}"
+    for side in _SIDE_FILES:
+        path = layout.monitor_db.with_name(layout.monitor_db.name + side)
+        if path.exists():
+            path.rename(path.with_name(path.name + suffix))
+    if layout.archive.exists():
+        layout.archive.rename(layout.archive.with_name(layout.archive.name + suffix))
+    return suffix
