@@ -49,8 +49,12 @@ class Clients:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, url: str) -> None:
-        """Ask until stopped; a request fails if its answer is no 200, or nobody answers it at all."""
+        """Ask until stopped; a request fails if its answer is no 200, or nobody answers it at all.
+
+        On one connection, an answer by an older generation than the one before is a failure too.
+        """
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        newest = 0
         while not self.stopping.is_set():
             for _ in range(ATTEMPTS):
                 try:
@@ -60,15 +64,18 @@ class Clients:
                     break
                 except (OSError, http.client.HTTPException):
                     connection.close()
+                    newest = 0
             else:
                 self.failed.append("no answer")
                 continue
             if response.status != 200:
                 self.failed.append(f"{response.status}")
             self.answered += 1
-            self.generations.add(
-                int(response.headers["x-served-by"].partition("generation=")[2].split(",")[0])
-            )
+            generation = int(response.headers["x-served-by"].partition("generation=")[2].split(",")[0])
+            if generation < newest:
+                self.failed.append(f"generation {generation} after {newest}")
+            newest = 0 if response.will_close else generation
+            self.generations.add(generation)
             time.sleep(0.002)
         connection.close()
 
