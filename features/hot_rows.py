@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 RowT = TypeVar("RowT")
 
-ENTRY_BYTES = 400
+ENTRY_BYTES = 450
 """What an entry takes besides its row: its key, and its place in the table."""
 _PROTECTED_SHARE = 0.8
 

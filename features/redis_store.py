@@ -7,6 +7,7 @@ fills the cache. No turn waits while the breaker is open: probes go out in the b
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -151,9 +152,10 @@ class RedisFeatureStore:
         return None
 
     def close(self) -> None:
-        """Break off what is under way; whoever waits is told. The connection is closed by the event loop."""
+        """Break off what is under way; whoever waits is told. The event loop closes the connection."""
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._pipeline.close())
+            with suppress(RuntimeError):  # the loop has ended, and the connection with it
+                self._closing = asyncio.get_running_loop().create_task(self._pipeline.close())
 
     async def wait_closed(self) -> None:
         """Close, and wait until the connection is closed."""

@@ -1,6 +1,7 @@
 """Reading and writing features in a real Redis."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreFull, StoreUnavailable
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import RowLayout
+from driftgate.features.redis_client import RedisTimeouts
 from driftgate.features.redis_opening import (
     RedisSettings,
     open_redis_pushes,
@@ -104,6 +106,43 @@ def test_what_was_written_is_read(server: RedisServer) -> None:
         assert not found.stored.faults
 
     with_store(RedisSettings(server.url), use)
+
+
+def test_a_unix_socket_will_do(server: RedisServer) -> None:
+    """A server on this machine can be reached over its socket."""
+    write(server, rows_of([1]))
+
+    async def use(store: RedisFeatureStore) -> None:
+        assert (await fetched_one(store, LAYOUT, [key_of(1)])).stored.columns["spend"].tolist() == [1]
+
+    with_store(RedisSettings(server.unix_url), use)
+
+
+def test_an_answer_that_is_here_is_no_timeout(server: RedisServer) -> None:
+    """A loop that was busy reads what has arrived meanwhile before it gives up on it."""
+    write(server, rows_of([1, 2]))
+
+    async def use(store: RedisFeatureStore) -> None:
+        await fetched_one(store, LAYOUT, [key_of(1)])
+        asked = asyncio.create_task(fetched_one(store, LAYOUT, [key_of(2)], budget_s=0.005))
+        for _ in range(5):  # enough turns of the loop to send the question
+            await asyncio.sleep(0)
+        time.sleep(0.2)  # noqa: ASYNC251 - that is what a busy loop does
+        assert not (await asked).timed_out
+
+    with_store(RedisSettings(server.url, timeouts=RedisTimeouts(1, 1)), use)
+
+
+def test_closing_after_the_loop_is_harmless(server: RedisServer) -> None:
+    """A store that is closed when its loop has ended has nothing left to close."""
+    kept: list[RedisFeatureStore] = []
+
+    async def use(store: RedisFeatureStore) -> None:
+        kept.append(store)
+
+    with_store(RedisSettings(server.url), use)
+    kept[0].close()
+    open_redis_store(RedisSettings(server.url)).close()
 
 
 def test_a_turn_asks_once_for_everything(server: RedisServer) -> None:

@@ -21,9 +21,10 @@ class RedisServer:
     def __init__(self, directory: Path) -> None:
         self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.unix_url = f"unix://{directory}/redis.sock"
+        places = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", f"{directory}/redis.sock"]
         self._process = subprocess.Popen(
-            [_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
-            stdout=subprocess.DEVNULL,
+            [_binary(), *places, "--save", "", "--dir", directory], stdout=subprocess.DEVNULL
         )
         self.client: Any = redis.Redis(port=self.port, socket_timeout=5)
         until(self._answers, 10, "redis-server answers")
