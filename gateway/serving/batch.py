@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from driftgate.gateway.serving.exchange import Exchange
+from driftgate.gateway.serving.feature_notes import CompletedRows
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.wire.computed import Computed
 from driftgate.gateway.wire.inference import Array
@@ -22,7 +23,9 @@ class Piece(NamedTuple):
     @property
     def feeds(self) -> dict[str, Array]:
         """The inputs of these rows."""
-        request = self.exchange.request
+        request, features = self.exchange.request, self.exchange.features
+        if features is not None:
+            return features.inputs(self.start, self.stop)
         if self.stop - self.start == request.rows:
             return request.inputs
         return {name: array[self.start : self.stop] for name, array in request.inputs.items()}
@@ -32,6 +35,20 @@ def whole(exchange: Exchange) -> Piece:
     """Return the piece that is all of a request."""
     exchange.rows_done = rows = exchange.request.rows
     return Piece(exchange, 0, rows)
+
+
+def completed_together(pieces: list[Piece]) -> CompletedRows | None:
+    """Return the rows that stored features completed, where the pieces are just those, in their order."""
+    notes = pieces[0].exchange.features
+    if notes is None:
+        return None
+    rows, at = notes.rows, 0
+    for exchange, start, stop in pieces:
+        notes = exchange.features
+        if notes is None or notes.rows is not rows or notes.first + start != at:
+            return None
+        at = notes.first + stop
+    return rows if at == len(rows.status) else None
 
 
 def take(queue: deque[Exchange], rows_limit: int, now_ns: int) -> list[Piece]:
@@ -72,12 +89,17 @@ def compute(served: ServedVersion, pieces: list[Piece]) -> list[Result | Excepti
     """Run the pieces in one call and return where each one's rows are; a bad one fails alone."""
     if len(pieces) == 1:
         return [_compute_one(served, pieces[0])]
-    feeds = [piece.feeds for piece in pieces]
     try:
-        together = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
+        completed = completed_together(pieces)
+        together = _together(pieces) if completed is None else completed.inputs
         return _scatter(_run(served, together), pieces)
     except RunError:
         return [_compute_one(served, piece) for piece in pieces]
+
+
+def _together(pieces: list[Piece]) -> dict[str, Array]:
+    feeds = [piece.feeds for piece in pieces]
+    return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
 
 
 def _compute_one(served: ServedVersion, piece: Piece) -> Result | Exception:

@@ -33,16 +33,36 @@ _SUBSTITUTES = (
 """Where the model did not get what it should have got."""
 
 
+class CompletedRows(NamedTuple):
+    """The rows of all requests for one version in one turn, completed.
+
+    `inputs` are the model's, `status` is uint8 [rows, features], `snapshots` are what was read.
+    """
+
+    inputs: dict[str, Array]
+    status: Array
+    snapshots: Snapshots
+
+
 class FeatureNotes(NamedTuple):
-    """Of one request: the header lines of its answer, the statuses [rows, features], and what was read.
+    """Of one request: where its rows begin among those that were completed, and the lines for its answer.
 
     `entity_key` is that of its only row; empty where it has several, which no single key stands for.
     """
 
+    rows: CompletedRows
+    first: int
     fields: bytes
-    status: Array
-    snapshots: Snapshots
     entity_key: bytes
+
+    def inputs(self, start: int, stop: int) -> dict[str, Array]:
+        """Return the model's inputs for these rows of the request."""
+        first, last = self.first + start, self.first + stop
+        return {name: array[first:last] for name, array in self.rows.inputs.items()}
+
+    def status(self, start: int, stop: int) -> Array:
+        """Return the statuses of these rows of the request."""
+        return self.rows.status[self.first + start : self.first + stop]
 
 
 class Summaries:

@@ -14,7 +14,7 @@ import numpy as np
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.routing.table import NOT_HASHED
-from driftgate.gateway.serving.batch import Piece, Result
+from driftgate.gateway.serving.batch import Piece, Result, completed_together
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.recording import unrouted
 from driftgate.gateway.serving.served import ServedVersion
@@ -114,7 +114,7 @@ class Recorder:
         records = [_record(piece) for piece in pieces]
         turn = TurnRecord(exchange.served.recorded, generation, records, inputs, outputs)
         if exchange.features is not None:
-            turn.feature_status, turn.snapshots = _statuses(pieces), exchange.features.snapshots
+            turn.feature_status, turn.snapshots = _statuses(pieces), exchange.features.rows.snapshots
         if not self.holds:
             sink.append(turn)
             return
@@ -174,8 +174,9 @@ def _read_alike(pieces: list[Piece]) -> bool:
     features = pieces[0].exchange.features
     if features is None:
         return True
+    snapshots = features.rows.snapshots
     others = (piece.exchange.features for piece in pieces)
-    return all(other is not None and other.snapshots == features.snapshots for other in others)
+    return all(other is not None and other.rows.snapshots == snapshots for other in others)
 
 
 def _own_rows(result: Result) -> Arrays:
@@ -187,8 +188,11 @@ def _own_rows(result: Result) -> Arrays:
 
 def _statuses(pieces: list[Piece]) -> Array:
     """Return the feature statuses of the rows of one call."""
+    completed = completed_together(pieces)
+    if completed is not None:
+        return completed.status
     parts = [
-        exchange.features.status[start:stop]
+        exchange.features.status(start, stop)
         for exchange, start, stop in pieces
         if exchange.features is not None
     ]
