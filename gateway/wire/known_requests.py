@@ -17,8 +17,8 @@ from driftgate.gateway.wire.tensor_views import InputView
 MAX_KNOWN = 512
 MAX_BYTES = 1024
 _DATA = b'"data":'
-_PROBE = b"[7,[]]"
-"""A value that no tensor has, as it is neither flat nor regular: it cannot be mistaken for what was sent."""
+MAX_TENSORS = 4
+"""A rule of thumb: with more of them, what is read anew anyhow takes most of the time."""
 
 
 class _Meaning(NamedTuple):
@@ -41,13 +41,19 @@ class _Meaning(NamedTuple):
         return InferenceRequest(inputs, rows, "", outputs, binary_output, timeout_us, sequence_id)
 
 
-class _Json(NamedTuple):
-    """One tensor as JSON: the text before its elements is known, `tail` comes after them."""
+class _Elements(NamedTuple):
+    """The elements of one tensor as JSON: `after` is the text between them and the next ones, or the end."""
 
-    tail: bytes
+    after: bytes
     spec: InputView
     shape: tuple[int, ...]
     elements: int
+
+
+class _Json(NamedTuple):
+    """Tensors as JSON, in their order: all text but their elements is known."""
+
+    tensors: tuple[_Elements, ...]
     meaning: _Meaning
 
 
@@ -84,16 +90,22 @@ class KnownRequests:
         """
         start = body.find(_DATA, 0, MAX_BYTES) + len(_DATA)
         known = self._json.get(body[:start])
-        if known is None or not body.endswith(known.tail):
+        if known is None or not body.endswith(known.tensors[-1].after):
             return None
-        spec = known.spec
-        try:
-            values = spec.decode(body[start : len(body) - len(known.tail)])
-        except UNDECODABLE:
-            return None
-        if len(values) != known.elements:
-            return None
-        return known.meaning.request({spec.name: spec.elements.array(values, known.shape)})
+        inputs: dict[str, Array] = {}
+        last = len(known.tensors) - 1
+        for number, (after, spec, shape, count) in enumerate(known.tensors):
+            # Each part has to be a whole list by itself, so no string can end before it does
+            stop = len(body) - len(after) if number == last else body.find(after, start)
+            try:
+                values = spec.decode(body[start:stop])
+            except UNDECODABLE:
+                return None
+            if stop < start or len(values) != count:
+                return None
+            inputs[spec.name] = spec.elements.array(values, shape)
+            start = stop + len(after)
+        return known.meaning.request(inputs)
 
     def read_binary(self, body: bytes, end: int) -> InferenceRequest | None:
         """Return the request whose JSON ends at `end`, or None as in `read_json`."""
@@ -111,28 +123,24 @@ class KnownRequests:
         if request.id:
             return
         tensors = envelope.inputs
-        if len(tensors) == 1 and tensors[0].data is not UNSET:
-            self._learn_json(envelope, tensors[0], request, body)
+        if len(tensors) <= MAX_TENSORS and all(tensor.data is not UNSET for tensor in tensors):
+            self._learn_json(envelope, request, body)
         elif end < len(body) and end <= MAX_BYTES and all(tensor.data is UNSET for tensor in tensors):
             self._learn_binary(tensors, request, body, end)
 
-    def _learn_json(
-        self, envelope: Envelope, tensor: InputTensor, request: InferenceRequest, body: bytes
-    ) -> None:
-        start = body.find(_DATA, 0, MAX_BYTES) + len(_DATA)
-        data = bytes(tensor.data) if isinstance(tensor.data, Raw) else b""
-        place = body.find(data, start)
-        head, tail = body[:start], body[place + len(data) :]
-        between = body[start:place]
-        if start < len(_DATA) or between.strip() or len(tail) > MAX_BYTES:
-            return
-        if not _is_between(head, tail, envelope):
+    def _learn_json(self, envelope: Envelope, request: InferenceRequest, body: bytes) -> None:
+        texts = _texts_around(envelope.inputs, body)
+        names = [tensor.name for tensor in envelope.inputs]
+        # in another order than the signature's, or with some left out, they are read the general way
+        if not texts or names != [name for name in request.inputs] or not _is_around(texts, envelope):
             return
         if len(self._json) >= MAX_KNOWN:
             self._json.clear()
-        spec = self._inputs[tensor.name]
-        elements = request.inputs[spec.name].size
-        self._json[head] = _Json(tail, spec, tensor.shape, elements, _Meaning.of(request))
+        tensors = tuple(
+            _Elements(after, self._inputs[tensor.name], tensor.shape, request.inputs[tensor.name].size)
+            for tensor, after in zip(envelope.inputs, texts[1:], strict=True)
+        )
+        self._json[texts[0]] = _Json(tensors, _Meaning.of(request))
 
     def _learn_binary(
         self, tensors: list[InputTensor], request: InferenceRequest, body: bytes, end: int
@@ -154,11 +162,38 @@ class KnownRequests:
         )
 
 
-def _is_between(head: bytes, tail: bytes, envelope: Envelope) -> bool:
-    """Tell whether a value between `head` and `tail` is the data of the tensor, and nothing else."""
+def _texts_around(tensors: list[InputTensor], body: bytes) -> list[bytes]:
+    """Return the text before the data of the first tensor and after that of each; nothing if too long."""
+    texts: list[bytes] = []
+    at = 0
+    for tensor in tensors:
+        data = bytes(tensor.data) if isinstance(tensor.data, Raw) else b""
+        start = body.find(_DATA, at, at + MAX_BYTES) + len(_DATA)
+        place = body.find(data, start)
+        if start < at + len(_DATA) or body[start:place].strip():
+            return []
+        texts.append(body[at:start])
+        at = place + len(data)
+    texts.append(body[at:])
+    return texts if len(texts[-1]) <= MAX_BYTES else []
+
+
+def _is_around(texts: list[bytes], envelope: Envelope) -> bool:
+    """Tell whether values between the texts are the data of the tensors, each of its own, and nothing else.
+
+    It is tried with values that no tensor has, as they are neither flat nor regular.
+    """
+    count = len(texts) - 1
+    probes = [b"[7,[%d]]" % number for number in range(count)]
+    between = b"".join([text + probe for text, probe in zip(texts, probes, strict=False)])
     try:
-        probe = decode_envelope(head + _PROBE + tail)
+        found = decode_envelope(between + texts[-1])
     except BadRequest:
         return False
-    data, probe.inputs[0].data = probe.inputs[0].data, envelope.inputs[0].data
-    return isinstance(data, Raw) and bytes(data) == _PROBE and probe == envelope
+    if len(found.inputs) != count:
+        return False
+    for tensor, wanted, probe in zip(found.inputs, envelope.inputs, probes, strict=True):
+        if not isinstance(tensor.data, Raw) or bytes(tensor.data) != probe:
+            return False
+        tensor.data = wanted.data
+    return found == envelope

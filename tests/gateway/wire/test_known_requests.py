@@ -124,3 +124,37 @@ def test_a_known_request_is_its_own() -> None:
         parse_infer(body_of(tensor(data=[number] * 4)), None, view, LIMITS) for number in range(3)
     ]
     assert [request.inputs["x"][0, 0] for request in requests] == [0, 1, 2]
+
+
+TRICKY = st.text(max_size=8) | st.sampled_from(
+    ['"data":', '"],"data":[', '},{"name":"x"', "]", "\\", "[7,[1]]", ',"datatype":"BYTES","data":["a"]}']
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(keys=st.lists(TRICKY, min_size=2, max_size=2), first=st.booleans(), spaces=SPACES)
+def test_texts_beside_numbers_are_read_alike(keys: list[str], first: bool, spaces: tuple[str, str]) -> None:
+    """Whatever stands in the texts of a second request, it is read as if there had been no first."""
+    inputs = [("user", "BYTES", (-1, 1)), ("x", "FP32", (-1, 4))]
+    manifest = manifest_of(inputs if first else inputs[::-1])
+    bodies = []
+    for key, number in zip(keys, (1.5, 2.5), strict=True):
+        user = {"name": "user", "shape": [1, 1], "datatype": "BYTES", "data": [key]}
+        both = [user, tensor(data=[number] * 4)]
+        body = {"inputs": both if first else both[::-1]}
+        bodies.append(json.dumps(body, separators=spaces).encode())
+    knowing = ModelView.of(manifest)
+    outcome(knowing, bodies[0])
+    assert outcome(knowing, bodies[1]) == outcome(ModelView.of(manifest), bodies[1])
+
+
+def test_requests_with_keys_become_known() -> None:
+    """A matrix and a key, as a client by key sends them, are read by what is known of them."""
+    view = ModelView.of(manifest_of([("x", "FP32", (-1, 4)), ("user", "BYTES", (-1, 1))]))
+    user = {"name": "user", "shape": [1, 1], "datatype": "BYTES", "data": ["ann"]}
+    body = json.dumps({"inputs": [tensor(data=[1, 2, 3, 4]), user]}).encode()
+    assert view.known.read_json(body) is None
+    outcome(view, body)
+    known = view.known.read_json(body.replace(b"ann", b"bob"))
+    assert known is not None
+    assert known.inputs["user"].tolist() == [["bob"]]
