@@ -9,7 +9,7 @@ import numpy as np
 from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference_band import RAREST, Band, share_band
+from driftgate.monitoring.reference_band import RAREST, Band, reference_band
 
 UNEXPECTED_SHARE = 0.001
 """Of rows that may be unlike anything expected where no reference says how many: one in a thousand."""
@@ -20,8 +20,7 @@ def highest_rates(hits: Array, rows: Array, tolerance: float = 0.0) -> Array:
 
     `hits` and `rows` int[rates].
     """
-    share = (hits + 0.5) / (rows + 1)
-    high = share_band(hits, rows.astype(np.float64), share, tolerance, len(hits)).high
+    high = reference_band(hits, np.arange(len(hits) + 1), tolerance, rows=rows).high
     return np.where(rows > 0, high, max(UNEXPECTED_SHARE, tolerance))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from driftgate.monitoring.bets import Bets
 from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference_band import Band, share_band
+from driftgate.monitoring.reference_band import Band, reference_band
 
 
 def pairs_of(matrix: Array) -> Array:
@@ -26,19 +26,19 @@ def pair_at(place: int, features: int) -> tuple[int, int]:
 def pair_band(matrix: Array, rows: int, tolerance: float = 0.0) -> Band:
     """Return the band of all pairs, given the matrix of a reference and its rows.
 
-    Without rows any share is possible.
+    Without rows any share is possible. There must be a pair.
     """
     counts = pairs_of(matrix)
-    share = (counts + 0.5) / (rows + 1)
-    return share_band(counts, np.full(len(counts), float(rows)), share, tolerance, max(len(counts), 1))
+    each = np.full(len(counts), rows)
+    return reference_band(counts, np.arange(len(counts) + 1), tolerance, rows=each)
 
 
-def pair_detector(bets: Bets) -> EDetector:
+def pair_detector(bets: Bets, one_observation: bool = False) -> EDetector:
     """Return a detector whose features are pairs. It is one more test of its model's budget.
 
-    Raises ValueError if there is no pair.
+    `one_observation` as in `EDetector`. Raises ValueError if there is no pair.
     """
-    return EDetector(np.arange(len(bets.open) + 1), bets.open)
+    return EDetector(np.arange(len(bets.open) + 1), bets.open, one_observation)
 
 
 def update_pairs(detector: EDetector, bets: Bets, matrix: Array, rows: int, window_us: int) -> None:

@@ -60,8 +60,8 @@ def judge(reference: SeasonalReference) -> tuple[EDetector, Callable[[int], Bets
 def _learnt(windows: StoredWindows, chosen: Array, offsets: Array) -> SeasonalReference:
     reference = SeasonalReference(offsets)
     part = _part(windows, chosen)
-    for start, counts in zip(part.starts_us.tolist(), part.counts, strict=True):
-        reference.update(hour_of_week(start), counts)
+    for start, counts, rows in zip(part.starts_us.tolist(), part.counts, part.rows, strict=True):
+        reference.update(hour_of_week(start), counts, rows)
     return reference
 
 

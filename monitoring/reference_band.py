@@ -30,31 +30,34 @@ class Band:
 
 
 def reference_band(
-    counts: Array, offsets: Array, tolerance: float = 0.0, judged_cells: int | None = None
+    counts: Array,
+    offsets: Array,
+    tolerance: float = 0.0,
+    judged_cells: int | None = None,
+    rows: Array | None = None,
 ) -> Band:
     """Return the band of a reference's cells.
 
     `counts` int[cells] of all features, one after the other; feature f has cells offsets[f]:offsets[f + 1].
     `tolerance`: a change of a share that nobody minds (0: any change counts). `judged_cells`: among how many
-    cells the mistake is shared, if they are more than these. A feature without rows may have any share.
+    cells the mistake is shared, if they are more than these. `rows` int[features] of the reference: needed
+    where rows may be in none of a feature's cells, as with a pair; else they are the sum of its cells. A
+    feature without rows may have any share.
 
-    share = (c + 1/2) / (m + K/2); the band is share -/+ max(tolerance, z sqrt(share (1 - share) / m)) with
-    z = normal quantile of 1 - MISTAKE / (2 cells), widened where that covers too seldom (`_highest`).
+    share = (c + 1/2) / (m + K/2), K the number of cells, at least 2; the band is share -/+
+    max(tolerance, z sqrt(share (1 - share) / m)), z = normal quantile of 1 - MISTAKE / (2 cells), widened
+    where that covers too seldom (`_highest`).
     """
     sizes = np.diff(offsets)
-    rows = np.repeat(np.add.reduceat(counts, offsets[:-1]), sizes).astype(np.float64)
-    share = (counts + 0.5) / (rows + 0.5 * np.repeat(sizes, sizes))
-    return share_band(counts, rows, share, tolerance, judged_cells or len(counts))
-
-
-def share_band(counts: Array, rows: Array, share: Array, tolerance: float, judged_cells: int) -> Band:
-    """Return the band of cells that were hit `counts` times in `rows` rows each (see `reference_band`)."""
-    z = NormalDist().inv_cdf(1 - MISTAKE / (2 * judged_cells))
-    trials = np.maximum(rows, 1)
+    found = np.add.reduceat(counts, offsets[:-1]) if rows is None else rows
+    each = np.repeat(found, sizes).astype(np.float64)
+    share = (counts + 0.5) / (each + 0.5 * np.repeat(np.maximum(sizes, 2), sizes))
+    z = NormalDist().inv_cdf(1 - MISTAKE / (2 * (judged_cells or len(counts))))
+    trials = np.maximum(each, 1)
     error = np.maximum(tolerance, z * np.sqrt(share * (1 - share) / trials))
     high = np.maximum(share + error, _highest(counts, trials, z))
     low = np.minimum(share - error, 1 - _highest(trials - counts, trials, z))
-    unknown = rows <= 0
+    unknown = each <= 0
     return Band(
         np.where(unknown, 0.0, np.clip(low, 0.0, 1.0)),
         share,

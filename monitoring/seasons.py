@@ -10,7 +10,6 @@ from enum import StrEnum
 import numpy as np
 
 from driftgate.monitoring.bets import Bets
-from driftgate.monitoring.e_detector import rows_of
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference_band import Band, reference_band
 
@@ -79,22 +78,25 @@ def open_bets(hours: Iterable[Bets]) -> Array:
 class SeasonalReference:
     """Counts of each hour of the week: they add over windows and over references of other weeks.
 
-    `counts` int64[HOURS, cells]; `offsets` as in `reference_band`. Windows that are known to be bad are left
-    out by not being added.
+    `counts` int64[HOURS, cells], `rows` int64[HOURS, features]; `offsets` as in `reference_band`. Windows
+    that are known to be bad are left out by not being added.
     """
 
     def __init__(self, offsets: Array) -> None:
         """Begin without rows."""
         self.offsets = offsets
         self.counts = np.zeros((HOURS, int(offsets[-1])), np.int64)
+        self.rows = np.zeros((HOURS, len(offsets) - 1), np.int64)
 
-    def update(self, hour: int, counts: Array) -> None:
-        """Add a window of an hour, int[cells]."""
+    def update(self, hour: int, counts: Array, rows: Array) -> None:
+        """Add a window of an hour: int[cells], int[features]."""
         self.counts[hour] += counts
+        self.rows[hour] += rows
 
     def merge(self, other: "SeasonalReference") -> None:
         """Add another reference of the same cells."""
         self.counts += other.counts
+        self.rows += other.rows
 
     def band(self, hour: int, tolerance: float = TOLERANCE) -> Band:
         """Return the band of an hour, from its own rows.
@@ -105,9 +107,8 @@ class SeasonalReference:
         own = self._band(hour, tolerance)
         low, high = own.low, own.high
         for other in ((hour - 1) % HOURS, (hour + 1) % HOURS):
-            rows = rows_of(self.counts[other], self.offsets)
             neighbour = self._band(other, tolerance).share
-            known = np.repeat(rows > 0, np.diff(self.offsets))
+            known = np.repeat(self.rows[other] > 0, np.diff(self.offsets))
             half = np.where(known, (neighbour - own.share) / 2, 0.0)
             low = np.minimum(low, own.low + half)
             high = np.maximum(high, own.high + half)
@@ -115,4 +116,4 @@ class SeasonalReference:
 
     def _band(self, hour: int, tolerance: float) -> Band:
         judged = HOURS * int(self.offsets[-1])
-        return reference_band(self.counts[hour], self.offsets, tolerance, judged)
+        return reference_band(self.counts[hour], self.offsets, tolerance, judged, self.rows[hour])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftgate.monitoring.backtest import Notification, StoredWindows, backtest
+from driftgate.monitoring.e_detector import rows_of
 from driftgate.monitoring.proposal import judge
 from driftgate.monitoring.seasons import (
     TRANSITIONS,
@@ -39,7 +40,7 @@ def learnt(counts: np.ndarray) -> SeasonalReference:
     """The reference of windows from a Monday on."""
     reference = SeasonalReference(OFFSETS)
     for start, one in zip(starts(len(counts)).tolist(), counts, strict=True):
-        reference.update(hour_of_week(start), one)
+        reference.update(hour_of_week(start), one, rows_of(one, OFFSETS))
     return reference
 
 
@@ -72,13 +73,14 @@ def test_one_reference_for_all_hours_cries_wolf() -> None:
     counts = weeks_of_counts(rng, means, 500, 1)
     flat = SeasonalReference(OFFSETS)
     flat.counts += counts.sum(axis=0)
+    flat.rows += 500 * len(counts)
     assert len(notified(flat, counts, 500)) > 10
 
 
 def test_an_hour_without_rows_judges_nothing() -> None:
     """What was never seen may be anything; neighbours without rows do not narrow or widen a band."""
     reference = SeasonalReference(np.array([0, 2]))
-    reference.update(10, np.array([900, 100]))
+    reference.update(10, np.array([900, 100]), np.array([1000]))
     alone = reference.band(10)
     assert (alone.high[1], alone.low[1]) == (pytest.approx(0.15, abs=0.02), pytest.approx(0.05, abs=0.02))
     assert reference.band(11).low.tolist() == [0, 0]
@@ -89,7 +91,7 @@ def test_a_band_reaches_half_way_to_its_neighbours() -> None:
     """Shares move within an hour; the way they go is no drift."""
     reference = SeasonalReference(np.array([0, 2]))
     for hour, hits in ((9, 100_000), (10, 200_000), (11, 200_000)):
-        reference.update(hour, np.array([1_000_000 - hits, hits]))
+        reference.update(hour, np.array([1_000_000 - hits, hits]), np.array([1_000_000]))
     band = reference.band(10)
     assert band.low[1] == pytest.approx(0.145, abs=1e-3)
     assert band.high[1] == pytest.approx(0.205, abs=1e-3)

@@ -1,0 +1,175 @@
+"""One stream of windows (a version's arm or segment) against its reference, and what is reported of it. Pure.
+
+Features and pairs of features are two tests: each has evidence of its own, and a part of the budget.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from driftgate.monitoring.bets import Bets, bets_against
+from driftgate.monitoring.cells import NumericCells
+from driftgate.monitoring.dependence import pair_at, pair_band, pair_detector, update_pairs
+from driftgate.monitoring.detector_codec import decode_state, encode_state
+from driftgate.monitoring.e_detector import EDetector, Evidence, named, rows_of
+from driftgate.monitoring.effect_sizes import EffectSizes, effect_sizes
+from driftgate.monitoring.pane import Pane
+from driftgate.monitoring.record import Array
+from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
+from driftgate.monitoring.reference_band import reference_band
+from driftgate.monitoring.sufficiency import NotEnoughData
+
+
+class FeatureDrift(msgspec.Struct, frozen=True):
+    """What is said of one feature. `log10_evidence` is None where the reference has too few rows to bet.
+
+    `cell` is the one that moved most, `rises` which way, since about `onset_us`: this says something
+    only where there is evidence. `effect` is of the window that is shown.
+    """
+
+    name: str
+    log10_evidence: float | None
+    cell: str
+    rises: bool
+    onset_us: int
+    effect: EffectSizes | NotEnoughData
+
+
+class PairDrift(msgspec.Struct, frozen=True):
+    """Two features whose dependence changed, which way, and since about when."""
+
+    first: str
+    second: str
+    log10_evidence: float
+    together_more: bool
+    onset_us: int
+
+
+class DriftReport(msgspec.Struct, frozen=True):
+    """What is said of a stream after `windows` windows with rows; `named` features by their evidence."""
+
+    windows: int
+    log10_evidence: float | None
+    log10_pair_evidence: float | None
+    named: tuple[str, ...]
+    pairs: tuple[PairDrift, ...]
+    features: tuple[FeatureDrift, ...]
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """`tolerance`: a change of a share that nobody minds; `one_observation`: rows of a window may depend."""
+
+    tolerance: float = 0.0
+    one_observation: bool = False
+
+
+@dataclass(frozen=True)
+class _PairTest:
+    bets: Bets
+    detector: EDetector
+
+
+class DriftWatch:
+    """Evidence of one stream. `update` with sealed panes in the order of time; `report` at any time."""
+
+    def __init__(self, profile: ReferenceProfile, settings: WatchSettings | None = None) -> None:
+        """Begin without evidence. Raises ValueError if the profile has no features."""
+        settings = settings or WatchSettings()
+        if not profile.features:
+            raise ValueError("a reference profile without features has nothing to watch")
+        self._profile = profile
+        self._offsets = profile.offsets()
+        self._bets = bets_against(reference_band(profile.counts(), self._offsets, settings.tolerance))
+        self._detector = EDetector(self._offsets, self._bets.open, settings.one_observation)
+        self._pairs = _pair_test(profile, settings)
+
+    def update(self, pane: Pane, window_us: int) -> None:
+        """Take in the pane that began then."""
+        rows = rows_of(pane.counts, self._offsets)
+        self._detector.update(self._bets, pane.counts, rows, window_us)
+        if self._pairs:
+            update_pairs(self._pairs.detector, self._pairs.bets, pane.pairs, pane.rows, window_us)
+
+    def evidence(self) -> Evidence:
+        """Return the evidence of the features."""
+        return self._detector.evidence()
+
+    def pair_evidence(self) -> Evidence | None:
+        """Return the evidence of the pairs, None where there are none."""
+        return self._pairs.detector.evidence() if self._pairs else None
+
+    def reset(self) -> None:
+        """Forget all evidence, as after an acknowledgement."""
+        self._detector.reset()
+        if self._pairs:
+            self._pairs.detector.reset()
+
+    def states(self) -> tuple[bytes, bytes]:
+        """Return the states of features and pairs, to be kept; empty where there are no pairs."""
+        pairs = encode_state(self._pairs.detector.state) if self._pairs else b""
+        return encode_state(self._detector.state), pairs
+
+    def restore(self, features: bytes, pairs: bytes) -> None:
+        """Go on from kept states. Raises ValueError or NewerFormat if they are not of this profile."""
+        self._detector.restore(decode_state(features))
+        if self._pairs:
+            self._pairs.detector.restore(decode_state(pairs))
+
+    def report(self, target: float, shown: Pane) -> DriftReport:
+        """Return what is said: who is named at the target, and effect sizes of the pane that is shown."""
+        evidence, pairs = self.evidence(), self.pair_evidence()
+        places = named(evidence, target).tolist()
+        features = self._profile.features
+        return DriftReport(
+            windows=self._detector.state.windows,
+            log10_evidence=_log10(evidence.model),
+            log10_pair_evidence=_log10(pairs.model) if pairs else None,
+            named=tuple(features[place].name for place in places),
+            pairs=_named_pairs(self._profile, self._pairs, target) if self._pairs else (),
+            features=tuple(self._feature(place, evidence, shown) for place in range(len(features))),
+        )
+
+    def _feature(self, place: int, evidence: Evidence, shown: Pane) -> FeatureDrift:
+        feature = self._profile.features[place]
+        moved = self._detector.moved(place)
+        counts = shown.counts[self._offsets[place] : self._offsets[place + 1]]
+        return FeatureDrift(
+            name=feature.name,
+            log10_evidence=_log10(float(evidence.features[place])),
+            cell=feature.cells.names[moved.cell],
+            rises=moved.rises,
+            onset_us=moved.onset_us,
+            effect=_effect(feature, counts),
+        )
+
+
+def _pair_test(profile: ReferenceProfile, settings: WatchSettings) -> _PairTest | None:
+    if len(profile.pairs.features) < 2:
+        return None
+    bets = bets_against(pair_band(profile.pairs.matrix(), profile.pairs.rows, settings.tolerance))
+    return _PairTest(bets, pair_detector(bets, settings.one_observation))
+
+
+def _named_pairs(profile: ReferenceProfile, test: _PairTest, target: float) -> tuple[PairDrift, ...]:
+    evidence, names = test.detector.evidence(), profile.pairs.features
+    found = []
+    for place in named(evidence, target).tolist():
+        first, second = pair_at(place, len(names))
+        moved = test.detector.moved(place)
+        strength = float(np.log10(evidence.features[place]))
+        found.append(PairDrift(names[first], names[second], strength, moved.rises, moved.onset_us))
+    return tuple(found)
+
+
+def _effect(feature: FeatureProfile, counts: Array) -> EffectSizes | NotEnoughData:
+    reference = np.array(feature.counts)
+    if isinstance(feature.cells, NumericCells):
+        return effect_sizes(reference, counts, np.array(feature.cells.thresholds), NumericCells.BELOW)
+    return effect_sizes(reference, counts)
+
+
+def _log10(evidence: float) -> float | None:
+    """None where evidence is not known; not below 1e-300, so that it is a number where there is none."""
+    return None if np.isnan(evidence) else float(np.log10(max(evidence, 1e-300)))
