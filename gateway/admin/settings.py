@@ -3,6 +3,7 @@
 The file stays the single source: it is written first, whole, and then committed in the name of who asked.
 """
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -51,6 +52,7 @@ class SettingsApi:
         self._reconciler = reconciler
         self._registry = registry
         self._logger = logger
+        self._one_by_one = asyncio.Lock()
 
     async def show(self, request: Request) -> Response:
         """Answer the settings of a model that are in force."""
@@ -67,12 +69,13 @@ class SettingsApi:
             settings = parse_settings(wanted.text)
         except InvalidSettings as error:
             raise BadRequest(str(error)) from error
-        published, before = self._published(name), self._in_force(name)
-        self._check_generation(request)
-        if published.settings != settings or before != settings:
-            await self._write(published, settings, wanted.text)
-            self._logger.info("settings_written", model=name, who=who, why=wanted.why)
-            self._reconciler.submit(name, who, _as_it_is, why=wanted.why)
+        async with self._one_by_one:  # who waited here for somebody else's change is told of it
+            published, before = self._published(name), self._in_force(name)
+            self._check_generation(request)
+            if published.settings != settings or before != settings:
+                await self._write(published, settings, wanted.text)
+                self._logger.info("settings_written", model=name, who=who, why=wanted.why)
+                self._reconciler.submit(name, who, _as_it_is, why=wanted.why)
         changed = tuple(map(str, settings_differences(before, settings)))
         return self._answer(name, self._published(name), changed)
 

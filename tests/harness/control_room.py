@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.api import AdminApi, admin_app
 from driftgate.gateway.admin.process import present_slots
+from driftgate.gateway.admin.settings import SettingsApi, settings_routes
 from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
 from driftgate.gateway.control.evidence import EvidenceKeeper
 from driftgate.gateway.control.facts import Limits
@@ -158,7 +159,8 @@ async def control_room(
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
     uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), logger, loop.registry.rescan)
     api = AdminApi(loop, cache, logger, "http://127.0.0.1:8000")
-    app = admin_app(api, AdminAccess(), upload_routes(uploads))
+    settings = SettingsApi(loop, registry, logger)
+    app = admin_app(api, AdminAccess(), [*upload_routes(uploads), *settings_routes(settings)])
     transport = httpx.ASGITransport(app=app)
     running = asyncio.create_task(loop.run(lambda generation: None))
     async with httpx.AsyncClient(transport=transport, base_url=ADMIN_URL, timeout=WITHIN_S) as client:
