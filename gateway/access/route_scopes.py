@@ -55,6 +55,7 @@ ADMIN_ROUTES: Routes = {
     ("GET", _VIEW): READ_VIEW,
     ("PUT", _VIEW): FILL,
     ("GET", f"{_VIEW}/entity"): READ_VIEW,
+    ("GET", f"{_VIEW}/skew"): READ_VIEW,
     ("POST", f"{_VIEW}/rollback"): FILL,
     ("GET", "/api/state"): READ_ALL,
     ("GET", "/api/events"): READ_ALL,

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from driftgate.features.skew import SkewRow
 from driftgate.features.snapshots import SnapshotInfo
 from driftgate.features.view import FeatureView
 
@@ -62,6 +63,13 @@ class RollbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which snapshot to go back to; None: the one before the present one."""
 
     snapshot: int | None = None
+
+
+class SkewAnswer(msgspec.Struct, frozen=True):
+    """Features of a view that clients sent themselves, against what is stored, the worst first."""
+
+    view: str
+    features: tuple[SkewRow, ...]
 
 
 class FeatureValue(msgspec.Struct, frozen=True):

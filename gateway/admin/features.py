@@ -30,10 +30,12 @@ from driftgate.gateway.admin.feature_report import (
     parsed_key,
     view_report,
 )
+from driftgate.gateway.admin.feature_skew import skew_of
 from driftgate.gateway.admin.requests import dry_run, read_body
 from driftgate.gateway.control.feature_views import FeatureViewWatcher
 from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.errors import Conflict, NotFound
+from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.wire.openapi import Operation
 
@@ -41,14 +43,20 @@ LOOKUP_S = 1.0
 
 
 class FeaturesApi:
-    """The endpoints; `store` is the directory of the embedded store."""
+    """The endpoints."""
 
     def __init__(
-        self, views: FeatureViewWatcher, registry: Path, store: Path, reconciler: Reconciler, logger: Logger
+        self,
+        views: FeatureViewWatcher,
+        registry: Path,
+        layout: StateLayout,
+        reconciler: Reconciler,
+        logger: Logger,
     ) -> None:
         self._views = views
         self._registry = registry
-        self._root = store
+        self._layout = layout
+        self._root = layout.features
         self._reconciler = reconciler
         self._logger = logger
 
@@ -88,6 +96,12 @@ class FeaturesApi:
         fetched = await self._fetch(Lookup(layout, [KeyCodec(view).encode(key)]))
         resolved = Resolver(layout).resolve(fetched.stored, time.time_ns() // 1000)
         return _json(entity_answer(key, resolved, fetched.snapshot))
+
+    async def skew(self, request: Request) -> Response:
+        """Answer how what clients sent of a view compares with what is stored."""
+        view = self._find(request)
+        rows = await asyncio.to_thread(skew_of, self._layout, view.name)
+        return _json(documents.SkewAnswer(view.name, rows))
 
     async def rollback(self, request: Request) -> Response:
         """Let readers go back to an earlier snapshot; pushes newer than it still count."""
@@ -148,6 +162,9 @@ def feature_routes(api: FeaturesApi) -> list[AdminRoute]:
         AdminRoute(Operation("GET", one, "One view", None, view), api.view),
         AdminRoute(Operation("PUT", one, "Declare a view", declare, documents.DeclareAnswer), api.declare),
         AdminRoute(Operation("GET", f"{one}/entity", "One entity", None, entity), api.entity),
+        AdminRoute(
+            Operation("GET", f"{one}/skew", "Sent against stored", None, documents.SkewAnswer), api.skew
+        ),
         AdminRoute(
             Operation("POST", f"{one}/rollback", "Back to a snapshot", back, SnapshotInfo), api.rollback
         ),

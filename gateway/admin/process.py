@@ -155,7 +155,7 @@ class ControlProcess:
         self._uploads = uploads_of(settings, self._reconciler, self._logger)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
         registry = Path(settings.server.registry)
-        features = FeaturesApi(self._views, registry, layout.features, self._reconciler, self._logger)
+        features = FeaturesApi(self._views, registry, layout, self._reconciler, self._logger)
         more = [
             *upload_routes(self._uploads),
             *feature_routes(features),

@@ -2,6 +2,8 @@
 
 import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -59,10 +61,8 @@ def load_file(  # noqa: PLR0913 - each is one option of the command
     Rows that do not fit are left out and listed with their reason. After an interruption the same command
     goes on where it was.
     """
-    # Millions of rows are no cycles: looking for some among them takes longer than loading them.
-    gc.disable()
     places = feature_places(state, registry)
-    with telling(), progress_bar(f"loading {file.name}") as shown:
+    with telling(), uncollected(), progress_bar(f"loading {file.name}") as shown:
         job = LoadJob(
             file=open_table(file),
             view=places.view(view),
@@ -76,6 +76,19 @@ def load_file(  # noqa: PLR0913 - each is one option of the command
         now_us = time.time_ns() // 1000
         report = check(job, shown, now_us) if dry_run else load(job, shown, now_us)
     print_json(report) if json else print_load(report)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector from running inside.
+
+    Rows are no cycles, and looking for some among so many takes as long as loading them.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def export_file(

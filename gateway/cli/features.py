@@ -11,7 +11,7 @@ from driftgate.features.declaration import parse_view, python_views
 from driftgate.features.errors import InvalidView
 from driftgate.features.snapshots import SnapshotInfo
 from driftgate.features.view import FeatureView
-from driftgate.gateway.admin.feature_documents import DeclareAnswer, EntityAnswer, ViewsAnswer
+from driftgate.gateway.admin.feature_documents import DeclareAnswer, EntityAnswer, SkewAnswer, ViewsAnswer
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
     EXIT_CODES,
@@ -26,7 +26,7 @@ from driftgate.gateway.cli.feature_import import import_feast
 from driftgate.gateway.cli.feature_load import export_file, load_file
 from driftgate.gateway.cli.feature_places import Json, ViewName
 from driftgate.gateway.cli.feature_push import push
-from driftgate.gateway.cli.feature_tables import print_catalogue, print_entity, print_views
+from driftgate.gateway.cli.feature_tables import print_catalogue, print_entity, print_skew, print_views
 from driftgate.gateway.cli.model_tables import print_json, print_plain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=EXIT_CODES)
@@ -120,6 +120,21 @@ def rollback(
         print_json(info)
     else:
         print_plain(f"{info.view}: snapshot {info.number} of {info.created_at}, {info.rows} entities")
+
+
+@app.command()
+def skew(view: ViewName, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
+    """Show how what clients send of a view compares with what is stored, row by row."""
+    try:
+        answer = AdminClient(server).get(f"{_path(view)}/skew", SkewAnswer)
+    except Refused as refused:
+        leave(refused)
+    if json:
+        print_json(answer)
+    elif answer.features:
+        print_skew(answer.features)
+    else:
+        print_plain(f"No request has sent a feature of {view} that is stored too.")
 
 
 def _views(server: str) -> ViewsAnswer:
