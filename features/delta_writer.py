@@ -7,7 +7,9 @@ other writer. Readers never wait for it.
 import contextlib
 import enum
 import functools
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from driftgate.features.durable import only_one
@@ -43,6 +45,7 @@ class DeltaWriter:
             stack.enter_context(only_one(self._files.delta_lock, f"writing pushes of the view {view!r}"))
             self._rows = RowsWriter(self._files.delta, durable=True)
             self._exit = stack.pop_all()
+        self._trimmed = (0, 0)
 
     def push(self, rows: Sequence[PackedRow], now_us: int) -> list[PushOutcome]:
         """Write rows and return what became of each; what is WRITTEN is on the disk by then.
@@ -55,20 +58,39 @@ class DeltaWriter:
             lambda transaction: [_push(transaction, key, row, newest_us) for key, row in rows]
         )
 
-    def trim(self) -> int:
-        """Remove the rows that snapshots hold by now, and return how many.
+    def has_new_snapshot(self, settled_s: float) -> bool:
+        """Tell, once for each, whether there is a snapshot that has been the current one for so long."""
+        try:
+            found = os.stat(self._files.current)
+        except FileNotFoundError:
+            return False
+        seen = (found.st_ino, found.st_mtime_ns)
+        if seen == self._trimmed or time.time() < found.st_mtime + settled_s:
+            return False
+        self._trimmed = seen
+        return True
+
+    def trimming(self) -> Iterator[int]:
+        """Remove the rows that snapshots hold by now; yield how many after each of many short transactions.
 
         A row leaves when both the current snapshot and the one before hold one as new. So a reader that has
         not taken up the current one yet, and one that is rolled back, still find every push.
         """
-        numbers = self._snapshots()
-        if not numbers:
-            return 0
         with contextlib.ExitStack() as stack:
-            bases = [ImmutableRows(self._files.snapshot(number)) for number in numbers]
+            bases = [ImmutableRows(self._files.snapshot(number)) for number in self._snapshots()]
             for base in bases:
                 stack.callback(base.close)
-            return self._trim(bases)
+            after = b""
+            while bases:
+                looked_at, count = self._rows.write(functools.partial(_trim_some, bases=bases, after=after))
+                yield count
+                if not looked_at:
+                    return
+                after = looked_at
+
+    def trim(self) -> int:
+        """Remove them all at once, and return how many."""
+        return sum(self.trimming())
 
     def count(self) -> int:
         """Return how many rows the delta has."""
@@ -89,16 +111,6 @@ class DeltaWriter:
             return []
         previous = previous_snapshot(self._files, current)
         return [current] if previous == NO_SNAPSHOT else [current, previous]
-
-    def _trim(self, bases: Sequence[ImmutableRows]) -> int:
-        """In short transactions, so that pushes never wait long."""
-        removed, after = 0, b""
-        while True:
-            looked_at, count = self._rows.write(functools.partial(_trim_some, bases=bases, after=after))
-            removed += count
-            if not looked_at:
-                return removed
-            after = looked_at
 
 
 def _push(transaction: WriteTransaction, key: bytes, row: bytes, newest_us: int) -> PushOutcome:

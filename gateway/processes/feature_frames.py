@@ -29,25 +29,11 @@ class Push(msgspec.Struct, frozen=True, tag="push"):
             raise ValueError("as many keys as rows are needed")
 
 
-class Trim(msgspec.Struct, frozen=True, tag="trim"):
-    """Take out of the delta what snapshots hold; every member reads the current one."""
-
-    id: int
-    view: str
-
-
 class Pushed(msgspec.Struct, frozen=True, tag="pushed"):
     """What became of each row, a byte of PushOutcome for each; on the disk."""
 
     id: int
     outcomes: bytes
-
-
-class Trimmed(msgspec.Struct, frozen=True, tag="trimmed"):
-    """How many rows left the delta."""
-
-    id: int
-    removed: int
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -58,10 +44,9 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     is_full: bool = False
 
 
-Request = Push | Trim
-Reply = Pushed | Trimmed | Failed
+Reply = Pushed | Failed
 
-_REQUESTS = msgspec.msgpack.Decoder(Request)
+_REQUESTS = msgspec.msgpack.Decoder(Push)
 _REPLIES = msgspec.msgpack.Decoder(Reply)
 _T = TypeVar("_T")
 
@@ -70,14 +55,14 @@ class MalformedFrame(Exception):
     """What arrived is no frame; the connection cannot be used any more."""
 
 
-def encode_frame(message: Request | Reply) -> bytes:
+def encode_frame(message: Push | Reply) -> bytes:
     """Return a message as it is sent."""
     payload = msgspec.msgpack.encode(message)
     return _LENGTH.pack(len(payload)) + payload
 
 
-def requests_in(buffer: bytearray) -> Iterator[Request]:
-    """Take the complete requests out of a buffer; raise MalformedFrame."""
+def pushes_in(buffer: bytearray) -> Iterator[Push]:
+    """Take the complete pushes out of a buffer; raise MalformedFrame."""
     return (_decoded(_REQUESTS, payload) for payload in _payloads(buffer))
 
 

@@ -15,9 +15,6 @@ from driftgate.gateway.processes.feature_frames import (
     Push,
     Pushed,
     Reply,
-    Request,
-    Trim,
-    Trimmed,
     encode_frame,
     replies_in,
 )
@@ -48,19 +45,14 @@ class FeaturePushes:
         """
         keys, packed = tuple(key for key, _ in rows), tuple(row for _, row in rows)
         reply = await self._ask(Push(next(self._ids), view, keys, packed))
-        return [PushOutcome(outcome) for outcome in reply.outcomes] if isinstance(reply, Pushed) else []
-
-    async def trim(self, view: str) -> int:
-        """Take out of the delta what snapshots hold, and return how many rows that were; raises as `push`."""
-        reply = await self._ask(Trim(next(self._ids), view))
-        return reply.removed if isinstance(reply, Trimmed) else 0
+        return [PushOutcome(outcome) for outcome in reply.outcomes]
 
     def close(self) -> None:
         """Close the connection; who still waits gets StoreUnavailable."""
         if self._connection is not None:
             self._connection.close()
 
-    async def _ask(self, request: Request) -> Reply:
+    async def _ask(self, request: Push) -> Pushed:
         frame = encode_frame(request)
         if len(frame) > MAX_FRAME_BYTES:
             raise StoreError("these are too many rows for one push: push them in parts")

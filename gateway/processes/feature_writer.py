@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -28,11 +28,8 @@ from driftgate.gateway.processes.feature_frames import (
     Push,
     Pushed,
     Reply,
-    Request,
-    Trim,
-    Trimmed,
     encode_frame,
-    requests_in,
+    pushes_in,
 )
 from driftgate.gateway.processes.socket_names import reachable
 from driftgate.gateway.processes.spawn import (
@@ -46,7 +43,9 @@ from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.slots import take_lock
 
 LOOK_EVERY_S = 0.5
-CHECK_READERS_S = 10.0
+CHECK_EVERY_S = 10.0
+SETTLED_S = 10.0
+"""How old a snapshot is before pushes that it holds leave the delta; readers take it up within 50 ms."""
 READ_BYTES = 2**20
 MAX_UNREAD_BYTES = 2**20
 """Of replies that a client does not take; then it is dropped."""
@@ -63,12 +62,13 @@ class FeatureWriter:
             layout.feature_writer_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns()
         )
         self._deltas: dict[str, DeltaWriter] = {}
+        self._trimming: dict[str, Iterator[int]] = {}
         self._problems = Repeats()
         self._selector = selectors.DefaultSelector()
         self._listener = _listening(layout.feature_writer_socket)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._stopping = False
-        self._checked_at = time.monotonic()
+        self._checked_at = -CHECK_EVERY_S
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; what has arrived by then is written."""
@@ -77,14 +77,14 @@ class FeatureWriter:
         self._beat.state = BeatState.ACCEPTING
         self._logger.info("writing_features", pid=os.getpid())
         while not self._stopping:
-            self._turn(LOOK_EVERY_S)
+            self._turn(0.0 if self._trimming else LOOK_EVERY_S)
         self._turn(0.0)
         for delta in self._deltas.values():
             delta.close()
         self._beat.state = BeatState.DEAD
 
     def _turn(self, patience_s: float) -> None:
-        asked: list[tuple[_Peer, Request]] = []
+        asked: list[tuple[_Peer, Push]] = []
         for key, events in self._selector.select(patience_s):
             if key.fileobj is self._listener:
                 self._accept()
@@ -92,10 +92,30 @@ class FeatureWriter:
                 asked += self._hear(key.data, events)
         self._answer(asked)
         self._beat.pulse(time.monotonic_ns(), 0, len(asked), len(self._selector.get_map()) - 1)
-        if time.monotonic() >= self._checked_at + CHECK_READERS_S:
+        self._trim_a_little()
+        if time.monotonic() >= self._checked_at + CHECK_EVERY_S:
             self._checked_at = time.monotonic()
-            for delta in self._deltas.values():
+            self._check()
+
+    def _check(self) -> None:
+        """Free the places of readers that died, and begin to trim what a new snapshot holds."""
+        for view in sorted(entry.parent.name for entry in self._root.glob("*/delta")):
+            try:
+                delta = self._delta(view)
                 delta.check_readers()
+                if delta.has_new_snapshot(SETTLED_S):
+                    self._trimming[view] = delta.trimming()
+            except (StoreError, OSError) as error:
+                self._give_up(view, error)
+
+    def _trim_a_little(self) -> None:
+        """One short transaction a turn, so that no push waits long."""
+        for view, trimming in list(self._trimming.items()):
+            try:
+                if next(trimming, None) is None:
+                    del self._trimming[view]
+            except (StoreError, OSError) as error:
+                self._give_up(view, error)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -103,26 +123,22 @@ class FeatureWriter:
             connection.setblocking(False)
             self._selector.register(connection, selectors.EVENT_READ, _Peer(connection))
 
-    def _hear(self, peer: "_Peer", events: int) -> "list[tuple[_Peer, Request]]":
+    def _hear(self, peer: "_Peer", events: int) -> "list[tuple[_Peer, Push]]":
         try:
             if events & selectors.EVENT_WRITE:
                 self._send(peer)
-            return [(peer, request) for request in peer.heard()] if events & selectors.EVENT_READ else []
+            return [(peer, push) for push in peer.heard()] if events & selectors.EVENT_READ else []
         except (OSError, MalformedFrame) as error:
             self._drop(peer, "" if isinstance(error, OSError) else str(error))
             return []
 
-    def _answer(self, asked: "Sequence[tuple[_Peer, Request]]") -> None:
+    def _answer(self, asked: "Sequence[tuple[_Peer, Push]]") -> None:
         """All pushes to a view are one commit."""
-        for view in dict.fromkeys(request.view for _, request in asked):
-            pushes = [(peer, one) for peer, one in asked if isinstance(one, Push) and one.view == view]
-            if pushes:
-                replies = self._push(view, [push for _, push in pushes])
-                for (peer, _), reply in zip(pushes, replies, strict=True):
-                    self._reply(peer, reply)
-        for peer, request in asked:
-            if isinstance(request, Trim):
-                self._reply(peer, self._trim(request))
+        for view in dict.fromkeys(push.view for _, push in asked):
+            pushes = [(peer, push) for peer, push in asked if push.view == view]
+            replies = self._push(view, [push for _, push in pushes])
+            for (peer, _), reply in zip(pushes, replies, strict=True):
+                self._reply(peer, reply)
 
     def _push(self, view: str, pushes: Sequence[Push]) -> list[Reply]:
         rows: list[PackedRow] = [row for push in pushes for row in zip(push.keys, push.rows, strict=True)]
@@ -137,12 +153,6 @@ class FeatureWriter:
             packed = packed[len(push.rows) :]
         return replies
 
-    def _trim(self, trim: Trim) -> Reply:
-        try:
-            return Trimmed(trim.id, self._delta(trim.view).trim())
-        except (StoreError, OSError) as error:
-            return Failed(trim.id, self._give_up(trim.view, error))
-
     def _delta(self, view: str) -> DeltaWriter:
         if view not in self._deltas:
             if not VIEW_NAME.fullmatch(view):
@@ -152,6 +162,7 @@ class FeatureWriter:
 
     def _give_up(self, view: str, error: Exception) -> str:
         """Close the delta, which is opened again for the next push: after some errors LMDB wants that."""
+        self._trimming.pop(view, None)
         if view in self._deltas:
             self._deltas.pop(view).close()
         reason = str(error) if isinstance(error, StoreError) else "the store's files cannot be used"
@@ -196,13 +207,13 @@ class _Peer:
         self.is_gone = False
         self._buffer = bytearray()
 
-    def heard(self) -> list[Request]:
-        """Return the requests that are complete; raises OSError at the end, and MalformedFrame."""
+    def heard(self) -> list[Push]:
+        """Return the pushes that are complete; raises OSError at the end, and MalformedFrame."""
         data = self.connection.recv(READ_BYTES)
         if not data:
             raise ConnectionResetError
         self._buffer += data
-        return list(requests_in(self._buffer))
+        return list(pushes_in(self._buffer))
 
 
 def _listening(path: Path) -> socket.socket:

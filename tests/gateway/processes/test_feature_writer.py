@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -14,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftgate.features.delta_writer import PackedRow, PushOutcome
+from driftgate.features.delta_writer import DeltaWriter, PackedRow, PushOutcome
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
 from driftgate.features.layout import RowLayout
+from driftgate.features.lmdb_file import SharedRows
 from driftgate.features.lmdb_store import LmdbFeatureStore
+from driftgate.features.snapshot_writer import SnapshotWriter
+from driftgate.features.snapshots import ViewFiles
 from driftgate.features.store import Fetched, Lookup
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.feature_frames import (
@@ -25,7 +29,7 @@ from driftgate.gateway.processes.feature_frames import (
     MalformedFrame,
     Push,
     encode_frame,
-    requests_in,
+    pushes_in,
 )
 from driftgate.gateway.processes.feature_pushes import FeaturePushes
 from driftgate.gateway.settings import ServerSettings, Settings
@@ -177,6 +181,23 @@ def test_a_full_disk_is_said_and_loses_nothing(layout: StateLayout) -> None:
     store.close()
 
 
+def test_pushes_leave_the_delta_once_snapshots_hold_them(layout: StateLayout) -> None:
+    """Beside pushes, the writer takes out what both readable snapshots hold, when readers had time."""
+    files, then = ViewFiles(layout.features, "cards"), now_us() - SECOND_US
+    for number in range(2):
+        with SnapshotWriter(layout.features, VIEW) as loader:
+            loader.append(float_rows(VIEW, ["a", "b"], then, float(number)))
+            loader.finish()
+    os.utime(files.current, (time.time() - 60, time.time() - 60))
+    with contextlib.closing(DeltaWriter(layout.features, "cards")) as delta:
+        delta.push(rows_of(["a"], then, 5.0) + rows_of(["b"], then + 1, 5.0), now_us())
+    with writer(layout):
+        with contextlib.closing(SharedRows(files.delta)) as rows:
+            until(lambda: rows.count() == 1, 10, "the row that snapshots hold has left")
+        with contextlib.closing(LmdbFeatureStore(layout.features)) as store:
+            assert values_of(store, ["a", "b"]) == [1.0, 5.0]
+
+
 def test_what_is_no_frame_ends_only_its_own_connection(layout: StateLayout) -> None:
     """A client that sends nonsense is dropped; others are served."""
 
@@ -208,7 +229,7 @@ def test_frames_survive_any_cut(pushes: list[list[bytes]], size: int) -> None:
     buffer, heard = bytearray(), []
     for at in range(0, len(data), size):
         buffer += data[at : at + size]
-        heard += list(requests_in(buffer))
+        heard += list(pushes_in(buffer))
     assert heard == sent
     assert not buffer
 
@@ -225,4 +246,4 @@ def test_frames_survive_any_cut(pushes: list[list[bytes]], size: int) -> None:
 def test_nonsense_is_no_frame(data: bytes) -> None:
     """Too long, no MessagePack, empty, or as many keys as there are no rows: refused."""
     with pytest.raises(MalformedFrame):
-        list(requests_in(bytearray(data)))
+        list(pushes_in(bytearray(data)))
