@@ -3,13 +3,17 @@
 import re
 import struct
 from collections.abc import Callable
+from uuid import UUID
 
 import httpx
+import numpy as np
 import pytest
 
 from driftgate.models.publish_onnx import Published
+from driftgate.monitoring.records import record_columns
 
-from harness.gateway import Gateway
+from harness.gateway import Gateway, until
+from harness.records import blocks_of, reader
 
 Start = Callable[..., Gateway]
 Publish = Callable[..., Published]
@@ -72,6 +76,29 @@ def test_a_ramp_only_adds_keys_to_the_canary(gateway: Gateway) -> None:
             alone = percent == 100
             assert said.endswith("why=hash" if alone else f"why=hash, bucket={explained['bucket']}")
     assert before == set(keys)
+
+
+def test_answer_and_record_name_the_same_bucket(gateway: Gateway) -> None:
+    """Who asks for evidence later finds the bucket that the answer named; overrides have none."""
+    split(gateway, 50, 50)
+    answers = [ask(gateway, {"x-routing-key": f"customer-{n}"}) for n in range(20)]
+    said = {a.headers["x-prediction-id"]: SERVED_BY.fullmatch(a.headers["x-served-by"]) for a in answers}
+    expected = {one: int(found[5]) for one, found in said.items() if found}
+    assert len(expected) == 20
+    named = ask(gateway, {"x-routing-key": "customer-1", "x-variant": "canary"})
+    assert named.headers["x-served-by"].endswith("why=override")
+    expected[named.headers["x-prediction-id"]] = -1
+    until(lambda: expected.items() <= buckets(gateway).items(), 5, "the records are written")
+
+
+def buckets(gateway: Gateway) -> dict[str, int]:
+    """The bucket of every prediction on record, by its id."""
+    found: dict[str, int] = {}
+    for read in blocks_of(reader(gateway.layout.root).read()):
+        columns = {column.name: np.asarray(column.values) for column in record_columns([read])}
+        ids = [str(UUID(bytes=bytes(row))) for row in columns["prediction_id"]]
+        found |= dict(zip(ids, columns["bucket"].tolist(), strict=True))
+    return found
 
 
 def test_overrides_are_stronger_than_the_split(gateway: Gateway) -> None:
