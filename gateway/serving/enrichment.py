@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from driftgate.features.breaker import BreakerState
+from driftgate.features.redis_store import RedisFeatureStore
 from driftgate.features.resolve import Resolved
 from driftgate.features.status import FeatureStatus
 from driftgate.features.store import FeatureStore, Fetched
@@ -46,6 +48,7 @@ class Enricher:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store = store
+        self._redis = store if isinstance(store, RedisFeatureStore) else None
         self._counters = counters
         self._most_entities = most_entities
         self._clock = clock
@@ -82,6 +85,8 @@ class Enricher:
         started_ns = time.perf_counter_ns()
 
         def done(fetched: Sequence[Fetched]) -> None:
+            if self._redis is not None:
+                self._counters.store_down(self._redis.breaker is not BreakerState.CLOSED)
             self._counters.fetched(time.perf_counter_ns() - started_ns, any(one.timed_out for one in fetched))
             answers = self._resolve(asked, dict(zip(entities.places, fetched, strict=True)))
             go({one.served: self._complete(one, entities, answers) for one in asked})

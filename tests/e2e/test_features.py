@@ -211,3 +211,15 @@ def test_a_version_waits_for_its_features(start_gateway: Callable[..., Gateway],
     answer = predict(running, {"a": 1, "d": 2, "user": "ann"})
     assert values(answer) == [113.0]
     assert answer.headers["x-features"] == "stale=2;snapshot=1"
+
+
+def test_metrics_tell_what_was_read(gateway: Gateway) -> None:
+    """A scrape tells values by status, ages, the snapshot, and how sent values compare with stored ones."""
+    predict(gateway, {"a": 0, "d": 0, "user": "ann", "b": -1})
+    text = gateway.client.get(f"{gateway.ports.metrics}/metrics").text
+    found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines()[1:]}
+    assert found['driftgate_feature_values_total{status="fresh",view="users"}'] > 0
+    assert found['driftgate_feature_age_seconds_bucket{le="+Inf",view="users"}'] > 0
+    assert found['driftgate_feature_snapshot{slot="0",view="users"}'] >= 1
+    skew = 'driftgate_feature_skew_rows_total{feature="age",result="mismatched",view="users"}'
+    assert found[skew] >= 1
