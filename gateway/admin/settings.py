@@ -19,7 +19,7 @@ from driftgate.gateway.errors import BadRequest, NotFound, PreconditionFailed
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.desired import DesiredModel
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.models.errors import InvalidSettings
+from driftgate.models.errors import InvalidSettings, RegistryUnavailable
 from driftgate.models.settings import ModelSettings, parse_settings, settings_differences
 from driftgate.models.settings_file import read_settings_text, write_settings
 from driftgate.models.snapshot import RegistryModel
@@ -93,7 +93,11 @@ class SettingsApi:
             raise PreconditionFailed(f"the newest generation is {newest}, not {expected}: decide again")
 
     def _published(self, name: str) -> RegistryModel:
-        published = self._reconciler.facts().published(name)
+        facts = self._reconciler.facts()
+        if facts.registry is None:
+            problem = self._reconciler.registry.problem
+            raise RegistryUnavailable(problem or "the registry has not been looked at yet; try again")
+        published = facts.published(name)
         if published is None:
             raise NotFound(f"the registry has no model {name[:140]!r}: publish a version of it first")
         return published

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.admin.documents import ExampleAnswer, ModelsAnswer
+from driftgate.gateway.admin.documents import ChangeAnswer, ExampleAnswer, ModelsAnswer
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,
     EXIT_CODES,
     AdminClient,
+    Exit,
+    Question,
     Refused,
     Server,
     leave,
@@ -86,6 +88,27 @@ def unpin(name: Name, server: Server = DEFAULT_SERVER, dry_run: DryRun = False, 
 
 
 @app.command()
+def load(
+    name: Name, server: Server = DEFAULT_SERVER, timeout: Patience = PATIENCE_S, json: Json = False
+) -> None:
+    """Load a model again that was unloaded, and check at once what failed before."""
+    _ask_repository(name, Question("POST", f"load?wait={timeout:g}", {}, timeout), server, json)
+
+
+@app.command()
+def unload(
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it has traffic: its clients get 404.")
+    ] = False,
+    server: Server = DEFAULT_SERVER,
+    json: Json = False,
+) -> None:
+    """Free all versions of a model until `load`; the registry keeps them."""
+    _ask_repository(name, Question("POST", "unload", {"parameters": {"force": force}}), server, json)
+
+
+@app.command()
 def example(
     name: Name,
     language: Annotated[Language, typer.Option("--as", help="What to print it in.")] = Language.CURL,
@@ -101,6 +124,17 @@ def example(
         print_json(found)
     else:
         typer.echo(curl_call(found) if language is Language.CURL else python_call(found))
+
+
+def _ask_repository(name: str, question: Question, server: str, json: bool) -> None:
+    path = f"/v2/repository/models/{name}/{question.path}"
+    try:
+        answer, _ = AdminClient(server).ask(question._replace(path=path), ChangeAnswer)
+    except Refused as refused:
+        leave(refused)
+    print_json(answer) if json else print_model(answer.model)
+    if answer.state == "pending":
+        leave(Refused("it is not loaded everywhere yet", Exit.TIMED_OUT))
 
 
 def _list(server: str, json: bool) -> None:

@@ -150,6 +150,7 @@ def change_of(before: DesiredModel, asked: DesiredModel) -> Moves:
 
 def rollback(subject: Subject) -> DesiredModel:
     """Return the model with a change back to the last version that had all traffic, pinned from then on."""
+    _check_loaded(subject)
     target = rollback_target(subject.model)
     if target is None:
         raise Conflict(f"{subject.name} has no earlier version that had all traffic")
@@ -190,10 +191,14 @@ def unload(subject: Subject, force: bool = False) -> DesiredModel:
     )
 
 
-def _check_may_move(subject: Subject, version: int) -> None:
-    pinned = subject.model.pinned
+def _check_loaded(subject: Subject) -> None:
     if subject.model.unloaded:
-        raise Conflict(f"{subject.name} is unloaded: load it first")
+        raise Conflict(f"{subject.name} is unloaded: `driftgate models load {subject.name}` first")
+
+
+def _check_may_move(subject: Subject, version: int) -> None:
+    _check_loaded(subject)
+    pinned = subject.model.pinned
     if pinned is not None and pinned != version:
         raise Conflict(
             f"{subject.name} is pinned to version {pinned}: `driftgate models unpin {subject.name}` first"

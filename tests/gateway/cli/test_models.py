@@ -99,6 +99,21 @@ def test_versions_are_promoted_and_pinned(
     play(tmp_path, publish_version, scene)
 
 
+def test_a_model_is_unloaded_and_loaded_again(
+    tmp_path: Path, registry_root: Path, publish_version: Publish
+) -> None:
+    """With traffic it needs --force; meanwhile a rollback says what to do, and `load` brings it all back."""
+
+    async def scene(room: ControlRoom, call: Call) -> None:
+        assert (await call("unload", "m")).exit_code == 4
+        assert "no traffic" in (await call("unload", "m", "--force")).output
+        assert room.model().unloaded
+        loaded = await call("load", "m")
+        assert (loaded.exit_code, "1: 100 %" in loaded.output) == (0, True), loaded.output
+
+    play(tmp_path, publish_version, scene)
+
+
 WRONG = [
     (("show", "nope"), 3, "there is no model 'nope'"),
     (("show", "../state"), 2, "cannot name a model"),
