@@ -1,36 +1,51 @@
-"""Settings of a model over the admin API."""
+"""Settings of a model over the admin API: who changes them at the same time as others."""
 
 import asyncio
-from io import BytesIO
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
-from driftgate.gateway.admin.access import AdminAccess
-from driftgate.gateway.admin.api import AdminApi, admin_app
-from driftgate.gateway.admin.settings import SettingsApi, settings_routes
-from driftgate.gateway.logs import Logger
-from driftgate.models.cache import VersionCache
+from driftgate.models.publish_onnx import Published
 
 from harness.control_room import control_room
+
+Publish = Callable[..., Published]
+SETTINGS = "/api/models/m/settings"
+
+
+def test_of_two_changes_at_once_one_is_told(tmp_path: Path, publish_version: Publish) -> None:
+    """Of two who replace the settings that both have read one gets 412, and has changed nothing."""
+    publish_version()
+    texts = ('owner = "one"\n', 'owner = "other"\n')
+
+    async def scene() -> None:
+        async with control_room(tmp_path, workers=1) as room:
+            await room.until(lambda: room.held() == [1], "version 1")
+            etag = (await room.ask("GET", SETTINGS)).headers["etag"]
+            answers = await asyncio.gather(
+                *(room.ask("PUT", SETTINGS, {"text": text}, **{"if-match": etag}) for text in texts)
+            )
+            assert sorted(answer.status_code for answer in answers) == [200, 412]
+            kept = next(
+                text for text, answer in zip(texts, answers, strict=True) if answer.status_code == 200
+            )
+            assert (tmp_path / "registry" / "m" / "model.toml").read_text() == kept
+            assert f'owner = "{room.model().settings.owner}"\n' == kept
+
+    asyncio.run(scene())
 
 
 def test_a_registry_that_is_gone_is_no_missing_model(tmp_path: Path) -> None:
     """While the registry cannot be read the answer is 503 and says so, not that there is no such model."""
+    registry = tmp_path / "registry"
+    registry.mkdir(exist_ok=True)
 
-    async def run() -> None:
+    async def scene() -> None:
         async with control_room(tmp_path) as room:
-            logger = Logger("control", stream=BytesIO())
-            api = AdminApi(room.loop, VersionCache(room.layout.cache), logger, "http://127.0.0.1:1")
-            routes = settings_routes(SettingsApi(room.loop, tmp_path / "registry", logger))
-            transport = httpx.ASGITransport(admin_app(api, AdminAccess(), routes))
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-                await room.until(lambda: room.loop.facts().registry, "the registry")
-                assert (await client.get("/api/models/m/settings")).status_code == 404
-                (tmp_path / "registry").rename(tmp_path / "gone")
-                await room.until(lambda: room.loop.facts().registry is None, "the registry is gone")
-                answer = await client.get("/api/models/m/settings")
-                assert (answer.status_code, "cannot be read" in answer.text) == (503, True), answer.text
+            await room.until(lambda: room.loop.facts().registry, "the registry")
+            assert (await room.ask("GET", SETTINGS)).status_code == 404
+            registry.rename(tmp_path / "gone")
+            await room.until(lambda: room.loop.facts().registry is None, "the registry is gone")
+            answer = await room.ask("GET", SETTINGS)
+            assert (answer.status_code, "cannot be read" in answer.text) == (503, True), answer.text
 
-    (tmp_path / "registry").mkdir(exist_ok=True)
-    asyncio.run(run())
+    asyncio.run(scene())
