@@ -12,6 +12,8 @@ from driftgate.features.redis_rows import PackedRedisRows, RedisRows
 from driftgate.features.redis_store import RedisFeatureStore, RowCache
 from driftgate.features.redis_writer import RedisFeatureWriter
 
+_PUSH_TIMEOUT_S = 2.0
+
 
 class RedisSettings(NamedTuple):
     """Where features lie in Redis, and how. `url` may hold a password: never print this.
@@ -42,7 +44,7 @@ def open_redis_store(settings: RedisSettings, changed: BreakerChanged | None = N
 
 def open_redis_pushes(url: str) -> RedisPushes:
     """Return what pushes from an event loop, in our own layout; raise ValueError if `url` is none."""
-    return RedisPushes(open_redis_writer(url))
+    return RedisPushes(RedisFeatureWriter(FillingConnection(url, _PUSH_TIMEOUT_S)))
 
 
 def open_redis_writer(url: str) -> RedisFeatureWriter:

@@ -4,9 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from driftgate.features.delta_writer import PackedRow, PushOutcome
+from driftgate.features.errors import StoreUnavailable
 from driftgate.features.redis_writer import RedisFeatureWriter
+
+PATIENCE_S = 5.0
+"""With one push, those before it included."""
 
 
 class RedisPushes:
@@ -17,9 +22,16 @@ class RedisPushes:
         self._thread = ThreadPoolExecutor(1, "redis-pushes")
 
     async def push(self, view: str, rows: Sequence[PackedRow]) -> list[PushOutcome]:
-        """Write packed rows and return what became of each, see RedisFeatureWriter.push, which raises."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._writer.push, view, rows, time.time_ns() // 1000)
+        """Write packed rows and return what became of each, see RedisFeatureWriter.push.
+
+        Raises StoreFull and StoreUnavailable; then some may be written, and pushing them again is safe.
+        """
+        write = partial(self._writer.push, view, rows, time.time_ns() // 1000)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, write)
+        except TimeoutError:
+            raise StoreUnavailable("Redis did not take the rows in time; push again, that is safe") from None
 
     def close(self) -> None:
         """Close the connection after what is being written."""

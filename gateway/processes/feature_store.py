@@ -1,13 +1,26 @@
-"""The feature store that the settings choose, opened for reading in one process."""
+"""The feature store that the settings choose, opened in one process for reading or for pushes."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+from driftgate.features.delta_writer import PackedRow, PushOutcome
 from driftgate.features.lmdb_store import LmdbFeatureStore
+from driftgate.features.redis_store import RowCache
 from driftgate.features.store import FeatureStore
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.processes.feature_pushes import FeaturePushes
 from driftgate.gateway.settings import FeatureSettings, InvalidConfiguration
+
+
+class RowPushes(Protocol):
+    """Takes pushed rows of any view, on an event loop."""
+
+    async def push(self, view: str, rows: Sequence[PackedRow]) -> list[PushOutcome]:
+        """Write packed rows and return what became of each; raise StoreError."""
+        ...
 
 
 def open_feature_store(settings: FeatureSettings, layout: StateLayout) -> FeatureStore:
@@ -18,6 +31,19 @@ def open_feature_store(settings: FeatureSettings, layout: StateLayout) -> Featur
     if settings.store == "embedded":
         return LmdbFeatureStore(layout.features)
     return _redis_store(settings)
+
+
+def open_feature_pushes(settings: FeatureSettings, layout: StateLayout) -> RowPushes | None:
+    """Return the way into the store, None where Feast fills it; raise InvalidConfiguration."""
+    if settings.store == "embedded":
+        return FeaturePushes(layout.feature_writer_socket)
+    if settings.redis_layout == "feast":
+        return None
+    try:
+        pushes: RowPushes = _redis_opening().open_redis_pushes(redis_url(settings))
+    except ValueError as error:
+        raise InvalidConfiguration(f"features: {error}") from error
+    return pushes
 
 
 def redis_url(settings: FeatureSettings) -> str:
@@ -43,23 +69,25 @@ def redis_url(settings: FeatureSettings) -> str:
     return url._replace(netloc=f"{url.username or ''}:{quote(password, safe='')}@{host}").geturl()
 
 
-def _redis_store(settings: FeatureSettings) -> FeatureStore:
+def _redis_opening() -> Any:
+    """Return the module that needs the redis package, which not everybody has."""
     try:
-        opening = import_module(
-            "driftgate.features.redis_opening"
-        )  # needs the redis package, when it is used
-        cache = import_module("driftgate.features.redis_store").RowCache
+        return import_module("driftgate.features.redis_opening")
     except ModuleNotFoundError as error:
         raise InvalidConfiguration(
             "features.store: redis needs the redis package: pip install 'driftgate[redis]'"
         ) from error
+
+
+def _redis_store(settings: FeatureSettings) -> FeatureStore:
+    opening = _redis_opening()
     try:
         store: FeatureStore = opening.open_redis_store(
             opening.RedisSettings(
                 url=redis_url(settings),
                 layout=settings.redis_layout,
                 project=settings.feast_project,
-                cache=cache(settings.cache_ttl_s, settings.cache_bytes),
+                cache=RowCache(settings.cache_ttl_s, settings.cache_bytes),
             )
         )
     except ValueError as error:

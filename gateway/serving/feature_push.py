@@ -1,4 +1,4 @@
-"""`POST /v1/features/{view}`: rows that are pushed, answered when they are on the disk."""
+"""`POST /v1/features/{view}`: rows that are pushed, answered when the store has them."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ from driftgate.features.view import FeatureView
 from driftgate.gateway.errors import Conflict, NotFound
 from driftgate.gateway.http.small_bodies import read_small_body
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.feature_pushes import FeaturePushes
+from driftgate.gateway.processes.feature_store import open_feature_pushes
 from driftgate.gateway.settings import FeatureSettings
 from driftgate.gateway.state.feature_views import ViewsFile
 
@@ -43,15 +43,14 @@ class FeaturePushApi:
 
     def __init__(self, layout: StateLayout, settings: FeatureSettings) -> None:
         self._views = ViewsFile(layout.feature_views)
-        self._pushes = FeaturePushes(layout.feature_writer_socket)
-        self._elsewhere = settings.store != "embedded"
+        self._pushes = open_feature_pushes(settings, layout)
         self._pushable: dict[str, _Pushable] = {}
 
     async def push(self, request: Request) -> Response:
         """Write rows of a view; raise GatewayError or FeatureError."""
         body = await read_small_body(request)
-        if self._elsewhere:
-            raise Conflict("this gateway reads features from Redis: write them there")
+        if self._pushes is None:
+            raise Conflict("this gateway reads features that Feast writes: push them to Feast")
         view, layout, reader = self._find(request.path_params["view"])
         rows = reader.read(body, time.time_ns() // 1000)
         packed = list(zip(rows.keys, encode_rows(layout, rows), strict=True))

@@ -1,0 +1,112 @@
+"""Predictions by key with features in Redis: pushed and read over HTTP, and while Redis is away."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pytest
+
+from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.models.binding import FeatureBinding
+from driftgate.models.describe import Description
+from driftgate.models.manifest import Column
+from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
+from driftgate.models.stated_binding import stated_binding
+
+from harness.fault_proxy import NONE, FaultProxy, Harm, fault_proxy
+from harness.features import declare
+from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.models import linear_model
+from harness.redis_server import RedisServer, redis_server
+
+USERS = FeatureView(
+    "users",
+    (JoinKey("user"),),
+    tuple(Feature(name, "float32", on_missing="default", default=1.0) for name in ("age", "score")),
+    ttl_s=3600.0,
+)
+BINDING: dict[str, Any] | FeatureBinding = {
+    "views": [{"view": "users", "keys": {"user": "user"}, "features": {"age": "b", "score": "c"}}]
+}
+COLUMNS = tuple(Column(name, "x", "FP32", index=place) for place, name in enumerate("abcd"))
+
+
+class Served(NamedTuple):
+    """A gateway, its Redis and the proxy between them."""
+
+    gateway: Gateway
+    redis: RedisServer
+    proxy: FaultProxy
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Run a gateway whose model adds up what is sent and what Redis has of a user."""
+    root: Path = tmp_path_factory.mktemp("redis-features")
+    declare(root / "registry", USERS)
+    known = Description(columns=COLUMNS, binding=stated_binding(BINDING), views={"users": USERS})
+    publish_graph(GraphFiles(linear_model(1.0).SerializeToString()), Target("m", root / "registry"), known)
+    with redis_server(root) as redis, fault_proxy(redis.port) as proxy:
+        settings = {
+            "DRIFTGATE__FEATURES__STORE": "redis",
+            "DRIFTGATE__FEATURES__REDIS_URL": proxy.url,
+            "DRIFTGATE__FEATURES__CACHE_TTL_S": "0.001",
+        }
+        gateway = start(root, (), 1, settings)
+        try:
+            until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
+            gateway.wait_version("m", 1)
+            yield Served(gateway, redis, proxy)
+        finally:
+            end(gateway)
+
+
+def push(served: Served, **features: Any) -> httpx.Response:
+    """Push one row."""
+    url = f"{served.gateway.ports.data}/v1/features/users"
+    return served.gateway.client.post(
+        url, json={"rows": [{"event_time": datetime.now(UTC).isoformat(), **features}]}
+    )
+
+
+def predicted(served: Served, user: str) -> tuple[float, str]:
+    """Return the prediction for a user, and what the answer says of the features."""
+    row = {"a": 1, "d": 2, "user": user}
+    answer = served.gateway.client.post(
+        f"{served.gateway.ports.data}/v2/models/m/predict", json={"rows": [row]}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()["rows"][0]["y"], answer.headers["x-features"].partition(";")[0]
+
+
+def test_what_is_pushed_is_used(served: Served) -> None:
+    """A push over HTTP lies in Redis when it is acknowledged, and predictions by key use it."""
+    answer = push(served, user="ann", age=10.0, score=100.0)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["written"] == 1
+    assert served.redis.client.dbsize() == 1
+    assert predicted(served, "ann") == (113.0, "fresh=2")
+    assert predicted(served, "nobody") == (5.0, "default=2")
+
+
+def test_predictions_go_on_without_redis(served: Served) -> None:
+    """While Redis is silent every prediction is answered, marked and soon; afterwards features are back."""
+    push(served, user="bob", age=20.0, score=200.0)
+    assert predicted(served, "bob") == (223.0, "fresh=2")
+    served.proxy.harm = Harm(silent=True)
+    until(lambda: predicted(served, "bob") == (5.0, "timeout=2"), 1, "the row is no longer remembered")
+    took_s = []
+    for _ in range(60):
+        began = time.perf_counter()
+        value, said = predicted(served, "bob")
+        took_s.append(time.perf_counter() - began)
+        assert (value, said) == (5.0, "timeout=2")
+    assert max(took_s) < 0.5
+    assert float(np.median(took_s[10:])) < 0.03
+    assert push(served, user="bob", age=21.0, score=200.0).status_code == 503
+    served.proxy.harm = NONE
+    until(lambda: predicted(served, "bob")[1] == "fresh=2", 10, "features are back")
