@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driftgate.features.breaker import Breaker
 from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreFull, StoreUnavailable
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import RowLayout
-from driftgate.features.redis_client import RedisTimeouts
+from driftgate.features.redis_client import RedisConnection, RedisTimeouts
 from driftgate.features.redis_opening import (
     RedisSettings,
     open_redis_pushes,
     open_redis_store,
     open_redis_writer,
 )
-from driftgate.features.redis_rows import NOTHING, Wanted, redis_key
+from driftgate.features.redis_pipeline import Connection, RedisPipeline
+from driftgate.features.redis_replies import Command, Reply
+from driftgate.features.redis_rows import PackedRedisRows, redis_key
 from driftgate.features.redis_store import RedisFeatureStore, RowCache
 from driftgate.features.resolve import resolve
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
@@ -189,13 +192,30 @@ def test_a_row_is_remembered(server: RedisServer, number: int) -> None:
     with_store(RedisSettings(server.url, cache=RowCache(ttl_s=60)), use)
 
 
+class Empty:
+    """A server without any row."""
+
+    async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
+        """Answer every MGET."""
+        return [[None] * (len(command) - 1) for command in commands]
+
+    async def drop(self) -> None:
+        """Nothing is held."""
+
+
+def store_over(connection: Connection, cache: RowCache, clock: Callable[[], float]) -> RedisFeatureStore:
+    """Return a store with a clock of its own."""
+    pipeline = RedisPipeline(connection, Breaker(lambda: 0.5), lambda state, failure: None)
+    return RedisFeatureStore(pipeline, PackedRedisRows(), cache, clock)
+
+
 def test_a_row_is_forgotten_in_time(server: RedisServer) -> None:
     """After the cache's time a new row is seen; that there is no row is known for a second at most."""
     now = [0.0]
 
-    async def use() -> None:
-        store = open_redis_store(RedisSettings(server.url, cache=RowCache(ttl_s=5)))
-        store._clock = lambda: now[0]
+    async def run() -> None:
+        connection = RedisConnection(server.url, RedisTimeouts(1, 1))
+        store = store_over(connection, RowCache(ttl_s=5), lambda: now[0])
         times = []
         for at, event_time_us in ((0.0, 0), (0.9, 1), (1.0, 0), (5.9, 2), (6.0, 0)):
             now[0] = at
@@ -206,21 +226,20 @@ def test_a_row_is_forgotten_in_time(server: RedisServer) -> None:
         await store.wait_closed()
         assert times == [0, 0, NOW_US + 1, NOW_US + 1, NOW_US + 2]
 
-    asyncio.run(use())
+    asyncio.run(run())
 
 
 def test_many_keys_do_not_grow_memory() -> None:
     """However many keys are asked for, the cache stays within its bytes."""
 
-    async def use() -> None:
-        store = open_redis_store(RedisSettings("redis://127.0.0.1:1/0", cache=RowCache(60, 100_000)))
-        for start in range(0, 100_000, 1000):
-            keys = [key_of(number) for number in range(start, start + 1000)]
-            store._remember([Wanted(LAYOUT, key) for key in keys], [NOTHING] * 1000)
-        assert store.cached_bytes <= 100_000
+    async def run() -> None:
+        store = store_over(Empty(), RowCache(60, max_bytes=100_000), lambda: 0.0)
+        for start in range(0, 50_000, 1000):
+            await fetched_one(store, LAYOUT, [key_of(number) for number in range(start, start + 1000)])
+        assert 0 < store.cached_bytes <= 100_000
         await store.wait_closed()
 
-    asyncio.run(use())
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
