@@ -1,13 +1,12 @@
 """Dependence between features: how often two are at or above their medians in the same row. Pure.
 
 A correlation may change while every feature looks as before. Each pair of features is a cell with a reference
-share near 1/4, watched like any other; evidence is the mean over pairs.
+share near 1/4, watched like any other; evidence is the mean over pairs. They are a test of their own, which
+shares the budget of its model.
 """
 
 import numpy as np
 
-from driftgate.monitoring.bets import Bets
-from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference_band import Band, reference_band
 
@@ -30,18 +29,9 @@ def pair_band(matrix: Array, rows: int, tolerance: float = 0.0) -> Band:
     """
     counts = pairs_of(matrix)
     each = np.full(len(counts), rows)
-    return reference_band(counts, np.arange(len(counts) + 1), tolerance, rows=each)
+    return reference_band(counts, pair_offsets(len(matrix)), tolerance, rows=each)
 
 
-def pair_detector(bets: Bets, one_observation: bool = False) -> EDetector:
-    """Return a detector whose features are pairs. It is one more test of its model's budget.
-
-    `one_observation` as in `EDetector`. Raises ValueError if there is no pair.
-    """
-    return EDetector(np.arange(len(bets.open) + 1), bets.open, one_observation)
-
-
-def update_pairs(detector: EDetector, bets: Bets, matrix: Array, rows: int, window_us: int) -> None:
-    """Take in a window: its matrix and how many rows it has."""
-    counts = pairs_of(matrix)
-    detector.update(bets, counts, np.full(len(counts), rows), window_us)
+def pair_offsets(features: int) -> Array:
+    """Return the offsets of pairs, each of which is to a detector a feature of one cell: int64[pairs + 1]."""
+    return np.arange(features * (features - 1) // 2 + 1)

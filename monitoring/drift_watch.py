@@ -3,6 +3,7 @@
 Features and pairs of features are two tests: each has evidence of its own, and a part of the budget.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -10,14 +11,15 @@ import numpy as np
 
 from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.cells import NumericCells
-from driftgate.monitoring.dependence import pair_at, pair_band, pair_detector, update_pairs
+from driftgate.monitoring.dependence import pair_at, pair_band, pair_offsets, pairs_of
 from driftgate.monitoring.detector_codec import decode_state, encode_state
 from driftgate.monitoring.e_detector import EDetector, Evidence, named, rows_of
 from driftgate.monitoring.effect_sizes import EffectSizes, effect_sizes
 from driftgate.monitoring.pane import Pane
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
-from driftgate.monitoring.reference_band import reference_band
+from driftgate.monitoring.reference_band import Band, reference_band
+from driftgate.monitoring.seasons import TOLERANCE, SeasonalReference, judged_by_hour
 from driftgate.monitoring.sufficiency import NotEnoughData
 
 
@@ -66,35 +68,57 @@ class WatchSettings:
 
 
 @dataclass(frozen=True)
-class _PairTest:
-    bets: Bets
+class Seasons:
+    """What windows are judged by once it is armed: cells, and pairs as features of one cell (None: none)."""
+
+    cells: SeasonalReference
+    pairs: SeasonalReference | None = None
+
+
+@dataclass(frozen=True)
+class _Test:
     detector: EDetector
+    bets_at: Callable[[int], Bets]
 
 
 class DriftWatch:
     """Evidence of one stream. `update` with sealed panes in the order of time; `report` at any time."""
 
-    def __init__(self, profile: ReferenceProfile, settings: WatchSettings | None = None) -> None:
-        """Begin without evidence. Raises ValueError if the profile has no features."""
-        settings = settings or WatchSettings()
+    def __init__(
+        self,
+        profile: ReferenceProfile,
+        settings: WatchSettings | None = None,
+        seasons: Seasons | None = None,
+    ) -> None:
+        """Begin without evidence, judged by the profile or by seasons of the same cells.
+
+        Raises ValueError if the profile has no features.
+        """
         if not profile.features:
             raise ValueError("a reference profile without features has nothing to watch")
+        settings = settings or WatchSettings()
         self._profile = profile
         self._offsets = profile.offsets()
-        self._bets = bets_against(reference_band(profile.counts(), self._offsets, settings.tolerance))
-        self._detector = EDetector(self._offsets, self._bets.open, settings.one_observation)
-        self._pairs = _pair_test(profile, settings)
+        if seasons:
+            self._cells = _seasonal_test(seasons.cells, settings)
+            self._pairs = _seasonal_test(seasons.pairs, settings) if seasons.pairs else None
+        else:
+            band = reference_band(profile.counts(), self._offsets, settings.tolerance)
+            self._cells = _test(band, self._offsets, settings)
+            self._pairs = _pair_test(profile, settings)
 
     def update(self, pane: Pane, window_us: int) -> None:
         """Take in the pane that began then."""
         rows = rows_of(pane.counts, self._offsets)
-        self._detector.update(self._bets, pane.counts, rows, window_us)
+        self._cells.detector.update(self._cells.bets_at(window_us), pane.counts, rows, window_us)
         if self._pairs:
-            update_pairs(self._pairs.detector, self._pairs.bets, pane.pairs, pane.rows, window_us)
+            counts = pairs_of(pane.pairs)
+            each = np.full(len(counts), pane.rows)
+            self._pairs.detector.update(self._pairs.bets_at(window_us), counts, each, window_us)
 
     def evidence(self) -> Evidence:
         """Return the evidence of the features."""
-        return self._detector.evidence()
+        return self._cells.detector.evidence()
 
     def pair_evidence(self) -> Evidence | None:
         """Return the evidence of the pairs, None where there are none."""
@@ -102,18 +126,18 @@ class DriftWatch:
 
     def reset(self) -> None:
         """Forget all evidence, as after an acknowledgement."""
-        self._detector.reset()
+        self._cells.detector.reset()
         if self._pairs:
             self._pairs.detector.reset()
 
     def states(self) -> tuple[bytes, bytes]:
         """Return the states of features and pairs, to be kept; empty where there are no pairs."""
         pairs = encode_state(self._pairs.detector.state) if self._pairs else b""
-        return encode_state(self._detector.state), pairs
+        return encode_state(self._cells.detector.state), pairs
 
     def restore(self, features: bytes, pairs: bytes) -> None:
         """Go on from kept states. Raises ValueError or NewerFormat if they are not of this profile."""
-        self._detector.restore(decode_state(features))
+        self._cells.detector.restore(decode_state(features))
         if self._pairs:
             self._pairs.detector.restore(decode_state(pairs))
 
@@ -123,7 +147,7 @@ class DriftWatch:
         places = named(evidence, target).tolist()
         features = self._profile.features
         return DriftReport(
-            windows=self._detector.state.windows,
+            windows=self._cells.detector.state.windows,
             log10_evidence=_log10(evidence.model),
             log10_pair_evidence=_log10(pairs.model) if pairs else None,
             named=tuple(features[place].name for place in places),
@@ -133,7 +157,7 @@ class DriftWatch:
 
     def _feature(self, place: int, evidence: Evidence, shown: Pane) -> FeatureDrift:
         feature = self._profile.features[place]
-        moved = self._detector.moved(place)
+        moved = self._cells.detector.moved(place)
         counts = shown.counts[self._offsets[place] : self._offsets[place + 1]]
         return FeatureDrift(
             name=feature.name,
@@ -145,14 +169,24 @@ class DriftWatch:
         )
 
 
-def _pair_test(profile: ReferenceProfile, settings: WatchSettings) -> _PairTest | None:
+def _test(band: Band, offsets: Array, settings: WatchSettings) -> _Test:
+    bets = bets_against(band)
+    return _Test(EDetector(offsets, bets.open, settings.one_observation), lambda _: bets)
+
+
+def _pair_test(profile: ReferenceProfile, settings: WatchSettings) -> _Test | None:
     if len(profile.pairs.features) < 2:
         return None
-    bets = bets_against(pair_band(profile.pairs.matrix(), profile.pairs.rows, settings.tolerance))
-    return _PairTest(bets, pair_detector(bets, settings.one_observation))
+    band = pair_band(profile.pairs.matrix(), profile.pairs.rows, settings.tolerance)
+    return _test(band, pair_offsets(len(profile.pairs.features)), settings)
 
 
-def _named_pairs(profile: ReferenceProfile, test: _PairTest, target: float) -> tuple[PairDrift, ...]:
+def _seasonal_test(reference: SeasonalReference, settings: WatchSettings) -> _Test:
+    open_bets, bets_at = judged_by_hour(reference, max(TOLERANCE, settings.tolerance))
+    return _Test(EDetector(reference.offsets, open_bets, settings.one_observation), bets_at)
+
+
+def _named_pairs(profile: ReferenceProfile, test: _Test, target: float) -> tuple[PairDrift, ...]:
     evidence, names = test.detector.evidence(), profile.pairs.features
     found = []
     for place in named(evidence, target).tolist():

@@ -1,22 +1,18 @@
 """A production reference that is proposed to an operator, with what it would have notified. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from driftgate.monitoring.backtest import Notification, StoredWindows, backtest, judged_by_other_weeks
-from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.seasons import (
-    HOURS,
     WEEK_US,
     WEEKS_TO_PROPOSE,
     SeasonalReference,
     hour_of_week,
-    open_bets,
+    judged_by_hour,
 )
 from driftgate.monitoring.sufficiency import NotEnoughData
 
@@ -41,20 +37,9 @@ def proposal(windows: StoredWindows, offsets: Array, target: float) -> Proposal 
     found: list[Notification] = []
     for _, week in judged_by_other_weeks(starts, WEEK_US):
         others, own = _learnt(windows, whole & ~week, offsets), _part(windows, week)
-        detector, bets_at = judge(others)
-        found += backtest(own, detector, bets_at, target)
+        open_bets, bets_at = judged_by_hour(others)
+        found += backtest(own, EDetector(offsets, open_bets), bets_at, target)
     return Proposal(_learnt(windows, whole, offsets), tuple(found))
-
-
-def judge(reference: SeasonalReference) -> tuple[EDetector, Callable[[int], Bets]]:
-    """Return a detector and the bets of a window by its start, both of a reference that changes no more."""
-
-    @cache
-    def bets_of(hour: int) -> Bets:
-        return bets_against(reference.band(hour))
-
-    detector = EDetector(reference.offsets, open_bets(map(bets_of, range(HOURS))))
-    return detector, lambda start_us: bets_of(hour_of_week(start_us))
 
 
 def _learnt(windows: StoredWindows, chosen: Array, offsets: Array) -> SeasonalReference:

@@ -4,12 +4,13 @@ The rule kept here: nobody is notified of drift before somebody saw what would h
 and an hour is judged by its own rows. Few rows widen its band; nothing pulls it towards the other hours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
-from driftgate.monitoring.bets import Bets
+from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference_band import Band, reference_band
 
@@ -70,11 +71,6 @@ def hour_of_week(time_us: int, utc_offset_s: int = 0) -> int:
     return ((time_us + utc_offset_s * 1_000_000) // HOUR_US + _THURSDAY) % HOURS
 
 
-def open_bets(hours: Iterable[Bets]) -> Array:
-    """Return bool[cells, bets]: which bets can be made in any of the hours, for a detector of them all."""
-    return np.asarray(np.logical_or.reduce([bets.open for bets in hours]))
-
-
 class SeasonalReference:
     """Counts of each hour of the week: they add over windows and over references of other weeks.
 
@@ -117,3 +113,21 @@ class SeasonalReference:
     def _band(self, hour: int, tolerance: float) -> Band:
         judged = HOURS * int(self.offsets[-1])
         return reference_band(self.counts[hour], self.offsets, tolerance, judged, self.rows[hour])
+
+
+def judged_by_hour(
+    reference: SeasonalReference, tolerance: float = TOLERANCE
+) -> tuple[Array, Callable[[int], Bets]]:
+    """Return which bets can be made in any hour, for a detector, and the bets of a window by its start.
+
+    The reference must not change any more. Bets of an hour are made anew when it comes: all would be large.
+    """
+
+    @lru_cache(maxsize=2)
+    def bets_of(hour: int) -> Bets:
+        return bets_against(reference.band(hour, tolerance))
+
+    open_bets = np.zeros_like(bets_of(0).open)
+    for hour in range(HOURS):
+        open_bets |= bets_of(hour).open
+    return open_bets, lambda start_us: bets_of(hour_of_week(start_us))

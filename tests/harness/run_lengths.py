@@ -10,10 +10,10 @@ import numpy as np
 
 from driftgate.monitoring.backtest import StoredWindows, backtest
 from driftgate.monitoring.bets import bets_against
-from driftgate.monitoring.dependence import pair_band, pair_detector, update_pairs
-from driftgate.monitoring.proposal import judge
+from driftgate.monitoring.dependence import pair_band, pair_offsets, pairs_of
+from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.reference_band import reference_band
-from driftgate.monitoring.seasons import SeasonalReference, hour_of_week
+from driftgate.monitoring.seasons import SeasonalReference, hour_of_week, judged_by_hour
 
 from harness.seasons import FEATURES, MONDAY_US, OFFSETS, WINDOW_US, week_of_shares, weeks_of_counts
 from harness.streams import (
@@ -128,9 +128,9 @@ def correlation(rng: np.random.Generator) -> int | None:
         return np.asarray(np.einsum("wri,wrj->wij", above, above))
 
     bets = bets_against(pair_band(matrices(10_000, 1, 0.0)[0], 10_000))
-    detector = pair_detector(bets)
+    detector, each = EDetector(pair_offsets(10), bets.open), np.full(45, 100)
     for window, matrix in enumerate([*matrices(100, 100, 0.0), *matrices(100, 100, 0.5)]):
-        update_pairs(detector, bets, matrix, 100, window)
+        detector.update(bets, pairs_of(matrix), each, window)
         if detector.evidence().model >= TARGET:
             return window - 99
     return None
@@ -154,8 +154,8 @@ def notified(reference: SeasonalReference, counts: Array, rows: int) -> list[int
     """When notifications would have been sent, for one in four weeks."""
     starts = MONDAY_US + np.arange(len(counts)) * WINDOW_US
     windows = StoredWindows(starts, counts, np.full((len(counts), FEATURES), rows))
-    detector, bets_at = judge(reference)
-    return [one.window_us for one in backtest(windows, detector, bets_at, TARGET / 5)]
+    open_bets, bets_at = judged_by_hour(reference)
+    return [one.window_us for one in backtest(windows, EDetector(OFFSETS, open_bets), bets_at, TARGET / 5)]
 
 
 if __name__ == "__main__":

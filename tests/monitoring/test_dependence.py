@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from driftgate.monitoring.bets import bets_against
-from driftgate.monitoring.dependence import pair_at, pair_band, pair_detector, pairs_of, update_pairs
-from driftgate.monitoring.e_detector import named
+from driftgate.monitoring.bets import Bets, bets_against
+from driftgate.monitoring.dependence import pair_at, pair_band, pair_offsets, pairs_of
+from driftgate.monitoring.e_detector import EDetector, named
 
 FEATURES = 10
 TARGET = 40_320.0
@@ -18,16 +18,22 @@ def matrices(rng: np.random.Generator, rows: int, windows: int, correlation: flo
     return np.asarray(np.einsum("wri,wrj->wij", above, above))
 
 
+def see(detector: EDetector, bets: Bets, matrix: np.ndarray, rows: int, window: int) -> None:
+    """Take in one window of pairs."""
+    counts = pairs_of(matrix)
+    detector.update(bets, counts, np.full(len(counts), rows), window)
+
+
 def test_a_correlation_alone_is_found_and_its_pair_named() -> None:
     """From 0 to 0.5 with the same marginals: within 25 windows of 100 rows among 45 pairs, none before."""
     rng = np.random.default_rng(1)
     reference = matrices(rng, 10_000, 1, 0.0)[0]
     bets = bets_against(pair_band(reference, 10_000))
     for _ in range(5):
-        detector = pair_detector(bets)
+        detector = EDetector(pair_offsets(FEATURES), bets.open)
         stream = [*matrices(rng, 100, 200, 0.0), *matrices(rng, 100, 25, 0.5)]
         for window, matrix in enumerate(stream):
-            update_pairs(detector, bets, matrix, 100, window)
+            see(detector, bets, matrix, 100, window)
             if detector.evidence().model >= TARGET:
                 break
         assert window >= 200
@@ -49,8 +55,8 @@ def test_a_reference_without_rows_judges_no_pair() -> None:
     """Any share is possible, so there is nothing to bet on, and no evidence."""
     matrix = np.zeros((3, 3), np.int64)
     bets = bets_against(pair_band(matrix, 0))
-    detector = pair_detector(bets)
-    update_pairs(detector, bets, np.full((3, 3), 5), 10, 0)
+    detector = EDetector(pair_offsets(3), bets.open)
+    see(detector, bets, np.full((3, 3), 5), 10, 0)
     assert np.isnan(detector.evidence().model)
 
 
@@ -58,7 +64,7 @@ def test_a_constant_and_a_missing_feature_are_no_trouble() -> None:
     """Always above or never: shares of 0 and 1 in the reference and after it."""
     matrix = np.array([[1000, 1000, 0], [1000, 1000, 0], [0, 0, 0]])
     bets = bets_against(pair_band(matrix, 1000))
-    detector = pair_detector(bets)
+    detector = EDetector(pair_offsets(3), bets.open)
     for window in range(300):
-        update_pairs(detector, bets, matrix // 10, 100, window)
+        see(detector, bets, matrix // 10, 100, window)
     assert 0 <= detector.evidence().model < 1000

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 
 from driftgate.monitoring.cell_coder import CellCoder
-from driftgate.monitoring.drift_watch import DriftReport, DriftWatch, WatchSettings
+from driftgate.monitoring.dependence import pair_offsets, pairs_of
+from driftgate.monitoring.drift_watch import DriftReport, DriftWatch, Seasons, WatchSettings
+from driftgate.monitoring.e_detector import rows_of
 from driftgate.monitoring.effect_sizes import EffectSizes
 from driftgate.monitoring.log_columns import texts_of_list
 from driftgate.monitoring.observed import Observed
 from driftgate.monitoring.pane import PANE_US, Pane
 from driftgate.monitoring.pane_fold import PaneFold
+from driftgate.monitoring.reference import ReferenceProfile
 from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+from driftgate.monitoring.seasons import HOUR_US, SeasonalReference
 from driftgate.monitoring.sufficiency import NotEnoughData
+
+from harness.seasons import MONDAY_US
 
 TARGET = 40_320.0
 ROWS = 400
@@ -43,13 +49,18 @@ class Stream:
 
     def see(self, windows: int, **drift: float) -> DriftReport:
         """Fold and take in windows, and report."""
-        fold = PaneFold(self.profile)
         for _ in range(windows):
-            pane = Pane.empty(fold.shape)
-            fold.update(pane, CellCoder(self.profile).code(columns(self.rng, ROWS, **drift), ROWS))
+            pane = self.pane(**drift)
             self.watch.update(pane, self.windows * PANE_US)
             self.windows += 1
         return self.watch.report(TARGET, pane)
+
+    def pane(self, **drift: float) -> Pane:
+        """Fold one window."""
+        fold = PaneFold(self.profile)
+        pane = Pane.empty(fold.shape)
+        fold.update(pane, CellCoder(self.profile).code(columns(self.rng, ROWS, **drift), ROWS))
+        return pane
 
 
 def test_a_shift_is_reported_with_cell_onset_and_size() -> None:
@@ -114,3 +125,37 @@ def test_a_tolerance_lets_small_changes_pass() -> None:
     stream = Stream(np.random.default_rng(6), WatchSettings(tolerance=0.02))
     assert stream.see(100, age=0.05).named == ()
     assert stream.see(10, age=1.0).named == ("age",)
+
+
+def test_an_armed_season_judges_each_hour_by_itself() -> None:
+    """A shift that comes every day at the same hour is no drift; at another hour it is, and is named."""
+    stream = Stream(np.random.default_rng(7))
+    seasons, by_hour = learnt(stream), {7: 0.0, 8: 1.0, 9: 0.0, 10: 0.0}
+    watch = DriftWatch(stream.profile, seasons=seasons)
+    for hour, age in by_hour.items():
+        for minute in range(60):
+            watch.update(stream.pane(age=age), MONDAY_US + hour * HOUR_US + minute * PANE_US)
+    steady = watch.report(TARGET, stream.pane())
+    assert (steady.named, steady.pairs) == ((), ())
+    for minute in range(5):
+        watch.update(stream.pane(age=1.0), MONDAY_US + 10 * HOUR_US + minute * PANE_US)
+    assert watch.report(TARGET, stream.pane()).named == ("age",)
+
+
+def learnt(stream: Stream) -> Seasons:
+    """Hours 6 to 11 of a week in which one feature is shifted at 8."""
+    profile = stream.profile
+    cells = SeasonalReference(profile.offsets())
+    pairs = SeasonalReference(pair_offsets(len(profile.pairs.features)))
+    for hour in range(6, 12):
+        for _ in range(60):
+            pane = stream.pane(age=1.0 if hour == 8 else 0.0)
+            cells.update(hour, pane.counts, rows_of(pane.counts, profile.offsets()))
+            pairs.update(hour, pairs_of(pane.pairs), np.full(len(pairs.rows[0]), pane.rows))
+    return Seasons(cells, pairs)
+
+
+def test_a_profile_without_features_is_refused() -> None:
+    """There is nothing to watch, and it is said."""
+    with pytest.raises(ValueError, match="without features"):
+        DriftWatch(ReferenceProfile(format=1, source="none", rows=0, features=()))

@@ -5,6 +5,7 @@ import pytest
 
 from driftgate.monitoring.bets import bets_against
 from driftgate.monitoring.cells import NumericCells, numeric_cells
+from driftgate.monitoring.e_detector import EDetector
 from driftgate.monitoring.reference_band import reference_band
 
 from harness.streams import (
@@ -136,3 +137,18 @@ def test_thresholds_cry_wolf_where_evidence_does_not() -> None:
     assert (index >= 0.1).any(axis=1).mean() > 0.9
     bets = bets_against(reference_band(reference, offsets_of(shares)))
     assert run(bets, offsets_of(shares), windows, 100, 10_000.0).alarms == ()
+
+
+def test_rows_that_follow_from_each_other_need_thinning_or_one_observation_a_window() -> None:
+    """Ten rows of each entity: counted alike they cry wolf; one row of each, or windows as one, do not."""
+    rng = np.random.default_rng(15)
+    shares = [SIXTEENTHS] * 20
+    offsets = offsets_of(shares)
+    bets = reference_bets(rng, shares, 50_000)
+    entities = drawn(rng, shares, 20, 500)
+    assert first_alarm(bets, offsets, entities * 10, 200, FOUR_WEEKS_OF_MINUTES).alarms
+    assert first_alarm(bets, offsets, entities, 20, FOUR_WEEKS_OF_MINUTES).alarms == ()
+    detector = EDetector(offsets, bets.open, one_observation=True)
+    for number, counts in enumerate(entities * 10):
+        detector.update(bets, counts, np.full(20, 200), number)
+        assert detector.evidence().model < FOUR_WEEKS_OF_MINUTES

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftgate.monitoring.backtest import Notification, StoredWindows, backtest
-from driftgate.monitoring.e_detector import rows_of
-from driftgate.monitoring.proposal import judge
+from driftgate.monitoring.e_detector import EDetector, rows_of
 from driftgate.monitoring.seasons import (
     TRANSITIONS,
     IllegalStep,
@@ -15,6 +14,7 @@ from driftgate.monitoring.seasons import (
     Step,
     Watch,
     hour_of_week,
+    judged_by_hour,
     stepped,
 )
 
@@ -48,8 +48,8 @@ def notified(reference: SeasonalReference, counts: np.ndarray, rows: int) -> lis
     """What windows from a Monday on would have notified."""
     windows = StoredWindows(starts(len(counts)), counts, np.full((len(counts), FEATURES), rows))
 
-    detector, bets_at = judge(reference)
-    return backtest(windows, detector, bets_at, FOUR_WEEKS_OF_WINDOWS)
+    open_bets, bets_at = judged_by_hour(reference)
+    return backtest(windows, EDetector(OFFSETS, open_bets), bets_at, FOUR_WEEKS_OF_WINDOWS)
 
 
 @pytest.mark.parametrize("rows", [100, 20_000])
