@@ -52,6 +52,9 @@ TORCH_LIBRARIES = ("driftgate", "numpy", "onnx", "onnxruntime", "torch")
 TORCH_INPUT = "input"
 DEFAULT_REGISTRY = "registry"
 
+ReadViews = Callable[[Path], Sequence[DeclaredView]]
+"""Reads the feature views that are declared in a registry."""
+
 
 @dataclass(frozen=True)
 class Stated:
@@ -76,7 +79,7 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     task: Task | StatedTask | Mapping[str, Any] | None = None,
     target: str | None = None,
     features: str | Path | Mapping[str, Any] | FeatureBinding | StatedBinding | None = None,
-    views: Sequence[DeclaredView] | None = None,
+    views: Sequence[DeclaredView] | ReadViews | None = None,
     meta: Mapping[str, str] | None = None,
     tolerance: float | None = None,
     server: str | Server | None = None,
@@ -90,9 +93,9 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
     the rows of `reference`, the training data, are taken. `reference` also shows the columns' types,
     categories and missing values. `columns` and `task` override what is inferred, field by field. `target`
     is the label's column: it names the label and is no input. `features` (a binding file, or the same as a
-    mapping) says which columns are filled with stored features; it is compared with the declared `views`, if
-    given. `tolerance` is the largest difference to allow. `profiler` makes the version's reference profile of
-    the reference rows and the answers to them.
+    mapping) says which columns are filled with stored features; it is compared with the declared `views`, or
+    with those that a function of that name reads from the registry. `tolerance` is the largest difference to
+    allow. `profiler` makes the version's reference profile of the reference rows and the answers to them.
 
     Without `version` the next number is taken; the same content again is a no-op. It goes into the directory
     `registry` ("registry" by default), or into the registry of the gateway whose admin API `server` is, with
@@ -118,6 +121,8 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
         graph, known = _from_torch(estimator_or_path, examples, stated)
     else:
         graph, known = _from_estimator(estimator_or_path, examples, reference, stated)
+    if callable(views):
+        views = views(destination.registry) or None if server is None and binding is not None else None
     declared = None if views is None else {view.name: view for view in views}
     profile = _profile(profiler, estimator_or_path, reference, target)
     known = replace(known, binding=binding, views=declared, profile=profile)

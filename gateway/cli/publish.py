@@ -54,6 +54,10 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
     target: Annotated[
         str | None, typer.Option(help="Column of the rows that is the label: named, and no input.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Binding file (TOML): which columns stored features fill, and by which keys."),
+    ] = None,
     meta: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A note for people; may be repeated.")
     ] = None,
@@ -65,7 +69,8 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
     columns, what the outputs mean) can be given with --reference, --columns and --task; every option that is
     left out is answered by a warning that says what monitoring will lack. A running gateway finds the version
     by itself. With --server the version is built and checked here and sent there; one that broke off goes on
-    where it was when the same is published again. Estimators are published from Python:
+    where it was when the same is published again. With --features clients send keys in place of the columns
+    that are stored, see `driftgate features`. Estimators are published from Python:
     driftgate.publish(estimator, name=…, examples=frame).
     """
     if registry is not None and server is not None:
@@ -80,6 +85,7 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
         columns=read_columns(columns) if columns else None,
         task=read_task(task) if task else None,
         target=target,
+        features=features,
         meta=_pairs(meta or []),
     )
     if server is None:

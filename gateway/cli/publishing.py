@@ -1,9 +1,19 @@
-"""`driftgate.publish`: publishing, and with a profile of the reference."""
+"""`driftgate.publish`: publishing, with a profile of the reference, and with the registry's feature views."""
 
+from collections.abc import Sequence
 from functools import partial, update_wrapper
+from pathlib import Path
 
+from driftgate.features.declaration import declared_views
+from driftgate.features.view import FeatureView
 from driftgate.gateway.serving.reference_profile import reference_profile
-from driftgate.models.publish import publish as publish_without_profile
+from driftgate.models.publish import publish as publish_alone
 
-publish = partial(publish_without_profile, profiler=reference_profile)
-update_wrapper(publish, publish_without_profile)
+
+def views_of(registry: Path) -> Sequence[FeatureView]:
+    """Return the feature views that a registry declares soundly; raises StoreUnavailable."""
+    return tuple(declared_views(registry).views.values())
+
+
+publish = partial(publish_alone, profiler=reference_profile, views=views_of)
+update_wrapper(publish, publish_alone)

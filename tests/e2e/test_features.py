@@ -217,7 +217,8 @@ def test_metrics_tell_what_was_read(gateway: Gateway) -> None:
     """A scrape tells values by status, ages, the snapshot, and how sent values compare with stored ones."""
     predict(gateway, {"a": 0, "d": 0, "user": "ann", "b": -1})
     text = gateway.client.get(f"{gateway.ports.metrics}/metrics").text
-    found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines()[1:]}
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    found = {name: float(value) for name, _, value in lines}
     assert found['driftgate_feature_values_total{status="fresh",view="users"}'] > 0
     assert found['driftgate_feature_age_seconds_bucket{le="+Inf",view="users"}'] > 0
     assert found['driftgate_feature_snapshot{slot="0",view="users"}'] >= 1
