@@ -44,7 +44,7 @@ def feature_places(state: str | None, registry: str | None) -> FeaturePlaces:
     """Return where a gateway on this machine keeps its features; leave where its files cannot be used."""
     settings = load_settings(None, os.environ, {"server": {"state": state, "registry": registry}})
     if settings.features.store != "embedded":
-        leave(Refused("this gateway reads features from Redis: fill them there", Exit.FAILED))
+        leave(Refused("this gateway keeps features in Redis, which has no snapshots: push them", Exit.FAILED))
     root = Path(settings.server.state).absolute()
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from driftgate.gateway.http.small_bodies import read_small_body
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.feature_store import open_feature_pushes
 from driftgate.gateway.settings import FeatureSettings
-from driftgate.gateway.state.feature_views import ViewsFile
+from driftgate.gateway.state.feature_views import UnreadableViews, ViewsFile
 
 
 class PushAnswer(msgspec.Struct, frozen=True):
@@ -64,7 +65,8 @@ class FeaturePushApi:
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
     def _find(self, name: str) -> _Pushable:
-        self._views.look()
+        with suppress(UnreadableViews):  # the worker follows this file too, and logs it
+            self._views.look()
         view = self._views.known.views.get(name)
         if view is None:
             raise NotFound(

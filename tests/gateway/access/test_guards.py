@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.gateway.access.guards import PredictGuard
+from driftgate.gateway.access.guards import Guard, PredictGuard
 from driftgate.gateway.access.quotas import Quotas
 from driftgate.gateway.access.refusals import RefusalReport, read_report
+from driftgate.gateway.access.route_scopes import FILL, KNOW, OPERATE
 from driftgate.gateway.access.token_store import TokenStore, TokenWatch, Wish
 from driftgate.gateway.access.tokens import Quota, token_text
 from driftgate.gateway.errors import Forbidden, QuotaExceeded, Unauthorized
@@ -117,6 +118,14 @@ def test_an_arm_is_named_by_operators_alone(tmp_path: Path, demanded: bool) -> N
         gate.guard.admit(head(UNKNOWN), "m", "")
         with pytest.raises(Unauthorized):
             gate.guard.admit(read_headers([(b"x-variant", b"canary")]), "m", "")
+
+
+def test_changes_need_a_token_wherever_there_are_tokens(tmp_path: Path) -> None:
+    """Where predictions are open, loading a model and pushing features still ask for a token."""
+    gate = Gate(tmp_path, demanded=False)
+    guard = Guard(gate.watch, demanded=False)
+    assert [guard.protects(need) for need in (OPERATE, FILL, KNOW)] == [True, True, False]
+    assert not Guard(None, demanded=False).protects(FILL)
 
 
 def test_headers_do_not_show_their_token() -> None:
