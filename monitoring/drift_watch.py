@@ -6,13 +6,13 @@ Features and pairs of features are two tests: each has evidence of its own, and 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.cells import NumericCells
 from driftgate.monitoring.dependence import pair_at, pair_band, pair_offsets, pairs_of
 from driftgate.monitoring.detector_codec import decode_state, encode_state
+from driftgate.monitoring.drift_report import DriftReport, FeatureDrift, PairDrift
 from driftgate.monitoring.e_detector import EDetector, Evidence, named, rows_of
 from driftgate.monitoring.effect_sizes import EffectSizes, effect_sizes
 from driftgate.monitoring.pane import Pane
@@ -21,42 +21,6 @@ from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
 from driftgate.monitoring.reference_band import Band, reference_band
 from driftgate.monitoring.seasons import TOLERANCE, SeasonalReference, judged_by_hour
 from driftgate.monitoring.sufficiency import NotEnoughData
-
-
-class FeatureDrift(msgspec.Struct, frozen=True):
-    """What is said of one feature. `log10_evidence` is None where the reference has too few rows to bet.
-
-    `cell` is the one that moved most, `rises` which way, since about `onset_us`: this says something
-    only where there is evidence. `effect` is of the window that is shown.
-    """
-
-    name: str
-    log10_evidence: float | None
-    cell: str
-    rises: bool
-    onset_us: int
-    effect: EffectSizes | NotEnoughData
-
-
-class PairDrift(msgspec.Struct, frozen=True):
-    """Two features whose dependence changed, which way, and since about when."""
-
-    first: str
-    second: str
-    log10_evidence: float
-    together_more: bool
-    onset_us: int
-
-
-class DriftReport(msgspec.Struct, frozen=True):
-    """What is said of a stream after `windows` windows with rows; `named` features by their evidence."""
-
-    windows: int
-    log10_evidence: float | None
-    log10_pair_evidence: float | None
-    named: tuple[str, ...]
-    pairs: tuple[PairDrift, ...]
-    features: tuple[FeatureDrift, ...]
 
 
 @dataclass(frozen=True)

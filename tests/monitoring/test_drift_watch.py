@@ -5,7 +5,8 @@ import pytest
 
 from driftgate.monitoring.cell_coder import CellCoder
 from driftgate.monitoring.dependence import pair_offsets, pairs_of
-from driftgate.monitoring.drift_watch import DriftReport, DriftWatch, Seasons, WatchSettings
+from driftgate.monitoring.drift_report import DriftReport
+from driftgate.monitoring.drift_watch import DriftWatch, Seasons, WatchSettings
 from driftgate.monitoring.e_detector import rows_of
 from driftgate.monitoring.effect_sizes import EffectSizes
 from driftgate.monitoring.log_columns import texts_of_list
