@@ -48,10 +48,8 @@ def reference_band(
     max(tolerance, z sqrt(share (1 - share) / m)), z = normal quantile of 1 - MISTAKE / (2 cells), widened
     where that covers too seldom (`_highest`).
     """
-    sizes = np.diff(offsets)
     found = np.add.reduceat(counts, offsets[:-1]) if rows is None else rows
-    each = np.repeat(found, sizes).astype(np.float64)
-    share = (counts + 0.5) / (each + 0.5 * np.repeat(np.maximum(sizes, 2), sizes))
+    share, each = reference_shares(counts, offsets, found)
     z = NormalDist().inv_cdf(1 - MISTAKE / (2 * (judged_cells or len(counts))))
     trials = np.maximum(each, 1)
     error = np.maximum(tolerance, z * np.sqrt(share * (1 - share) / trials))
@@ -63,6 +61,13 @@ def reference_band(
         share,
         np.where(unknown, 1.0, np.clip(high, RAREST, 1.0)),
     )
+
+
+def reference_shares(counts: Array, offsets: Array, rows: Array) -> tuple[Array, Array]:
+    """Return the likeliest shares of cells as in `reference_band`, and each cell's rows: float64[cells]."""
+    sizes = np.diff(offsets)
+    each = np.repeat(rows, sizes).astype(np.float64)
+    return (counts + 0.5) / (each + 0.5 * np.repeat(np.maximum(sizes, 2), sizes)), each
 
 
 def _highest(counts: Array, rows: Array, z: float) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from driftgate.monitoring.bets import Bets, bets_against
 from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference_band import Band, reference_band
+from driftgate.monitoring.reference_band import Band, reference_band, reference_shares
 
 HOURS = 168
 HOUR_US = 3_600_000_000
@@ -100,19 +100,15 @@ class SeasonalReference:
         It reaches to the middle between its share and that of the hour before and after, which shares pass on
         their way; where such a neighbour has no rows, it has no say. The mistake is shared among all hours.
         """
-        own = self._band(hour, tolerance)
+        judged = HOURS * int(self.offsets[-1])
+        own = reference_band(self.counts[hour], self.offsets, tolerance, judged, self.rows[hour])
         low, high = own.low, own.high
         for other in ((hour - 1) % HOURS, (hour + 1) % HOURS):
-            neighbour = self._band(other, tolerance).share
-            known = np.repeat(self.rows[other] > 0, np.diff(self.offsets))
-            half = np.where(known, (neighbour - own.share) / 2, 0.0)
+            share, rows = reference_shares(self.counts[other], self.offsets, self.rows[other])
+            half = np.where(rows > 0, (share - own.share) / 2, 0.0)
             low = np.minimum(low, own.low + half)
             high = np.maximum(high, own.high + half)
         return Band(np.clip(low, 0.0, 1.0), own.share, np.clip(high, 0.0, 1.0))
-
-    def _band(self, hour: int, tolerance: float) -> Band:
-        judged = HOURS * int(self.offsets[-1])
-        return reference_band(self.counts[hour], self.offsets, tolerance, judged, self.rows[hour])
 
 
 def judged_by_hour(
