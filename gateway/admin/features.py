@@ -34,10 +34,11 @@ from driftgate.gateway.admin.feature_skew import skew_of
 from driftgate.gateway.admin.requests import dry_run, read_body
 from driftgate.gateway.control.feature_views import FeatureViewWatcher
 from driftgate.gateway.control.reconciler import Reconciler
-from driftgate.gateway.errors import Conflict, NotFound
+from driftgate.gateway.errors import Conflict, NotFound, StateUnusable
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.wire.openapi import Operation
+from driftgate.models.manifest import Manifest
 
 LOOKUP_S = 1.0
 
@@ -120,8 +121,8 @@ class FeaturesApi:
             raise NotFound(self._views.known.missing(name[:140]) or f"there is no view {name[:140]!r}")
         return view
 
-    async def _report(self, view: FeatureView, manifests: Sequence[object]) -> documents.ViewReport:
-        consumers = consumers_of(view.name, manifests)  # type: ignore[arg-type] # they are manifests
+    async def _report(self, view: FeatureView, manifests: Sequence[Manifest]) -> documents.ViewReport:
+        consumers = consumers_of(view.name, manifests)
         problem = self._views.store.unavailable(view) or ""
         return await asyncio.to_thread(view_report, view, self._root, consumers, time.time(), problem)
 
@@ -136,7 +137,10 @@ class FeaturesApi:
             )
 
     def _write(self, view: FeatureView) -> None:
-        write_view(self._registry, view)
+        try:
+            write_view(self._registry, view)
+        except OSError as error:
+            raise StateUnusable(f"the registry cannot be written: {error.strerror}") from error
 
     async def _fetch(self, lookup: Lookup) -> Fetched:
         answered: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
