@@ -16,6 +16,7 @@ import msgspec
 
 from driftgate.features.durable import only_one, sync_directory
 from driftgate.features.errors import StoreError, StoreFull
+from driftgate.features.key_buckets import BUCKET, BucketState, KeyBuckets
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
 from driftgate.features.rows import EntityRows, encode_rows, event_time_of
@@ -34,6 +35,9 @@ from driftgate.features.view import FeatureView
 
 _IDENTITY = b"identity"
 _PROGRESS = b"progress"
+_BUCKETS = b"buckets"
+BUCKETS_FROM = 300_000
+"""Rows in a snapshot from which on rows out of order are put aside; measured at one million rows."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -45,12 +49,23 @@ class SnapshotWriter:
     reached the disk); otherwise building begins anew. Raises StoreBusy if another process loads this view.
     """
 
-    def __init__(self, root: Path, view: FeatureView, purpose: str = "", onto_current: bool = False) -> None:
-        """`onto_current` begins with the rows of the current snapshot instead of none."""
+    def __init__(
+        self,
+        root: Path,
+        view: FeatureView,
+        purpose: str = "",
+        onto_current: bool = False,
+        buckets_from: int = BUCKETS_FROM,
+    ) -> None:
+        """`onto_current` begins with the rows of the current snapshot instead of none.
+
+        Once there are `buckets_from` rows, those that come in no order are put aside until `finish`.
+        """
         self._files = ViewFiles(root, view.name)
         self._view = view
         self._layout = RowLayout.of(view)
         self._onto_current = onto_current
+        self._buckets_from = buckets_from
         self._identity = msgspec.json.encode([FORMAT, view.schema_id, purpose, onto_current, _boot_id()])
         self._exit = contextlib.ExitStack()
 
@@ -59,6 +74,7 @@ class SnapshotWriter:
         self._exit.enter_context(lock)
         try:
             self._rows = self._take_up()
+            self._buckets = self._take_up_buckets()
         except BaseException:
             self._exit.close()
             raise
@@ -76,7 +92,7 @@ class SnapshotWriter:
         return self._rows.about(_PROGRESS) or b""
 
     def count(self) -> int:
-        """Return how many entities the snapshot has so far."""
+        """Return how many entities the snapshot has so far, without rows put aside until `finish`."""
         return self._rows.count()
 
     def append(self, rows: EntityRows, progress: bytes = b"") -> None:
@@ -89,21 +105,21 @@ class SnapshotWriter:
     def append_packed(self, rows: Iterable[tuple[bytes, bytes]], progress: bytes = b"") -> None:
         """Add a chunk of packed rows, as `append` does."""
         newest = _newest(rows)
-
-        def change(transaction: WriteTransaction) -> None:
-            if newest and newest[0][0] > transaction.last_key():
-                transaction.append(newest)
-            elif not transaction.put_all_new(newest):
-                _replace_older(transaction, newest)
-            transaction.note(_PROGRESS, progress)
-
-        self._rows.write(change)
+        if self._buckets is None and not self._is_in_order(newest) and self.count() >= self._buckets_from:
+            self._buckets = KeyBuckets.like(self._files.building, newest)
+        if self._buckets is None:
+            self._rows.write(lambda transaction: _add(transaction, newest, progress))
+            return
+        state = self._buckets.added(newest)
+        self._rows.write(lambda transaction: _note(transaction, progress, state))
+        self._buckets.state = state
 
     def finish(self, source: str = "") -> SnapshotInfo:
         """Put the snapshot on the disk and make it the one that is read; return what it is.
 
         Raises StoreFull and StoreError; the snapshot that was read until now is read on then.
         """
+        self._empty_buckets()
         number = max(snapshot_numbers(self._files), default=NO_SNAPSHOT) + 1
         info = SnapshotInfo(
             format=FORMAT,
@@ -128,13 +144,33 @@ class SnapshotWriter:
         self._rows.close()
         shutil.rmtree(self._files.building, ignore_errors=True)
 
+    def _is_in_order(self, rows: list[tuple[bytes, bytes]]) -> bool:
+        return not rows or self._rows.write(lambda transaction: transaction.last_key()) < rows[0][0]
+
+    def _empty_buckets(self) -> None:
+        """Write what was put aside; to do it again after a kill changes nothing."""
+        if self._buckets is None:
+            return
+        for batch in self._buckets.batches():
+            newest = _newest(batch)
+            self._rows.write(lambda transaction, newest=newest: _merge(transaction, newest))  # type: ignore[misc] # bound now
+        self._rows.write(lambda transaction: transaction.note(_BUCKETS, b""))
+        self._buckets = None
+
+    def _take_up_buckets(self) -> KeyBuckets | None:
+        state = self._rows.about(_BUCKETS)
+        if not state:
+            return None
+        return KeyBuckets(self._files.building, msgspec.msgpack.decode(state, type=BucketState))
+
     def _give_name(self, info: SnapshotInfo) -> None:
         building = self._files.building
         with open(building / "snapshot.json", "wb") as file:
             file.write(msgspec.json.encode(info))
             file.flush()
             os.fsync(file.fileno())
-        (building / "lock.mdb").unlink(missing_ok=True)
+        for leftover in (building / "lock.mdb", *building.glob(f"{BUCKET}*")):
+            leftover.unlink(missing_ok=True)
         sync_directory(building)
         building.rename(self._files.snapshot(info.number))
         make_current(self._files, info.number)
@@ -170,6 +206,24 @@ class SnapshotWriter:
         rows.write(lambda transaction: transaction.note(_PROGRESS, b""))
         rows.write(lambda transaction: transaction.note(_IDENTITY, self._identity))
         return rows
+
+
+def _add(transaction: WriteTransaction, rows: list[tuple[bytes, bytes]], progress: bytes) -> None:
+    _merge(transaction, rows)
+    transaction.note(_PROGRESS, progress)
+
+
+def _note(transaction: WriteTransaction, progress: bytes, state: BucketState) -> None:
+    transaction.note(_PROGRESS, progress)
+    transaction.note(_BUCKETS, msgspec.msgpack.encode(state))
+
+
+def _merge(transaction: WriteTransaction, rows: list[tuple[bytes, bytes]]) -> None:
+    """Write sorted rows, each unless one as new is there."""
+    if rows and rows[0][0] > transaction.last_key():
+        transaction.append(rows)
+    elif not transaction.put_all_new(rows):
+        _replace_older(transaction, rows)
 
 
 def _replace_older(transaction: WriteTransaction, rows: Iterable[tuple[bytes, bytes]]) -> None:

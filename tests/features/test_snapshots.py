@@ -11,6 +11,7 @@ from driftgate.features.delta_writer import DeltaWriter, PushOutcome
 from driftgate.features.errors import SnapshotUnknown, StoreBusy, StoreDamaged, StoreError
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_store import LmdbFeatureStore
+from driftgate.features.rows import EntityRows
 from driftgate.features.snapshot_writer import SnapshotWriter
 from driftgate.features.snapshots import (
     KEPT,
@@ -213,3 +214,28 @@ def test_rows_may_come_in_any_order_and_more_than_once(tmp_path: Path) -> None:
         assert writer.finish().rows == 5
     with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
         assert read(store, "a", "b", "c", "d", "0") == (1, [1.0, 3.0, 2.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("buckets_from", [0, 400, 10**9])
+def test_a_load_out_of_order_and_often_interrupted_is_whole(tmp_path: Path, buckets_from: int) -> None:
+    """Whether rows are put aside or written at once, each entity has its newest row, the first of equals."""
+    random = np.random.default_rng(3)
+    cards = [f"{number}" for number in random.integers(0, 700, 3000)]
+    times = THEN_US - random.integers(0, 50, 3000)
+    wanted: dict[str, tuple[int, int]] = {}
+    for number, (card, time_us) in enumerate(zip(cards, times.tolist(), strict=True)):
+        if card not in wanted or wanted[card][0] < time_us:
+            wanted[card] = (time_us, number)
+    rows = float_rows(VIEW, cards, times, 0.0)
+    rows.columns["f0"][:] = np.arange(3000)
+    for at in range(0, 3000, 250):
+        with SnapshotWriter(tmp_path, VIEW, "file", buckets_from=buckets_from) as writer:
+            assert int(writer.progress or b"0") == at
+            chunk = {name: column[at : at + 250] for name, column in rows.columns.items()}
+            keys, event_us = rows.keys[at : at + 250], rows.event_time_us[at : at + 250]
+            writer.append(EntityRows(keys, event_us, chunk), b"%d" % (at + 250))
+            if at + 250 == 3000:
+                assert writer.finish().rows == len(wanted)
+    with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
+        assert read(store, *wanted) == (1, [number for _, number in wanted.values()])
+    assert {file.name for file in (tmp_path / "cards" / "snap-1").iterdir()} == {"data.mdb", "snapshot.json"}

@@ -29,19 +29,20 @@ WIDE = FeatureView("wide", (JoinKey("card"),), (Feature("vector", "float64", len
 CARDS = [f"card-{number:04d}" for number in range(2000)]
 CHUNK = 100
 LOADER = """
-import sys
+import random, sys
 from pathlib import Path
 from driftgate.features.snapshot_writer import SnapshotWriter
 from driftgate.features.snapshots import ViewFiles, current_snapshot
 from harness.feature_rows import float_rows, float_view
 from test_cards import CARDS, CHUNK
 root, view = Path(sys.argv[1]), float_view(features=40)
+order = random.Random(7).sample(CARDS, len(CARDS))
 print("ready", flush=True)
 while True:
     number = current_snapshot(ViewFiles(root, view.name)) + 1
-    with SnapshotWriter(root, view, f"load {number}") as writer:
+    with SnapshotWriter(root, view, f"load {number}", buckets_from=500) as writer:
         for at in range(int(writer.progress or b"0"), len(CARDS), CHUNK):
-            rows = float_rows(view, CARDS[at : at + CHUNK], number, float(number))
+            rows = float_rows(view, order[at : at + CHUNK], number, float(number))
             writer.append(rows, b"%d" % (at + CHUNK))
         writer.finish()
 """
