@@ -24,7 +24,7 @@ from driftgate.monitoring.pane_tables import WindowChanges
 from driftgate.monitoring.reference import ReferenceProfile, encode_profile
 from driftgate.monitoring.reference_book import ReferenceBook
 from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
-from driftgate.monitoring.windows import Windows
+from driftgate.monitoring.windows import Watched, Windows
 from loadtests.log_bench import COLUMNS, VERSION, turn
 
 FOLD_GOAL_NS = 30.0
@@ -76,7 +76,7 @@ def measure_fold(rows: int, block_rows: int) -> Figure:
     """Fold rows that were read together; the least of many runs."""
     blocks = blocks_of(rows, block_rows)
     data = encode_profile(profile_of(COLUMNS))
-    windows = Windows(ReferenceBook((), lambda model, version: data, print), lambda model: ())
+    windows = Windows(ReferenceBook((), lambda model, version: data, print), Watched())
     windows.update(blocks)
     times = []
     for _ in range(REPEATS):

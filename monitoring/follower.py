@@ -16,8 +16,8 @@ from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.log_reader import Directories, LogReader, Problem, ReadBlock
 from driftgate.monitoring.log_segments import list_segments, segment_name
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
-from driftgate.monitoring.window_keeper import Watched, WindowKeeper
-from driftgate.monitoring.window_status import WindowStatus
+from driftgate.monitoring.window_keeper import WindowKeeper
+from driftgate.monitoring.windows import Watched
 
 READ_BYTES = 8 * 2**20
 """Of each boot at a time, so that a long backlog cannot keep a monitor from stating how it fares."""
@@ -52,7 +52,7 @@ class Follower:
         on_problem: Callable[[str], None],
     ) -> None:
         archiver.recover()
-        self._windows = WindowKeeper(db, settings.watched, on_problem)
+        self.windows = WindowKeeper(db, settings.watched, on_problem)
         self._directories = directories
         self._db = db
         self._archiver = archiver
@@ -82,7 +82,7 @@ class Follower:
                 if self._is_much():
                     self._try_checkpoint(now_us)
             self.is_behind = self._reader.has_more
-            self._windows.step(self._reader.watermark_us, now_us)
+            self.windows.step(self._reader.watermark_us, now_us)
         due_us = self._archived_at_us + self._settings.archive_every_s * 1e6
         if now_us >= due_us:
             self._try_checkpoint(now_us)
@@ -121,10 +121,6 @@ class Follower:
             archive_bytes=sum(file.size_bytes for file in files),
         )
 
-    def window_status(self, now_us: int) -> WindowStatus:
-        """Return how the windows fare."""
-        return self._windows.status(now_us)
-
     def _take(self, found: ReadBlock | Problem) -> None:
         if isinstance(found, Problem):
             self._totals["lost_frames"] += found.lost_frames
@@ -139,7 +135,7 @@ class Follower:
         self._totals["rows"] += block.header.records
         self._totals["late_rows"] += late_records(block, self._reader.watermark_us)
         self._archiver.add(found)
-        self._windows.take(block)
+        self.windows.take(block)
 
     def _is_much(self) -> bool:
         waiting = self._archiver
@@ -159,7 +155,7 @@ class Follower:
         files = self._archiver.write()
         totals = self._totals + Counter(unarchived_rows=self._archiver.unarchived_rows)
         try:
-            windows = self._windows.changes()
+            windows = self.windows.changes()
             self._db.commit(Checkpoint(self._reader.positions, files, self._counts.get(), totals, windows))
         except sqlite3.Error:
             self._archiver.discard(files)
@@ -167,7 +163,7 @@ class Follower:
         self._known += totals
         self._totals = Counter()
         self._counts = RecordCounts()
-        self._windows.committed()
+        self.windows.committed()
         self._archiver.publish(files)
         self._mark_archived()
 

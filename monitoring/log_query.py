@@ -80,6 +80,23 @@ def records_of_version(places: Places, wanted: RecordFilter) -> VersionRecords |
     return _tried(places, read)
 
 
+def each_version_records(places: Places, wanted: RecordFilter) -> Iterator[VersionRecords]:
+    """Yield the wanted records of one version file by file, and then what is not archived yet.
+
+    Raises RecordsMoved, where what was yielded is not all, and sqlite3.Error.
+    """
+    known = _known(places.db)
+    try:
+        for file in known.files:
+            if wanted.may_be_in(file):
+                table = read_table(places.archive / file.path, wanted)
+                if len(table):
+                    yield version_records(table)
+        yield from map(version_records, _live_tables(places, known, wanted))
+    except FileNotFoundError as error:
+        raise RecordsMoved("files were moved while they were read; try again") from error
+
+
 def export_records(places: Places, wanted: RecordFilter, path: Path) -> int:
     """Write all wanted records to one Parquet file, archived ones first; return how many there are."""
 

@@ -25,11 +25,13 @@ from driftgate.monitoring.pane_tables import (
     StoredPane,
     WindowChanges,
     detectors,
+    first_panes,
     forget_panes,
     open_panes,
     panes_between,
     put_changes,
     put_panes,
+    put_references,
     references,
     sealed_until_us,
 )
@@ -155,13 +157,14 @@ class MonitorDb:
             if checkpoint.windows is not None:
                 put_changes(self._db, checkpoint.windows)
 
-    def show(self, open_now: Mapping[PaneKey, Pane], sealed: Mapping[PaneKey, Pane]) -> None:
-        """Let others see panes that are not in the book yet; a power cut may lose that."""
+    def show(self, changes: WindowChanges) -> None:
+        """Let others see panes and references that are not in the book yet; a power cut may lose that."""
         self._db.execute("PRAGMA synchronous = NORMAL")
         try:
             with self._transaction():
-                put_panes(self._db, "live", open_now, sealed=False)
-                put_panes(self._db, "live", sealed, sealed=True)
+                put_references(self._db, changes.references)
+                put_panes(self._db, "live", changes.open, sealed=False)
+                put_panes(self._db, "live", changes.sealed, sealed=True)
         finally:
             self._db.execute("PRAGMA synchronous = FULL")
 
@@ -177,9 +180,13 @@ class MonitorDb:
         """Return the time before which all panes are sealed."""
         return sealed_until_us(self._db)
 
-    def references(self) -> list[Reference]:
-        """Return all references; raise InvalidProfile."""
-        return references(self._db)
+    def references(self, model: str | None = None) -> list[Reference]:
+        """Return all references, or those of one model; raise InvalidProfile."""
+        return references(self._db, model) if self._has_panes else []
+
+    def first_panes(self) -> dict[tuple[str, int], int]:
+        """Return when the first window of each version began, in Unix microseconds."""
+        return first_panes(self._db)
 
     def panes(
         self, model: str, first_us: int, end_us: int, accept: Callable[[PaneKey], bool] = lambda key: True

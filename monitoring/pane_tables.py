@@ -118,12 +118,21 @@ def put_references(db: sqlite3.Connection, references: Iterable[Reference]) -> N
         db.execute("INSERT OR REPLACE INTO reference_times VALUES (?, ?, ?, ?)", values)
 
 
-def references(db: sqlite3.Connection) -> list[Reference]:
-    """Return all references, the earliest of each version first."""
+def first_panes(db: sqlite3.Connection) -> dict[tuple[str, int], int]:
+    """Return when the first pane of each version began, in Unix microseconds."""
+    query = (
+        "SELECT model, version, min(start_us) FROM panes JOIN series ON series = id GROUP BY model, version"
+    )
+    return {(str(model), int(version)): int(first) for model, version, first in _rows(db, query)}
+
+
+def references(db: sqlite3.Connection, model: str | None = None) -> list[Reference]:
+    """Return all references, or those of one model, the earliest of each version first."""
     rows = _rows(
         db,
         "SELECT model, version, from_us, id, data FROM reference_times JOIN profiles ON profile = id"
-        " ORDER BY model, version, from_us",
+        " WHERE model = coalesce(?, model) ORDER BY model, version, from_us",
+        (model,),
     )
     found = []
     for model, version, from_us, name, packed in rows:

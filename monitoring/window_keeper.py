@@ -2,31 +2,22 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.pane import Pane, PaneKey
+from driftgate.monitoring.pane import PANE_US, Pane, PaneKey
 from driftgate.monitoring.pane_codec import InvalidPane
 from driftgate.monitoring.pane_tables import WindowChanges
-from driftgate.monitoring.reference import InvalidProfile
-from driftgate.monitoring.reference_book import FindProfile, ReferenceBook
+from driftgate.monitoring.reference import InvalidProfile, ReferenceProfile
+from driftgate.monitoring.reference_book import Reference, ReferenceBook
 from driftgate.monitoring.window_status import WindowStatus
 from driftgate.monitoring.window_watch import WindowWatch
-from driftgate.monitoring.windows import SegmentsOf, Windows
+from driftgate.monitoring.windows import Watched, Windows
 
 FOLD_BYTES = 4 * 2**20
 """Of the log: so much is folded at once."""
 SHOW_EVERY_US = 1_000_000
 """Open panes are that old at most for those who look, and a moment."""
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What windows are made with beside the log: published profiles and declared segments."""
-
-    find_profile: FindProfile = lambda model, version: None
-    segments_of: SegmentsOf = lambda model: ()
 
 
 class WindowKeeper:
@@ -46,7 +37,7 @@ class WindowKeeper:
             on_problem(f"windows that were open are lost: {error}")
             known, panes = [], []
         self._book = ReferenceBook(known, watched.find_profile, on_problem)
-        self._windows = Windows(self._book, watched.segments_of, db.sealed_until_us(), panes)
+        self._windows = Windows(self._book, watched, db.sealed_until_us(), panes)
         self._watch = WindowWatch(self._book, db.detectors())
         self._late_rows = 0
 
@@ -91,6 +82,26 @@ class WindowKeeper:
         self._sealed.clear()
         self._shown.clear()
 
+    def references(self) -> list[Reference]:
+        """Return the newest reference of every version."""
+        return self._book.newest()
+
+    def reference_of(self, model: str, version: int) -> ReferenceProfile | None:
+        """Return the newest profile of a version, None if it has never been met."""
+        found = self._book.at(model, version, 2**62)
+        return found.reference.profile if found is not None else None
+
+    def first_seen(self) -> Mapping[tuple[str, int], int]:
+        """Return when each version's first window began, in Unix microseconds."""
+        return self._db.first_panes()
+
+    def put_in_force(self, model: str, version: int, data: bytes) -> None:
+        """Count the rows of a version with another profile, from the first minute on that has none yet."""
+        self._fold()
+        windows = self._windows
+        newest_us = max((key.start_us for key in windows.open), default=windows.sealed_us)
+        self._book.add(model, version, max(newest_us, windows.sealed_us) + PANE_US, data)
+
     def status(self, now_us: int) -> WindowStatus:
         """Return how the windows fare."""
         windows = self._windows
@@ -111,7 +122,14 @@ class WindowKeeper:
         windows = self._windows
         sealed = {key: pane for key, pane in self._sealed.items() if key not in self._shown}
         try:
-            self._db.show({key: windows.open[key] for key in windows.changed}, sealed)
+            self._db.show(
+                WindowChanges(
+                    sealed_us=windows.sealed_us,
+                    sealed=sealed,
+                    open={key: windows.open[key] for key in windows.changed},
+                    references=tuple(self._book.added),
+                )
+            )
             self._shown |= sealed.keys()
         except sqlite3.Error as error:
             self._on_problem(f"windows cannot be shown: {error}")

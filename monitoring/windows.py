@@ -15,14 +15,27 @@ from driftgate.monitoring.observed import Observed, observed_columns, request_la
 from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
 from driftgate.monitoring.pane_segments import segment_rows
 from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference_book import InForce, ReferenceBook
+from driftgate.monitoring.reference_book import FindProfile, InForce, ReferenceBook
 
 WATCHED_PURPOSES = ("live", "batch")
 MOST_NEW_NAMES = 1000
 """Different new values that are named of one feature in one step; more are counted all the same."""
 
-SegmentsOf = Callable[[str], Sequence[str]]
-"""Returns the features by whose cells the rows of a model are segmented."""
+NamesOf = Callable[[str], Sequence[str]]
+"""Returns some of the columns of a model."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What windows are made with beside the log.
+
+    `find_profile` finds what a version was published with; by the cells of `segments_of` windows are kept
+    apart; the columns in `hashed_of` are logged as hashes, so they are not watched.
+    """
+
+    find_profile: FindProfile = lambda model, version: None
+    segments_of: NamesOf = lambda model: ()
+    hashed_of: NamesOf = lambda model: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +63,13 @@ class Windows:
     def __init__(
         self,
         book: ReferenceBook,
-        segments_of: SegmentsOf,
+        watched: Watched,
         sealed_us: int = 0,
         open_panes: Iterable[tuple[PaneKey, Pane]] = (),
     ) -> None:
         """Go on with panes that are open, where everything before `sealed_us` is sealed."""
         self._book = book
-        self._segments_of = segments_of
+        self._segments_of, self._hashed_of = watched.segments_of, watched.hashed_of
         self.sealed_us = sealed_us
         self.open = dict(open_panes)
         self.changed: set[PaneKey] = set()
@@ -87,7 +100,7 @@ class Windows:
         return sealed
 
     def _fold(self, group: _Group) -> None:
-        columns = list(observed_columns(group.blocks)) if group.has_payload else []
+        columns = self._columns(group) if group.has_payload else []
         row_count = int(group.rows.sum()) if group.has_payload else 0
         if columns:
             columns.append(request_latency(group.blocks))
@@ -111,6 +124,15 @@ class Windows:
             self._add(key, reference, coded[key.profile], _rows_of(group, requests))
             for names, statuses in stored_statuses(group.blocks):
                 pane.quality.count_statuses(names, statuses[_rows_of(group, requests)])
+
+    def _columns(self, group: _Group) -> list[Observed]:
+        """Return what is logged as it is: a hash says nothing of its value's distribution."""
+        hashed = set(self._hashed_of(group.model))
+        return [
+            column
+            for column in observed_columns(group.blocks)
+            if not hashed & {column.name, column.name.rpartition(".")[0]}
+        ]
 
     def _reference(self, group: _Group, minute: int, columns: Sequence[Observed]) -> InForce | None:
         known = self._book.at(group.model, group.version, minute)

@@ -44,6 +44,8 @@ ADMIN_ROUTES: Routes = {
     ("POST", f"{_ADMIN_MODEL}/rollback"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/pin"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/unpin"): OPERATE,
+    ("GET", f"{_ADMIN_MODEL}/references"): READ_MODEL,
+    ("POST", f"{_ADMIN_MODEL}/references"): OPERATE,
     ("GET", f"{_ADMIN_MODEL}/settings"): READ_MODEL,
     ("PUT", f"{_ADMIN_MODEL}/settings"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/uploads"): PUBLISH,

@@ -61,6 +61,7 @@ _TABLE: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("POST", f"{_A_MODEL}/pin"): _MOVE,
     ("POST", f"{_A_MODEL}/unpin"): _MOVE,
     ("PUT", f"{_A_MODEL}/shadow"): _MOVE,
+    ("POST", f"{_A_MODEL}/references"): _MOVE,
     ("PUT", f"{_A_MODEL}/traffic"): _REPLACE,
     ("DELETE", f"{_A_MODEL}/traffic"): _REPLACE,
     ("GET", f"{_A_MODEL}/assignment"): (KEY, AT),

@@ -15,6 +15,7 @@ import uvloop
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.api import AdminApi, admin_app
 from driftgate.gateway.admin.features import FeaturesApi, feature_routes
+from driftgate.gateway.admin.references import ReferencesApi, reference_routes
 from driftgate.gateway.admin.settings import SettingsApi, settings_routes
 from driftgate.gateway.admin.timeline import TimelineApi, timeline_routes
 from driftgate.gateway.admin.tokens import TokenApi, token_routes
@@ -161,6 +162,7 @@ class ControlProcess:
             *feature_routes(features),
             *token_routes(TokenApi(layout, self._logger)),
             *timeline_routes(TimelineApi(layout)),
+            *reference_routes(ReferencesApi(self._reconciler, layout)),
             *settings_routes(SettingsApi(self._reconciler, registry, self._logger)),
         ]
         app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more)

@@ -16,6 +16,7 @@ import msgspec
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.monitor_book import open_book
+from driftgate.gateway.processes.reference_maker import ReferenceMaker
 from driftgate.gateway.processes.spawn import (
     ChildArguments,
     child_arguments,
@@ -31,8 +32,9 @@ from driftgate.models.durable import write_whole
 from driftgate.monitoring.archive_files import Ages
 from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.follower import Follower, FollowerSettings
+from driftgate.monitoring.log_query import Places
 from driftgate.monitoring.log_store import now_us
-from driftgate.monitoring.window_keeper import Watched
+from driftgate.monitoring.windows import Watched
 
 LOOK_EVERY_S = 0.2
 STATE_EVERY_S = 1.0
@@ -53,13 +55,16 @@ class MonitorProcess:
         self._db = open_book(layout, self._logger, int(time.time()))
         settings = arguments.settings.log
         archiver = Archiver(layout.archive, self._db, ages(settings), self._note)
+        desired = DesiredWindows(layout)
         self._follower = Follower(
             self._directories,
             self._db,
             archiver,
-            follower_settings(settings, DesiredWindows(layout).watched()),
+            follower_settings(settings, desired.watched()),
             self._note,
         )
+        places = Places(layout.monitor_db, layout.archive, self._directories)
+        self._references = ReferenceMaker(self._follower, places, desired.state, self._note)
         self._stopping = threading.Event()
         self._failures, self._unwritten = Repeats(), Repeats()
         self._stated_at = 0.0
@@ -82,6 +87,7 @@ class MonitorProcess:
     def _step(self) -> None:
         try:
             self._follower.step(now_us())
+            self._references.step(now_us())
         except Exception as error:  # the loop's edge: the log is still there at the next step
             if self._failures.is_news(repr(error), time.monotonic()):
                 self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
@@ -100,7 +106,7 @@ class MonitorProcess:
         try:
             status = self._follower.status(now_us())
             write_whole(self._layout.monitor_status, msgspec.json.encode(status))
-            windows = self._follower.window_status(now_us())
+            windows = self._follower.windows.status(now_us())
             write_whole(self._layout.monitor_windows, msgspec.json.encode(windows))
         except OSError as error:
             if self._unwritten.is_news(str(error), time.monotonic()):

@@ -112,6 +112,17 @@ class HeldVersion(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class ReferenceWindow(msgspec.Struct, frozen=True):
+    """The traffic that a version's reference is to be made of: what it answered in [first_us, end_us).
+
+    Times are in Unix microseconds.
+    """
+
+    version: int
+    first_us: int
+    end_us: int
+
+
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of traffic that waits until every member holds the versions it needs.
 
@@ -140,7 +151,8 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     `history` lists versions that had all traffic, newest first and without repeats: the first is today's or
     the last, the second is where a rollback goes. `refused` tells why a change to a version failed.
     `ejected` tells why a version gets none of the rows that split and shadows give it: the stable one answers
-    in its place. What happened before generation `evidence_since` ejects nothing.
+    in its place. What happened before generation `evidence_since` ejects nothing. `reference` is the traffic
+    that somebody last made a reference of.
     """
 
     split: TrafficSplit
@@ -154,6 +166,7 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     shadows: tuple[Shadow, ...] = ()
     ejected: dict[str, str] = {}
     evidence_since: int = 0
+    reference: ReferenceWindow | None = None
 
     @property
     def ejected_versions(self) -> frozenset[int]:

@@ -5,10 +5,11 @@ down twice. Pure.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 
-from driftgate.gateway.state.desired import DesiredModel, DesiredState, TrafficSplit
+from driftgate.gateway.state.desired import DesiredModel, DesiredState, ReferenceWindow, TrafficSplit
 from driftgate.models.settings import settings_differences
 
 PPM_PER_PERCENT = 10_000
@@ -84,8 +85,15 @@ def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) 
     if after.shadows != before.shadows:
         said = ", ".join(f"{it.version}: {it.share_ppm / PPM_PER_PERCENT:g} %" for it in after.shadows)
         yield _event(state, "shadow", said or "none")
+    if after.reference is not None and after.reference != before.reference:
+        yield _event(state, "rebaseline", _traffic_of(after.reference), after.reference.version)
     if after.pinned != before.pinned:
         yield _event(state, "pinned" if after.pinned else "unpinned", version=after.pinned)
+
+
+def _traffic_of(window: ReferenceWindow) -> str:
+    first, end = (datetime.fromtimestamp(at // 1_000_000, UTC) for at in (window.first_us, window.end_us))
+    return f"traffic of {first:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _labels_moved(before: DesiredModel, after: DesiredModel) -> str:

@@ -1,5 +1,6 @@
 """From requests to windows, in a real gateway."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from sklearn.linear_model import LinearRegression
 
 import driftgate
 from driftgate.gateway.layout import StateLayout
+from driftgate.models.publish_onnx import publish_file
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.pane_tables import StoredPane
 
 from harness.gateway import Gateway, until
+from harness.models import linear_model
 
 
 def test_requests_are_seen_in_the_open_window(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> None:
@@ -28,6 +31,37 @@ def test_requests_are_seen_in_the_open_window(tmp_path: Path, start_gateway: Cal
     shown = windows(tmp_path)
     assert sum(one.pane.rows for one in shown) == 3
     assert {one.key.arm for one in shown} == {"stable"}
+
+
+def test_a_reference_is_made_of_traffic_on_demand(
+    tmp_path: Path, start_gateway: Callable[..., Gateway]
+) -> None:
+    """A rebaseline gives a reference of the recorded rows, stands in the journal and keeps the old one."""
+    source = tmp_path / "m.onnx"
+    source.write_bytes(linear_model(2.0).SerializeToString())
+    publish_file(source, name="m", registry=tmp_path / "registry")
+    gateway = start_gateway()
+    for number in range(20):
+        assert gateway.infer("m", [[float(number), 1.0, 2.0, 3.0]]).status_code == 200
+    until(lambda: sources(gateway) == ["none"], 5, "the version is watched without a reference")
+    now_us = time.time_ns() // 1000
+    body = {"version": 1, "first_us": now_us - 600_000_000, "end_us": now_us + 60_000_000}
+    answer = gateway.admin("POST", "/api/models/m/references", body)
+    assert answer.status_code == 200, answer.text
+    until(lambda: sources(gateway) == ["none", "traffic"], 10, "the reference is made")
+    newest = gateway.admin("GET", "/api/models/m/references").json()["references"][-1]
+    assert newest["rows"] == 20
+    assert newest["features"][0]["moments"]["max"] == 19.0
+    kinds = [event["kind"] for event in gateway.admin("GET", "/api/events").json()["events"]]
+    assert "rebaseline" in kinds
+    refused = gateway.admin("POST", "/api/models/m/references", body | {"version": 7})
+    assert refused.status_code == 409
+
+
+def sources(gateway: Gateway) -> list[str]:
+    """Where the references of model `m` are from, in order."""
+    answer = gateway.admin("GET", "/api/models/m/references").json()
+    return [one["source"] for one in answer["references"]]
 
 
 def windows(root: Path) -> list[StoredPane]:

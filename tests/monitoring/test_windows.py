@@ -22,7 +22,7 @@ from driftgate.monitoring.pane_codec import decode_pane, encode_pane
 from driftgate.monitoring.pane_fold import PaneFold
 from driftgate.monitoring.reference import decode_profile, encode_profile
 from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
-from driftgate.monitoring.window_keeper import Watched
+from driftgate.monitoring.windows import Watched
 
 from harness.records import SlotLog, failure, turn, version
 

@@ -1,0 +1,138 @@
+"""`driftgate drift`: what windows of traffic are compared with."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from driftgate.gateway.admin.references import FeatureDocument, ReferenceDocument, ReferencesAnswer
+from driftgate.gateway.cli.admin_client import (
+    DEFAULT_SERVER,
+    EXIT_CODES,
+    AdminClient,
+    Exit,
+    Question,
+    Refused,
+    Server,
+    leave,
+    model_path,
+)
+from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, change
+from driftgate.gateway.cli.log_times import parse_time_us
+from driftgate.gateway.cli.model_tables import print_json, print_plain
+from driftgate.models.errors import InvalidName
+from driftgate.models.names import check_model_name, parse_version
+from driftgate.monitoring.log_store import now_us
+
+MOST_CELLS = 6
+PIPE_WIDTH = 200
+"""Columns of a table that is not shown on a terminal."""
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Watch for drift.")
+profile = typer.Typer(no_args_is_help=True, help="What windows are compared with.")
+app.add_typer(profile, name="profile")
+
+Subject = Annotated[
+    str, typer.Argument(metavar="MODEL[@VERSION]", help="Model, and version if not the newest.")
+]
+
+
+@profile.command("show", epilog=EXIT_CODES)
+def show(subject: Subject, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
+    """Show the reference of a version: where it is from, how many rows it has, and its features."""
+    name, version = _parsed(subject)
+    references = _references(name, version, server)
+    if json:
+        print_json(ReferencesAnswer(name, references))
+    else:
+        _print(references)
+
+
+@app.command(epilog=EXIT_CODES)
+def rebaseline(
+    subject: Subject,
+    window: Annotated[
+        str, typer.Option(help="Traffic to make it of: 7d (up to now), or START..END in ISO 8601, UTC.")
+    ],
+    server: Server = DEFAULT_SERVER,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Make a version's reference of its traffic in a window. The old one is kept: `drift profile show`.
+
+    Drift that is there already becomes normal by this: it is your decision, and stands in `driftgate events`.
+    """
+    name, version = _parsed(subject)
+    first_us, end_us = _window(window)
+    version = version or _references(name, None, server)[-1].version
+    body = {"version": version, "first_us": first_us, "end_us": end_us}
+    change(Call("POST", name, "references", body), Manner(server, PATIENCE_S, dry_run, json))
+    if not json and not dry_run:
+        print_plain(f"the monitor makes it now: driftgate drift profile show {name}@{version}")
+
+
+def _references(name: str, version: int | None, server: str) -> tuple[ReferenceDocument, ...]:
+    """Return the references of a version (None: the newest that has any), the one in force last."""
+    try:
+        answer, _ = AdminClient(server).ask(Question("GET", model_path(name, "references")), ReferencesAnswer)
+    except Refused as refused:
+        leave(refused)
+    version = version or max((one.version for one in answer.references), default=0)
+    found = tuple(one for one in answer.references if one.version == version)
+    if not found:
+        leave(Refused(f"no rows of {name} have been seen yet, so there is no reference", Exit.NOT_FOUND))
+    return found
+
+
+def _parsed(subject: str) -> tuple[str, int | None]:
+    name, at, version = subject.partition("@")
+    try:
+        return check_model_name(name), parse_version(version) if at else None
+    except InvalidName as error:
+        raise typer.BadParameter(str(error), param_hint="MODEL") from error
+
+
+def _window(text: str) -> tuple[int, int]:
+    start, dots, end = text.partition("..")
+    now = now_us()
+    try:
+        return parse_time_us(start, now), parse_time_us(end, now) if dots else now
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--window") from error
+
+
+def _print(references: tuple[ReferenceDocument, ...]) -> None:
+    console = Console()
+    console.width = console.width if console.is_terminal else PIPE_WIDTH
+    for one in references:
+        console.print(Text(_described(one)))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("feature", "role", "mean", "sd", "largest cells"):
+        table.add_column(heading)
+    for feature in references[-1].features:
+        table.add_row(*map(Text, _row(feature)))
+    console.print(table)
+
+
+def _described(one: ReferenceDocument) -> str:
+    since = f"since {_time(one.from_us)}" if one.from_us else "from the beginning"
+    if one.source == "none":
+        return f"version {one.version}, {since}: no reference, so nothing can be said of drift"
+    times = f" of {_time(one.first_us)} to {_time(one.last_us)}" if one.source == "traffic" else " data"
+    return f"version {one.version}, {since}: {one.rows} rows of {one.source}{times} ({one.id[:12]})"
+
+
+def _row(feature: FeatureDocument) -> tuple[str, ...]:
+    total = sum(cell.rows for cell in feature.cells)
+    largest = sorted(feature.cells, key=lambda cell: -cell.rows)[:MOST_CELLS]
+    shares = ", ".join(f"{cell.name}: {cell.rows / total:.1%}" for cell in largest if cell.rows)
+    moments = feature.moments
+    numbers = (f"{moments.mean:.4g}", f"{moments.sd:.4g}") if moments.n else ("", "")
+    return feature.name, feature.role, *numbers, shares
+
+
+def _time(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
