@@ -11,15 +11,19 @@ Protocol = Literal["predict", "infer"]
 
 
 class Scored(NamedTuple):
-    """The version that answered, and the probability of class 1 that it gave."""
+    """The version that answered, its probability of class 1, and what the answer says of stored features."""
 
     version: int
     score: float
+    features: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One request and what came of it: the version that answered and its score, or an error."""
+    """One request and what came of it: the version that answered and its score, or an error.
+
+    `features` is the header that tells of stored features, empty without any.
+    """
 
     model: str
     row: int
@@ -27,6 +31,7 @@ class Answer:
     version: int
     score: float
     error: str = ""
+    features: str = ""
 
 
 class UnexpectedAnswer(Exception):

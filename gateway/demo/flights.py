@@ -22,7 +22,8 @@ PLANE_KEY = "tailnum"
 
 WEATHER = ("temp", "wind_speed", "visib", "precip", "pressure")
 WEATHER_KEY = "origin"
-"""What can be stored of an airport's weather in the hour of the flight, and the key that finds it."""
+WEATHER_HOUR = "hour_utc"
+"""What can be stored of an airport's weather in the hour of the flight, and the keys that find it."""
 
 FEATURES = (*REQUEST, *PLANE, *WEATHER)
 STRINGS = ("carrier", "origin", "dest", "engine", "manufacturer")
@@ -44,18 +45,29 @@ class MissingTables(Exception):
 def flight_frame(rows: int, seed: int) -> pd.DataFrame:
     """Return `rows` flights that arrived, drawn with `seed`, ordered by scheduled time.
 
-    Columns: TIME (UTC), PLANE_KEY, FEATURES (missing values as NaN) and TARGET (0 or 1).
+    Columns: TIME (UTC), PLANE_KEY, WEATHER_HOUR, FEATURES (missing values as NaN) and TARGET (0 or 1).
     """
     flights = _table("flights.csv.zip").dropna(subset=["arr_delay"]).sample(rows, random_state=seed)
-    planes = _table("planes.csv").rename(columns={"year": "plane_year"})[[PLANE_KEY, *PLANE]]
-    weather = _table("weather.csv")[["origin", "time_hour", *WEATHER]]
-    joined = flights.merge(planes, on=PLANE_KEY, how="left").merge(
-        weather, on=["origin", "time_hour"], how="left"
+    flights = flights.assign(**{WEATHER_HOUR: _hours(flights)})
+    joined = flights.merge(plane_frame(), on=PLANE_KEY, how="left").merge(
+        weather_frame(), on=[WEATHER_KEY, WEATHER_HOUR], how="left"
     )
     joined[TIME] = pd.to_datetime(joined["time_hour"], utc=True)
     joined[TARGET] = (joined["arr_delay"] >= LATE_MINUTES).astype("int64")
     ordered = joined.sort_values(TIME, kind="stable", ignore_index=True)
-    return ordered[[TIME, PLANE_KEY, *FEATURES, TARGET]]
+    return ordered[[TIME, PLANE_KEY, WEATHER_HOUR, *FEATURES, TARGET]]
+
+
+def plane_frame() -> pd.DataFrame:
+    """Return what is known of every plane, by PLANE_KEY."""
+    return _table("planes.csv").rename(columns={"year": "plane_year"})[[PLANE_KEY, *PLANE]]
+
+
+def weather_frame() -> pd.DataFrame:
+    """Return the weather of every airport and hour, by WEATHER_KEY and WEATHER_HOUR (hours since 1970)."""
+    weather = _table("weather.csv")
+    stamped = weather.assign(**{WEATHER_HOUR: _hours(weather)})[[WEATHER_KEY, WEATHER_HOUR, *WEATHER]]
+    return stamped.drop_duplicates([WEATHER_KEY, WEATHER_HOUR])
 
 
 def split_at_month(frame: pd.DataFrame, month: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -67,6 +79,11 @@ def split_at_month(frame: pd.DataFrame, month: int) -> tuple[pd.DataFrame, pd.Da
 def in_celsius(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the flights as they look after a weather feed has silently changed its unit."""
     return frame.assign(temp=(frame["temp"] - 32) * 5 / 9)
+
+
+def _hours(frame: pd.DataFrame) -> "pd.Series[int]":
+    seconds = pd.to_datetime(frame["time_hour"], utc=True) - pd.Timestamp(0, tz="UTC")
+    return (seconds // pd.Timedelta(hours=1)).astype("int64")
 
 
 def _table(name: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 import driftgate
 from driftgate.gateway.demo.flights import MissingTables
 from driftgate.gateway.demo.held_out import HeldOut, Row, save
+from driftgate.gateway.demo.stored import declare_and_load
 from driftgate.gateway.demo.training import Trained, problems, train
 from driftgate.models.errors import ModelError
 
@@ -19,13 +20,16 @@ ROWS_SENT = 400
 
 
 def main() -> None:
-    """Train and publish `--version` of both models into `--registry`."""
+    """Train and publish `--version` of both models into `--registry`, features into `--features`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--version", type=int, required=True)
     parser.add_argument("--registry", type=Path, required=True)
+    parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--held-out", type=Path, required=True)
     given = parser.parse_args()
     try:
+        declare_and_load(given.registry, given.features)
+        _done("features of planes and weather loaded")
         _run(given.version, given.registry, given.held_out)
     except (ModelError, MissingTables) as error:
         sys.exit(str(error))
@@ -41,7 +45,7 @@ def held_out_of(trained: Trained, probabilities: str) -> HeldOut:
         auc=trained.auc,
         held_out_rows=len(problem.held_out),
         probabilities=probabilities,
-        rows=tuple(rows_of(some[list(problem.features)])),
+        rows=tuple(rows_of(some[list(problem.sent or problem.features)])),
         labels=tuple(some[problem.target].tolist()),
         scores=tuple(trained.scores[:ROWS_SENT].tolist()),
     )
@@ -66,6 +70,7 @@ def _run(version: int, registry: Path, held_out: Path) -> None:
             registry=registry,
             reference=problem.train[[*problem.features, problem.target]],
             target=problem.target,
+            features=problem.binding,
             columns=[{"name": name, "unit": unit} for name, unit in problem.units.items()],
             meta={"auc_on_later_rows": f"{trained.auc:.4f}"},
         )

@@ -17,6 +17,9 @@ def show_summary(console: Console, summary: Summary) -> None:
         f"p50 {summary.p50_ms} ms, p99 {summary.p99_ms} ms"
     )
     console.print(_versions(summary))
+    if summary.features:
+        counts = ", ".join(f"{count} {status}" for status, count in summary.features.items())
+        console.print(f"flight_delay was asked by key; features of plane and weather looked up: {counts}")
     for sample in summary.samples:
         console.print(f"  {escape(sample)}", highlight=False, soft_wrap=True)
     for problem in summary.problems:

@@ -14,7 +14,7 @@ from driftgate.gateway.demo.traffic import CONNECTIONS, REQUESTS_PER_S, Target, 
 from driftgate.gateway.demo.workplace import Workplace
 
 MODELS = ("flight_delay", "tumour")
-STEPS_PER_JOB = 1 + 2 * len(MODELS)
+STEPS_PER_JOB = 2 + 2 * len(MODELS)
 STEADY_S = 3.0
 
 
@@ -25,7 +25,8 @@ class JobFailed(Exception):
 def train_and_publish(place: Workplace, version: int, console: Console) -> tuple[HeldOut, ...]:
     """Run the training job for one version of each model, showing its progress."""
     words = ["driftgate.gateway.demo.job", "--version", str(version)]
-    words += ["--registry", str(place.registry), "--held-out", str(place.held_out)]
+    words += ["--registry", str(place.registry), "--features", str(place.features)]
+    words += ["--held-out", str(place.held_out)]
     log = place.log("training")
     # Requests flow meanwhile, so the job leaves the other cores alone.
     with child(words, log, {"OMP_NUM_THREADS": "1"}, subprocess.PIPE) as job, _progress(console) as progress:

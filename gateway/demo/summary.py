@@ -32,7 +32,10 @@ class ModelSummary(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The demo's result; `problems` is empty where everything was as it should be."""
+    """The demo's result; `problems` is empty where everything was as it should be.
+
+    `features` counts the values that were looked up by key, by status.
+    """
 
     requests: int
     errors: int
@@ -41,6 +44,7 @@ class Summary(msgspec.Struct, frozen=True):
     p99_ms: float
     models: tuple[ModelSummary, ...]
     samples: tuple[str, ...]
+    features: dict[str, int]
     problems: tuple[str, ...]
     urls: dict[str, str]
 
@@ -63,6 +67,7 @@ def summarise(
         p99_ms=round(float(np.percentile(latencies, 99)), 2),
         models=models,
         samples=tuple(text for model in models for text in _samples(good, held_out, model.name)),
+        features=_features(good),
         problems=(*_failures(answers), *_doubts(models)),
         urls=dict(urls),
     )
@@ -98,6 +103,17 @@ def _samples(answers: Sequence[Answer], held_out: Sequence[HeldOut], model: str)
         f"{model} v{a.version}: {in_words(model, newest.rows[a.row], a.score, newest.labels[a.row])}"
         for a in extremes
     ]
+
+
+def _features(answers: Sequence[Answer]) -> dict[str, int]:
+    """Add up what `x-features` says, such as `fresh=7,null=1;snapshot=plane:1/weather:1`."""
+    found: dict[str, int] = {}
+    for answer in answers:
+        for item in answer.features.partition(";")[0].split(","):
+            status, _, count = item.partition("=")
+            if count:
+                found[status] = found.get(status, 0) + int(count)
+    return found
 
 
 def _failures(answers: Sequence[Answer]) -> list[str]:

@@ -72,7 +72,9 @@ class Traffic:
         except (httpx.HTTPError, UnexpectedAnswer, ValueError) as failure:
             found, error = Scored(0, 0.0), f"{protocol}: {failure or type(failure).__name__}"
         latency_ms = (time.perf_counter() - started) * 1000
-        return Answer(target.held_out.model, row, latency_ms, found.version, found.score, error)
+        return Answer(
+            target.held_out.model, row, latency_ms, found.version, found.score, error, found.features
+        )
 
 
 def _send(client: httpx.Client, target: Target, protocol: Protocol, row: int) -> Scored:
@@ -80,4 +82,5 @@ def _send(client: httpx.Client, target: Target, protocol: Protocol, row: int) ->
     response = client.post(f"/v2/models/{target.held_out.model}/{protocol}", json=body)
     if response.status_code != 200:
         raise UnexpectedAnswer(f"status {response.status_code}: {response.text[:200]}")
-    return scored(response.json(), protocol, target.held_out.probabilities)
+    found = scored(response.json(), protocol, target.held_out.probabilities)
+    return found._replace(features=response.headers.get("x-features", ""))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from driftgate.gateway.demo import flights, tumours
+from driftgate.gateway.demo import flights, stored, tumours
 
 SEED = 2013
 FLIGHT_ROWS = 40_000
@@ -28,7 +29,8 @@ INCOMPLETE = tuple(name for name in flights.FEATURES if name not in (*flights.ST
 class Problem:
     """A training problem: rows to learn from, later rows to judge by, and an estimator per version.
 
-    `matrix` says that the estimators take a plain matrix, instead of columns by their names.
+    `matrix` says that the estimators take a plain matrix, instead of columns by their names. With a `binding`
+    clients send the columns `sent`, and the rest is stored.
     """
 
     model: str
@@ -38,6 +40,8 @@ class Problem:
     held_out: pd.DataFrame
     estimators: Mapping[int, Callable[[], Pipeline]]
     matrix: bool = False
+    sent: tuple[str, ...] = ()
+    binding: Mapping[str, Any] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -76,7 +80,15 @@ def _flight_delay() -> Problem:
     before, later = flights.split_at_month(frame, FIRST_HELD_OUT_MONTH)
     estimators = {1: _linear_flights, 2: _boosted_flights}
     return Problem(
-        "flight_delay", flights.FEATURES, flights.TARGET, before, later, estimators, units=flights.UNITS
+        "flight_delay",
+        flights.FEATURES,
+        flights.TARGET,
+        before,
+        later,
+        estimators,
+        sent=stored.SENT,
+        binding=stored.BINDING,
+        units=flights.UNITS,
     )
 
 

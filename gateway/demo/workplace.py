@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftgate.gateway.layout import StateLayout
+
 
 class UnusableDirectory(Exception):
     """The directory for the demo holds something already, or cannot be made; the text names it."""
@@ -26,6 +28,11 @@ class Workplace:
     def state(self) -> Path:
         """The gateway's state directory."""
         return self.root / "state"
+
+    @property
+    def features(self) -> Path:
+        """The embedded feature store in it."""
+        return StateLayout(self.state).features
 
     @property
     def held_out(self) -> Path:
