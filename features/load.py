@@ -177,11 +177,12 @@ def _check_rejected(job: LoadJob, counts: LoadCounts) -> None:
 
 
 def _merge(kept: LoadDirectory, writer: SnapshotWriter, on_progress: OnProgress) -> None:
-    runs = kept.runs()
-    ranges = partitions(runs)
-    for number, partition in enumerate(ranges[int(writer.progress or b"0") :], int(writer.progress or b"0")):
-        writer.append_packed(merged(runs, partition), b"%d" % (number + 1))
-        on_progress(READING_SHARE + (1 - READING_SHARE) * (number + 1) / len(ranges))
+    done = int(writer.progress or b"0")
+    with kept.runs() as runs:
+        ranges = partitions(runs)
+        for number, partition in enumerate(ranges[done:], done + 1):
+            writer.append_packed(merged(runs, partition), b"%d" % number)
+            on_progress(READING_SHARE + (1 - READING_SHARE) * number / len(ranges))
 
 
 def _history_parts(kept: LoadDirectory) -> Iterator[tuple[int, Path]]:

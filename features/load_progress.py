@@ -8,7 +8,8 @@ import io
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -89,10 +90,15 @@ class LoadDirectory:
         unfinished.write_bytes(msgspec.json.encode(_Progress(self._identity, self.counts)))
         os.rename(unfinished, self._file)
 
-    def runs(self) -> list[Run]:
-        """Return the runs of all chunks that had rows."""
+    @contextmanager
+    def runs(self) -> Iterator[list[Run]]:
+        """Yield the runs of all chunks that had rows, open inside."""
         paths = [self._run(part) for part in range(self.counts.parts)]
-        return [Run(path) for path in paths if path.exists()]
+        with ExitStack() as stack:
+            opened = [Run(path) for path in paths if path.exists()]
+            for run in opened:
+                stack.callback(run.close)
+            yield opened
 
     def history_part(self, part: int) -> Path:
         """Return where a part of the history is kept until the snapshot has its number."""

@@ -4,7 +4,6 @@ An LMDB file that is filled in the order of its keys is written once and is full
 would touch every page of it. (External merge sort, Knuth, TAOCP vol. 3, 5.4.)
 """
 
-import mmap
 import os
 import struct
 from bisect import bisect_left
@@ -16,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from driftgate.features.errors import StoreDamaged
-from driftgate.features.layout import Array
 
 PackedRow = tuple[bytes, bytes]
 
@@ -25,34 +23,47 @@ _SAMPLES_EACH = 256
 _MAGIC = b"runs\0\0\0\1"
 _HEADER = struct.Struct("<8sQ")
 _OFFSET = np.dtype("<i8")
+_KEYS, _ROWS = 0, 1
 
 
 class Run:
-    """One file of rows in the order of their keys, read without being held in memory."""
+    """One file of rows in the order of their keys; only what is asked for is read."""
 
     def __init__(self, path: Path) -> None:
         """Raises StoreDamaged and OSError."""
-        with open(path, "rb") as file:
-            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        magic, self.count = _HEADER.unpack_from(self._data)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed with the run
+        magic, self.count = _HEADER.unpack(self._read(0, _HEADER.size))
         if magic != _MAGIC:
+            self._file.close()
             raise StoreDamaged(f"{path.name} is no run of rows")
-        self._keys = self._offsets(_HEADER.size)
-        self._rows = self._offsets(_HEADER.size + (self.count + 1) * _OFFSET.itemsize)
 
     def key(self, index: int) -> bytes:
         """Return one key."""
-        return self._data[self._keys[index] : self._keys[index + 1]]
+        start, end = self._ends(_KEYS, index, index + 1)
+        return self._read(start, end)
 
     def rows(self, start: int, end: int) -> Iterator[PackedRow]:
         """Yield the rows from `start` to before `end`."""
-        keys, rows = self._keys[start : end + 1].tolist(), self._rows[start : end + 1].tolist()
-        data = self._data
-        for (key, key_end), (row, row_end) in zip(pairwise(keys), pairwise(rows), strict=True):
-            yield data[key:key_end], data[row:row_end]
+        return zip(self._cells(_KEYS, start, end), self._cells(_ROWS, start, end), strict=True)
 
-    def _offsets(self, at: int) -> Array:
-        return np.frombuffer(self._data, _OFFSET, self.count + 1, at).copy()
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _cells(self, table: int, start: int, end: int) -> Iterator[bytes]:
+        ends = self._ends(table, start, end)
+        first, data = ends[0], self._read(ends[0], ends[-1])
+        return (data[cell - first : cell_end - first] for cell, cell_end in pairwise(ends))
+
+    def _ends(self, table: int, start: int, end: int) -> list[int]:
+        """Return where in the file the cells from `start` to `end` begin; the last one is where they end."""
+        first = _HEADER.size + table * (self.count + 1) * _OFFSET.itemsize
+        data = self._read(first + start * _OFFSET.itemsize, first + (end + 1) * _OFFSET.itemsize)
+        ends: list[int] = np.frombuffer(data, _OFFSET).tolist()
+        return ends
+
+    def _read(self, start: int, end: int) -> bytes:
+        return os.pread(self._file.fileno(), end - start, start)
 
 
 class Partition(NamedTuple):

@@ -24,6 +24,8 @@ def test_every_row_comes_back_in_its_range(
         write_run(directory / f"{number}.run", sorted(rows.items()))
     runs = [Run(directory / f"{number}.run") for number in range(len(contents))]
     found = [list(merged(runs, partition)) for partition in partitions(runs, size)]
+    for run in runs:
+        run.close()
     expected = [(key, number, row) for number, rows in enumerate(contents) for key, row in rows.items()]
     of_key: dict[bytes, list[bytes]] = {}
     for rows_of_partition in found:
