@@ -186,6 +186,7 @@ def test_an_alarm_always_names_somebody() -> None:
     assert named(evidence, evidence.model).tolist() == [0]
 
 
+@pytest.mark.alone
 def test_a_window_of_fifty_features_costs_little() -> None:
     """50 features of 20 cells: 100 microseconds on a quiet machine, three times that on a busy one."""
     rng = np.random.default_rng(6)
