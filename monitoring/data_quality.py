@@ -16,11 +16,10 @@ from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
 
 Reason = Literal[
-    "null", "type_error", "infinite", "out_of_range", "new_value", "absent", "constant",
+    "null", "type_error", "infinite", "out_of_range", "new_value", "constant",
     "refused", "failed", "repeated", "stale_feature",
 ]  # fmt: skip
-"""What is wrong: with a feature's value ("absent": the row has no such column; "constant": all rows of the
-window have the same value), or with a request ("refused": 4xx, "failed": 5xx), a row that is a repeat, or a
+"""What is wrong: with a feature's value ("constant": all rows of the window are in one cell), or with a request ("refused": 4xx, "failed": 5xx), a row that is a repeat, or a
 stored feature that was stale, missing or too late."""
 
 LEAST_ROWS = 30
@@ -53,7 +52,7 @@ class QualityRates:
         named = [
             QualityRate(reason, feature.name)
             for feature, cells in zip(profile.features, self._cells, strict=True)
-            for reason in (*cells, "absent", "constant")
+            for reason in (*cells, "constant")
         ]
         self.rates = (*named, *(QualityRate(reason, "") for reason in _OF_ROWS))
 
@@ -65,8 +64,8 @@ class QualityRates:
             n = int(counts.sum())
             hits += [int(counts[list(numbers)].sum()) for numbers in cells.values()]
             rows += [n] * len(cells)
-            hits += [max(0, pane.rows - n), int(_is_constant(counts, self._profile.features[place]))]
-            rows += [pane.rows if n else 0, int(n >= LEAST_ROWS)]
+            hits.append(int(_is_constant(counts, self._profile.features[place])))
+            rows.append(int(n >= LEAST_ROWS))
         for hit, row in _of_rows(pane):
             hits.append(hit)
             rows.append(row)
@@ -79,8 +78,8 @@ class QualityRates:
             counts = np.array(self._profile.features[place].counts, np.int64)
             hits += [int(counts[list(numbers)].sum()) for numbers in cells.values()]
             rows += [feature.rows] * len(cells)
-            hits += [0, 0]
-            rows += [0, 0]
+            hits.append(0)
+            rows.append(0)
         rest = [0] * len(_OF_ROWS)
         return highest_rates(np.array(hits + rest, np.int64), np.array(rows + rest, np.int64))
 
