@@ -19,8 +19,9 @@ Reason = Literal[
     "null", "type_error", "infinite", "out_of_range", "new_value", "constant",
     "refused", "failed", "repeated", "stale_feature",
 ]  # fmt: skip
-"""What is wrong: with a feature's value ("constant": all rows of the window are in one cell), or with a request ("refused": 4xx, "failed": 5xx), a row that is a repeat, or a
-stored feature that was stale, missing or too late."""
+"""What is wrong: with a feature's value ("constant": all rows of the window are in one cell), with a request
+("refused": 4xx, "failed": 5xx), a row that is a repeat, or a stored feature that was stale, missing or too
+late."""
 
 LEAST_ROWS = 30
 """Fewer rows with one value are no surprise."""

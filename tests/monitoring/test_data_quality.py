@@ -85,7 +85,6 @@ def spoilt(share: float, value: float) -> Any:
         (lambda: columns(spoilt(0.1, np.inf), cities()), QualityRate("infinite", "age")),
         (lambda: columns(["many"] * ROWS, cities()), QualityRate("type_error", "age")),
         (lambda: columns(ages(), [""] * 40 + cities(ROWS - 40)), QualityRate("null", "city")),
-        (lambda: columns(ages(), cities())[:1], QualityRate("absent", "city")),
         (lambda: columns(np.tile(ages(20), ROWS // 20), ["Nice"] * ROWS), QualityRate("repeated", "")),
     ],
 )
@@ -94,10 +93,7 @@ def test_bad_data_is_named_with_or_without_a_reference(
 ) -> None:
     """After three windows with a tenth of bad values the evidence for that rate is beyond doubt."""
     found = evidence(profile, [window(profile, some()) for _ in range(3)])
-    if expected.reason == "absent":  # a column that nobody has sent yet cannot be missed
-        assert np.isfinite(found[expected])
-    else:
-        assert found[expected] > 1e6
+    assert found[expected] > 1e6
 
 
 @pytest.mark.parametrize(
@@ -120,10 +116,8 @@ def test_what_the_reference_does_not_have_is_named(some: Any, expected: QualityR
 def test_good_windows_are_no_evidence() -> None:
     """Rows like the reference's give no evidence that would matter over many windows."""
     found = evidence(PROFILE, [window(PROFILE, columns(ages(), cities())) for _ in range(60)])
-    known = {
-        rate: value for rate, value in found.items() if not np.isnan(value) and rate.reason != "repeated"
-    }
-    assert max(known.values()) < 1000
+    del found[QualityRate("repeated", "")]  # so few ages and cities do repeat
+    assert max(value for value in found.values() if not np.isnan(value)) < 1000
 
 
 @given(st.lists(st.integers(0, 2000), max_size=1500), st.integers(0, 1500))
@@ -142,7 +136,7 @@ def test_repeats_are_the_same_however_rows_are_split(values: list[int], cut: int
 
 @given(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=300), st.integers(1, 20))
 def test_space_saving_keeps_its_promises(values: list[str], capacity: int) -> None:
-    """Counts are exact while values fit; else too high by at most their error, and frequent ones are there."""
+    """Counts are exact while values fit, else too high by at most their error; frequent ones are there."""
     counter = SpaceSaving(capacity)
     for value in values:
         counter.update({value: 1})
