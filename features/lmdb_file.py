@@ -78,8 +78,8 @@ class RowsWriter:
     """
 
     def __init__(self, directory: Path, durable: bool) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _translated(directory.name):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._env = lmdb.open(
                 str(directory),
                 map_size=FIRST_MAP_BYTES,
@@ -161,6 +161,13 @@ class ImmutableRows:
                 raise
         self.get: Callable[[bytes], bytes | None] = self._transaction.get
 
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the rows of these keys, None where there is none. Raises StoreError."""
+        try:
+            return list(map(self.get, keys))
+        except lmdb.Error as error:
+            raise StoreUnavailable(f"a snapshot cannot be read: {type(error).__name__}") from error
+
     def next_items(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """Return up to `count` rows whose keys are greater than `after` (b"": from the first), by key."""
         return _next_items(self._transaction, after, count)
@@ -209,16 +216,17 @@ class SharedRows:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the rows of these keys, all of one moment; None where there is none. Raises StoreError."""
         try:
-            transaction = self._env.begin(self._rows)
-        except lmdb.MapResizedError:
-            self._env.set_mapsize(0)
-            transaction = self._env.begin(self._rows)
+            try:
+                transaction = self._env.begin(self._rows)
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
+                transaction = self._env.begin(self._rows)
+            try:
+                return list(map(transaction.get, keys))
+            finally:
+                transaction.abort()
         except lmdb.Error as error:
             raise StoreUnavailable(f"the delta cannot be read: {type(error).__name__}") from error
-        try:
-            return list(map(transaction.get, keys))
-        finally:
-            transaction.abort()
 
     def next_items(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """Return up to `count` rows whose keys are greater than `after` (b"": from the first), by key."""

@@ -112,7 +112,7 @@ class _OpenView:
 
     def rows(self, layout: RowLayout, keys: Sequence[bytes]) -> StoredRows:
         """Return what there is of these entities; raises StoreError."""
-        base: list[bytes | None] = list(map(self._base.get, keys)) if self._base else [None] * len(keys)
+        base = self._base.get_many(keys) if self._base else [None] * len(keys)
         if self._delta is None:
             return decode_rows(layout, base)
         delta = self._delta.get_many(keys)

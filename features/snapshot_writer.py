@@ -66,13 +66,17 @@ class SnapshotWriter:
         self._layout = RowLayout.of(view)
         self._onto_current = onto_current
         self._buckets_from = buckets_from
-        self._identity = msgspec.json.encode([FORMAT, view.schema_id, purpose, onto_current, _boot_id()])
+        self._purpose = purpose
         self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> "SnapshotWriter":
         lock = only_one(self._files.loader_lock, f"loading the view {self._view.name!r}")
         self._exit.enter_context(lock)
         try:
+            self._base = current_snapshot(self._files) if self._onto_current else NO_SNAPSHOT
+            self._identity = msgspec.json.encode(
+                [FORMAT, self._view.schema_id, self._purpose, self._base, _boot_id()]
+            )
             self._rows = self._take_up()
             self._buckets = self._take_up_buckets()
         except BaseException:
@@ -188,24 +192,28 @@ class SnapshotWriter:
         return self._begin()
 
     def _begin(self) -> RowsWriter:
-        building = self._files.building
-        current = current_snapshot(self._files) if self._onto_current else NO_SNAPSHOT
-        if current != NO_SNAPSHOT:
-            if snapshot_info(self._files, current).schema != f"{self._view.schema_id:016x}":
-                raise StoreError(
-                    f"snapshot {current} of the view {self._view.name!r} has other features than its "
-                    "declaration: load all rows anew"
-                )
-            building.mkdir(mode=0o700)
-            base = ImmutableRows(self._files.snapshot(current))
-            try:
-                base.copy_to(building)
-            finally:
-                base.close()
-        rows = RowsWriter(building, durable=False)
+        if self._base != NO_SNAPSHOT:
+            self._copy_base()
+        rows = RowsWriter(self._files.building, durable=False)
         rows.write(lambda transaction: transaction.note(_PROGRESS, b""))
         rows.write(lambda transaction: transaction.note(_IDENTITY, self._identity))
         return rows
+
+    def _copy_base(self) -> None:
+        """Copy the current snapshot under another name first: half a copy must never be opened."""
+        if snapshot_info(self._files, self._base).schema != f"{self._view.schema_id:016x}":
+            raise StoreError(
+                f"snapshot {self._base} of the view {self._view.name!r} has other features than its "
+                "declaration: load all rows anew"
+            )
+        shutil.rmtree(self._files.copying, ignore_errors=True)
+        self._files.copying.mkdir(mode=0o700)
+        base = ImmutableRows(self._files.snapshot(self._base))
+        try:
+            base.copy_to(self._files.copying)
+        finally:
+            base.close()
+        self._files.copying.rename(self._files.building)
 
 
 def _add(transaction: WriteTransaction, rows: list[tuple[bytes, bytes]], progress: bytes) -> None:

@@ -73,6 +73,11 @@ class ViewFiles:
         return self.directory / ".building"
 
     @property
+    def copying(self) -> Path:
+        """The copy of a snapshot onto which another is going to be built."""
+        return self.directory / ".copying"
+
+    @property
     def loader_lock(self) -> Path:
         """Held while a snapshot is built or CURRENT is replaced."""
         return self.directory / ".loader.lock"

@@ -146,6 +146,8 @@ class FeatureWriter:
             outcomes = self._delta(view).push(rows, time.time_ns() // 1000)
         except (StoreError, OSError) as error:
             reason = self._give_up(view, error)
+            if len(pushes) > 1:  # what is wrong with one is no fault of the others
+                return [reply for push in pushes for reply in self._push(view, [push])]
             return [Failed(push.id, reason, isinstance(error, StoreFull)) for push in pushes]
         packed, replies = bytes(outcomes), list[Reply]()
         for push in pushes:

@@ -153,6 +153,20 @@ def test_an_unfinished_load_goes_on_where_it_was(tmp_path: Path) -> None:
     assert snapshot_numbers(ViewFiles(tmp_path, VIEW.name)) == [1]
 
 
+@pytest.mark.parametrize("is_pushed", [True, False])
+def test_what_cannot_be_looked_up_never_raises_to_the_turn(tmp_path: Path, is_pushed: bool) -> None:
+    """A key that no store can hold is answered as not had in time, from snapshot and delta."""
+    if is_pushed:
+        push(tmp_path, "a", THEN_US, 1.0)
+    else:
+        load(tmp_path, 1.0)
+    found: list[Fetched] = []
+    with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
+        store.fetch([Lookup(RowLayout.of(VIEW), [b"a", b""])], 0.05, found.extend)
+    assert found[0].timed_out
+    assert len(found[0].stored.faults) == 2
+
+
 def test_one_process_loads_and_one_pushes(tmp_path: Path) -> None:
     """A second loader or writer of a view is refused; another view is free."""
     with SnapshotWriter(tmp_path, VIEW), contextlib.closing(DeltaWriter(tmp_path, VIEW.name)):

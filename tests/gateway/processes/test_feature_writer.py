@@ -198,6 +198,27 @@ def test_pushes_leave_the_delta_once_snapshots_hold_them(layout: StateLayout) ->
             assert values_of(store, ["a", "b"]) == [1.0, 5.0]
 
 
+def test_a_push_that_cannot_be_written_fails_alone(layout: StateLayout) -> None:
+    """Of pushes that are written together, one that the store refuses does not fail its neighbours."""
+
+    async def push_all() -> list[object]:
+        with contextlib.closing(FeaturePushes(layout.feature_writer_socket)) as pushes:
+            return list(
+                await asyncio.gather(
+                    *(
+                        pushes.push("cards", [(card, row) for _, row in rows_of(["a"], now_us(), 1.0)])
+                        for card in (b"a", b"", b"b")
+                    ),
+                    return_exceptions=True,
+                )
+            )
+
+    with writer(layout):
+        good, bad, other = asyncio.run(push_all())
+    assert good == other == [PushOutcome.WRITTEN]
+    assert isinstance(bad, StoreError)
+
+
 def test_what_is_no_frame_ends_only_its_own_connection(layout: StateLayout) -> None:
     """A client that sends nonsense is dropped; others are served."""
 
