@@ -177,11 +177,14 @@ def _check_rejected(job: LoadJob, counts: LoadCounts) -> None:
 
 
 def _merge(kept: LoadDirectory, writer: SnapshotWriter, on_progress: OnProgress) -> None:
-    done = int(writer.progress or b"0")
+    merging = b"%d rows in %d parts, merged " % (kept.counts.taken, kept.counts.parts)
+    merged_already = writer.progress.removeprefix(merging)
+    # Ranges of other runs are other ranges: then all are merged again, which changes nothing.
+    done = int(merged_already) if merged_already.isdigit() else 0
     with kept.runs() as runs:
         ranges = partitions(runs)
         for number, partition in enumerate(ranges[done:], done + 1):
-            writer.append_packed(merged(runs, partition), b"%d" % number)
+            writer.append_packed(merged(runs, partition), merging + b"%d" % number)
             on_progress(READING_SHARE + (1 - READING_SHARE) * number / len(ranges))
 
 
