@@ -26,7 +26,7 @@ late."""
 LEAST_ROWS = 30
 """Fewer rows with one value are no surprise."""
 _OF_ROWS: tuple[Reason, ...] = ("refused", "failed", "repeated", "stale_feature")
-_FRESH, _NULL = 0, 2
+_FRESH, _NULL, _SENT = 0, 2, 6
 
 
 class QualityRate(NamedTuple):
@@ -131,7 +131,7 @@ def _is_constant(counts: Array, feature: FeatureProfile) -> bool:
 def _of_rows(pane: Pane) -> list[tuple[int, int]]:
     quality = pane.quality
     known = [sum(counts.values()) for counts in quality.statuses.values()]
-    good = [counts[_FRESH] + counts[_NULL] for counts in quality.statuses.values()]
+    good = [counts[_FRESH] + counts[_NULL] + counts[_SENT] for counts in quality.statuses.values()]
     return [
         (quality.refused, quality.requests),
         (quality.failed, quality.requests),

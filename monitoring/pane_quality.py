@@ -13,6 +13,7 @@ from driftgate.monitoring.space_saving import Frequent, SpaceSaving
 MOST_HASHES = 256
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 MOST_NAMED = 64
+STATUS_CODES = 7
 NAMED_KEPT = 10
 """Of new values in a pane that is sealed."""
 
@@ -82,8 +83,8 @@ class RepeatSample:
 class PaneQuality:
     """Counts of requests and rows. `refused` got a 4xx, `failed` a 5xx.
 
-    `statuses` count, by stored feature, the codes 0 (fresh), 1 (stale), 2 (null), 3 (missing), 4 (defaulted)
-    and 5 (timed out); `new_values` are named by the place of their feature in the profile.
+    `statuses` count, by stored feature, the codes 0 (fresh), 1 (stale), 2 (null), 3 (missing), 4 (defaulted),
+    5 (timed out) and 6 (sent by the client); `new_values` are named by the place of their feature in the profile.
     """
 
     requests: int = 0
@@ -133,7 +134,9 @@ class PaneQuality:
             repeat_rows=repeats.rows - known[0],
             repeat_distinct=repeats.distinct - known[1],
             rows_by_hash=repeats.rows_by_hash,
-            statuses={name: [counts[code] for code in range(6)] for name, counts in self.statuses.items()},
+            statuses={
+                name: [counts[code] for code in range(STATUS_CODES)] for name, counts in self.statuses.items()
+            },
             new_values={place: values.get(most) for place, values in self.new_values.items()},
         )
 
