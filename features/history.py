@@ -16,23 +16,16 @@ from driftgate.features.durable import sync_directory
 from driftgate.features.keys import KeyCodec
 from driftgate.features.rows import EntityRows
 from driftgate.features.table_cells import Array
-from driftgate.features.tables import read_parquet, write_parquet
-from driftgate.features.view import FeatureView
+from driftgate.features.tables import read_parquet
+from driftgate.features.view import EVENT_TIME, FeatureView
 
 HISTORY_DIRECTORY = "history"
-EVENT_TIME = "event_time"
 _PART = re.compile(r"(\d{12})-(\d{8})\.parquet")
 
 
 def history_directory(store: Path, view: str) -> Path:
     """Return where the history of a view lies in an embedded store."""
     return store / view / HISTORY_DIRECTORY
-
-
-def write_part(directory: Path, snapshot: int, part: int, table: dict[str, Array]) -> None:
-    """Write one part of what goes into a snapshot, replacing one that a killed loader left."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_parquet(directory / f"{snapshot:012}-{part:08}.parquet", table)
 
 
 def put_parts(parts: Iterable[tuple[int, Path]], directory: Path, snapshot: int) -> None:

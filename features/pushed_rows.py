@@ -16,9 +16,8 @@ from driftgate.features.errors import InvalidKey, InvalidRows, TooManyRows
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import Array
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
-from driftgate.features.view import Dtype, Feature, FeatureView
+from driftgate.features.view import EVENT_TIME, Dtype, Feature, FeatureView
 
-EVENT_TIME = "event_time"
 MAX_ROWS = 10_000
 """Of one push: the writer process makes each durable at once."""
 MAX_TEXT_BYTES = 16 * 1024

@@ -15,7 +15,7 @@ from driftgate.features.keys import KeyCodec
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
 from driftgate.features.table_cells import Array, Cells, read_cells, read_times_us
 from driftgate.features.tables import Chunk, InvalidTable
-from driftgate.features.view import Feature, FeatureView
+from driftgate.features.view import EVENT_TIME, Feature, FeatureView
 
 MAX_TEXT_BYTES = 16 * 1024
 """Of one string feature; what is longer is no feature of an entity."""
@@ -32,7 +32,7 @@ class Rejected(NamedTuple):
 class FileShape:
     """How a file says what: the column of the event time, and its unit if it holds numbers."""
 
-    event_time: str = "event_time"
+    event_time: str = EVENT_TIME
     event_time_unit: str | None = None
 
 

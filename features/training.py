@@ -14,7 +14,7 @@ import pandas as pd
 
 from driftgate.features.declaration import declared_view
 from driftgate.features.errors import InvalidRows, StoreUnavailable
-from driftgate.features.history import EVENT_TIME, history_directory, parts_of, read_history
+from driftgate.features.history import history_directory, parts_of, read_history
 from driftgate.features.layout import RowLayout
 from driftgate.features.resolve import Resolved, Resolver
 from driftgate.features.rows import EntityRows, StoredRows, decode_rows, encode_rows, never_written
@@ -27,7 +27,7 @@ from driftgate.features.table_cells import (
     series_cells,
     series_times_us,
 )
-from driftgate.features.view import Feature, FeatureView
+from driftgate.features.view import EVENT_TIME, Feature, FeatureView
 
 _TIME, _ROW = "time_us", "row"
 _NO_ROW = -1

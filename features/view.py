@@ -16,6 +16,9 @@ from driftgate.features.errors import InvalidView
 ROW_FORMAT = 1
 """First byte of every packed row and of every schema id."""
 
+EVENT_TIME = "event_time"
+"""What the time of a row is called in files, pushes and training sets; nothing else may be."""
+
 VIEW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MOST_NAME_CHARACTERS = 128
@@ -134,6 +137,8 @@ def check_view(view: FeatureView) -> FeatureView:
 def _check_name(name: str, place: str, taken: set[str]) -> None:
     if not name or len(name) > _MOST_NAME_CHARACTERS or _UNPRINTABLE.search(name):
         raise InvalidView(f"{place}: a name has 1 to {_MOST_NAME_CHARACTERS} printable characters")
+    if name == EVENT_TIME:
+        raise InvalidView(f"{place}: {EVENT_TIME!r} is the time of a row; choose another name")
     if name in taken:
         raise InvalidView(f"{place}: {name!r} is there twice")
     taken.add(name)

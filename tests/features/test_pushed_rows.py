@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftgate.features.errors import InvalidRows, TooManyRows
+from driftgate.features.errors import InvalidRows, InvalidView, TooManyRows
 from driftgate.features.keys import encode_key
 from driftgate.features.layout import RowLayout
 from driftgate.features.pushed_rows import MAX_ROWS, PushReader
 from driftgate.features.rows import encode_rows
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.view import Feature, FeatureView, JoinKey, check_view
 
 VIEW = FeatureView(
     name="users",
@@ -148,3 +148,9 @@ def test_any_value_is_stored_or_refused(name: str, value: Any) -> None:
         assert np.isfinite(rows.columns["spend"]).all()
         assert len(encode_rows(RowLayout.of(VIEW), rows)) == 1
     assert len(text) < 300
+
+
+def test_no_feature_is_called_event_time() -> None:
+    """The name of a row's time is taken, so that a push never means two things by it."""
+    with pytest.raises(InvalidView, match=r"features\[0\]\.name: 'event_time' is the time of a row"):
+        check_view(FeatureView("v", (JoinKey("user"),), (Feature("event_time", "int64"),)))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftgate.features.errors import InvalidRows, StoreUnavailable
-from driftgate.features.history import history_directory, table_columns, write_part
+from driftgate.features.history import history_directory, table_columns
 from driftgate.features.keys import encode_key
 from driftgate.features.layout import RowLayout
 from driftgate.features.memory_store import MemoryFeatureStore
@@ -17,6 +17,7 @@ from driftgate.features.resolve import resolve
 from driftgate.features.rows import EntityRows
 from driftgate.features.status import FeatureStatus
 from driftgate.features.store import Fetched, Lookup
+from driftgate.features.tables import write_parquet
 from driftgate.features.training import FeatureSource, training_frame
 from driftgate.features.view import Feature, FeatureView, JoinKey
 
@@ -61,6 +62,12 @@ def rows_of(events: list[Event]) -> EntityRows:
         },
         {feature.name: nulls for feature in VIEW.features},
     )
+
+
+def write_part(directory: Path, snapshot: int, part: int, table: dict[str, np.ndarray]) -> None:
+    """Write one part of the history of a snapshot."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_parquet(directory / f"{snapshot:012}-{part:08}.parquet", table)
 
 
 def load(state: Path, snapshot: int, events: list[Event]) -> None:
