@@ -110,6 +110,7 @@ class FeaturesApi:
         wanted = await read_body(request, documents.RollbackRequest)
         files = ViewFiles(self._root, view.name)
         info = await asyncio.to_thread(rollback, files, wanted.snapshot)
+        self._views.store.unavailable(view)  # looks: who asks here next reads what was gone back to
         why = f"{view.name} to snapshot {info.number}"
         self._logger.info("features_rolled_back", who=who_asks(request), why=why)
         return _json(info)
