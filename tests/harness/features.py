@@ -27,12 +27,12 @@ def entity_rows(
     for feature in view.features:
         values = list(columns[feature.name])
         null = np.array([value is None for value in values], bool)
+        nothing: Any = 0 if feature.length == 1 else [0] * feature.length
         if feature.dtype == "string":
             arrays[feature.name] = np.array(values, object)
         else:
-            arrays[feature.name] = np.array(
-                [0 if value is None else value for value in values], feature.dtype
-            )
+            filled = [nothing if value is None else value for value in values]
+            arrays[feature.name] = np.array(filled, feature.dtype)
         nulls[feature.name] = null
     event_time_us = np.full(len(keys), int((time.time() - age_s) * 1e6), np.int64)
     return EntityRows([codec.encode(key) for key in keys], event_time_us, arrays, nulls)
