@@ -130,7 +130,8 @@ class FeaturesApi:
     def _check_readable(self, view: FeatureView) -> None:
         """Raise Conflict where there are rows that the declaration could not read."""
         present = self._views.known.views.get(view.name)
-        stored = current_snapshot(ViewFiles(self._root, view.name))
+        files = ViewFiles(self._root, view.name)
+        stored = current_snapshot(files) or files.delta.exists()
         if present is not None and present.schema_id != view.schema_id and stored:
             raise Conflict(
                 f"the view {view.name} has rows, and they have other features: give the changed view a new "

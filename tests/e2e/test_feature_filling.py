@@ -160,6 +160,11 @@ def test_a_view_is_declared_only_if_it_is_sound(gateway: Gateway) -> None:
     assert shown(gateway, "declare", str(other), "--dry-run")[0]["outcome"] == "new"
     assert gateway.admin("GET", "/api/features/other").status_code == 404
     assert shown(gateway, "declare", str(gateway.root / "users.toml"))[0]["outcome"] == "same"
+    changed = gateway.root / "changed" / "users.toml"
+    changed.parent.mkdir()
+    changed.write_text(VIEW.replace("float32", "float64"))
+    assert run(gateway, "declare", str(changed))[0] == 4
+    assert shown(gateway, "declare", str(changed), "--force", "--dry-run")[0]["outcome"] == "changed"
 
 
 def test_load_swap_rollback_and_export(gateway: Gateway) -> None:
