@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from driftgate.monitoring.heavy_segments import HeavySegments
 from driftgate.monitoring.log_blocks import Block, BlockDecoder
 from driftgate.monitoring.log_encoder import BlockEncoder
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
@@ -76,7 +77,7 @@ def measure_fold(rows: int, block_rows: int) -> Figure:
     """Fold rows that were read together; the least of many runs."""
     blocks = blocks_of(rows, block_rows)
     data = encode_profile(profile_of(COLUMNS))
-    windows = Windows(ReferenceBook((), lambda model, version: data, print), Watched())
+    windows = Windows(ReferenceBook((), lambda model, version: data, print), Watched(), HeavySegments({}))
     windows.update(blocks)
     times = []
     for _ in range(REPEATS):

@@ -84,7 +84,7 @@ class PaneQuality:
     """Counts of requests and rows. `refused` got a 4xx, `failed` a 5xx.
 
     `statuses` count, by stored feature, the codes 0 (fresh), 1 (stale), 2 (null), 3 (missing), 4 (defaulted),
-    5 (timed out) and 6 (sent by the client); `new_values` are named by the place of their feature in the profile.
+    5 (timed out) and 6 (sent by the client); `new_values` go by the place of their feature in the profile.
     """
 
     requests: int = 0

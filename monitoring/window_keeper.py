@@ -3,9 +3,10 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 
+from driftgate.monitoring.heavy_segments import HeavySegments
 from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.pane import PANE_US, Pane, PaneKey
+from driftgate.monitoring.pane import Pane, PaneKey
 from driftgate.monitoring.pane_codec import InvalidPane
 from driftgate.monitoring.pane_tables import WindowChanges
 from driftgate.monitoring.reference import InvalidProfile, ReferenceProfile
@@ -37,8 +38,9 @@ class WindowKeeper:
             on_problem(f"windows that were open are lost: {error}")
             known, panes = [], []
         self._book = ReferenceBook(known, watched.find_profile, on_problem)
-        self._windows = Windows(self._book, watched, db.sealed_until_us(), panes)
-        self._watch = WindowWatch(self._book, db.detectors())
+        saved = db.detectors()
+        self._windows = Windows(self._book, watched, HeavySegments(saved), db.sealed_until_us(), panes)
+        self._watch = WindowWatch(self._book, saved)
         self._late_rows = 0
 
     def take(self, block: Block) -> None:
@@ -69,7 +71,7 @@ class WindowKeeper:
             open={key: windows.open[key] for key in windows.changed},
             late=dict(windows.late),
             references=tuple(self._book.added),
-            detectors=self._watch.changes(),
+            detectors=self._watch.changes() | windows.heavy.changes(),
         )
 
     def committed(self) -> None:
@@ -78,6 +80,7 @@ class WindowKeeper:
         self._late_rows += sum(self._windows.late.values())
         self._windows.late.clear()
         self._watch.committed()
+        self._windows.heavy.committed()
         self._book.added.clear()
         self._sealed.clear()
         self._shown.clear()
@@ -98,9 +101,7 @@ class WindowKeeper:
     def put_in_force(self, model: str, version: int, data: bytes) -> None:
         """Count the rows of a version with another profile, from the first minute on that has none yet."""
         self._fold()
-        windows = self._windows
-        newest_us = max((key.start_us for key in windows.open), default=windows.sealed_us)
-        self._book.add(model, version, max(newest_us, windows.sealed_us) + PANE_US, data)
+        self._book.add(model, version, self._windows.untouched_us, data)
 
     def status(self, now_us: int) -> WindowStatus:
         """Return how the windows fare."""

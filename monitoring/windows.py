@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.monitoring.cell_coder import CodedRows
+from driftgate.monitoring.heavy_segments import Hashes, HeavySegments, without_cells
 from driftgate.monitoring.log_blocks import Block, numbers_of, texts_of
 from driftgate.monitoring.observed import Observed, observed_columns, request_latency, stored_statuses
 from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
@@ -64,12 +65,14 @@ class Windows:
         self,
         book: ReferenceBook,
         watched: Watched,
+        heavy: HeavySegments,
         sealed_us: int = 0,
         open_panes: Iterable[tuple[PaneKey, Pane]] = (),
     ) -> None:
         """Go on with panes that are open, where everything before `sealed_us` is sealed."""
         self._book = book
         self._segments_of, self._hashed_of = watched.segments_of, watched.hashed_of
+        self.heavy = heavy
         self.sealed_us = sealed_us
         self.open = dict(open_panes)
         self.changed: set[PaneKey] = set()
@@ -97,7 +100,13 @@ class Windows:
         for key in sealed:
             del self.open[key]
         self.changed -= sealed.keys()
+        self.heavy.choose(self.untouched_us)
         return sealed
+
+    @property
+    def untouched_us(self) -> int:
+        """The start of the first minute after all that have rows."""
+        return max((key.start_us for key in self.open), default=self.sealed_us) + PANE_US
 
     def _fold(self, group: _Group) -> None:
         columns = self._columns(group) if group.has_payload else []
@@ -105,6 +114,7 @@ class Windows:
         if columns:
             columns.append(request_latency(group.blocks))
         coded: dict[str, CodedRows] = {}
+        hashes: Hashes | None = None
         for minute, arm, requests in _parts(group):
             reference = self._reference(group, minute, columns)
             if reference is None:
@@ -121,7 +131,11 @@ class Windows:
                 continue
             if key.profile not in coded:
                 coded[key.profile] = reference.coder.code(columns, row_count)
+            if hashes is None:
+                declared = without_cells(reference.reference.profile, self._segments_of(group.model))
+                hashes = self.heavy.update((group.model, group.version), columns, declared)
             self._add(key, reference, coded[key.profile], _rows_of(group, requests))
+            self._add_heavy(key, reference, coded[key.profile], hashes, _rows_of(group, requests))
             for names, statuses in stored_statuses(group.blocks):
                 pane.quality.count_statuses(names, statuses[_rows_of(group, requests)])
 
@@ -147,6 +161,13 @@ class Windows:
         self._name_new(pane, coded, rows, reference)
         declared = self._segments_of(key.model)
         for segment, chosen in segment_rows(reference.reference.profile, declared, coded, rows):
+            part = key._replace(segment=segment)
+            reference.fold.update(self._pane(part, reference), coded, chosen)
+
+    def _add_heavy(
+        self, key: PaneKey, reference: InForce, coded: CodedRows, hashes: Hashes, rows: Array | slice
+    ) -> None:
+        for segment, chosen in self.heavy.rows((key.model, key.version), key.start_us, hashes, rows):
             part = key._replace(segment=segment)
             reference.fold.update(self._pane(part, reference), coded, chosen)
 

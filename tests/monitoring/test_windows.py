@@ -14,6 +14,7 @@ from driftgate.monitoring.archiver import Archiver
 from driftgate.monitoring.cell_coder import CellCoder
 from driftgate.monitoring.cells import NumericCells
 from driftgate.monitoring.follower import Follower, FollowerSettings
+from driftgate.monitoring.heavy_hitters import CAPACITY, HeavyHitters
 from driftgate.monitoring.log_columns import Texts, texts_of_list
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.observed import Observed
@@ -182,6 +183,33 @@ def test_open_windows_are_shown_before_they_are_committed(tmp_path: Path) -> Non
     with sqlite3.connect(tmp_path / "monitor.db") as book:
         assert book.execute("SELECT count(*) FROM panes").fetchone() == (0,)
     db.close()
+
+
+def test_a_frequent_value_gets_a_segment_of_its_own(tmp_path: Path) -> None:
+    """Without a reference, too: from a minute that has no rows yet, in this life and the next."""
+    bare = {"find_profile": lambda model, version: None, "segments_of": lambda model: ["city"]}
+    log = SlotLog(tmp_path)
+    start = next_minute()
+    write(log, start, turn(version(), [1, 2], rows=600))
+    write(log, start + PANE_US, turn(version(), range(100, 120)))
+    Monitor(tmp_path, **bare).follower.step(0)
+    second = Monitor(tmp_path, **bare)
+    write(log, start + 3 * PANE_US, turn(version(), [1, 7], rows=3))
+    second.follower.step(0)
+    found = {
+        (key.segment, (key.start_us - start) // PANE_US): pane.rows for key, pane in second.panes().items()
+    }
+    assert found == {("", 0): 1200, ("", 1): 20, ("", 3): 6, ("city=city 1", 3): 3}
+
+
+def test_a_million_values_need_no_more_memory_than_some() -> None:
+    """Of values that never come twice none gets a segment; one that is frequent does."""
+    hitters = HeavyHitters()
+    for start in range(0, 100_000, 5000):
+        hitters.update(texts_of_list([f"v{start + place}" for place in range(4500)] + ["big"] * 500))
+    hitters.choose(0)
+    assert [one.value for one in hitters.state.segments] == ["big"]
+    assert len(hitters.state.counts) <= CAPACITY
 
 
 def columns(*values: Any) -> Sequence[Observed]:
