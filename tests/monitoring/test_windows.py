@@ -187,7 +187,10 @@ def test_open_windows_are_shown_before_they_are_committed(tmp_path: Path) -> Non
 
 def test_a_frequent_value_gets_a_segment_of_its_own(tmp_path: Path) -> None:
     """Without a reference, too: from a minute that has no rows yet, in this life and the next."""
-    bare: dict[str, Any] = {"find_profile": lambda model, version: None, "segments_of": lambda model: ["city"]}
+    bare: dict[str, Any] = {
+        "find_profile": lambda model, version: None,
+        "segments_of": lambda model: ["city"],
+    }
     log = SlotLog(tmp_path)
     start = next_minute()
     write(log, start, turn(version(), [1, 2], rows=600))
