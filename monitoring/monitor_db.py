@@ -17,16 +17,18 @@ from driftgate.monitoring.archive_files import ArchiveFile
 from driftgate.monitoring.fold import CountKey
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.log_reader import BootKey, Position
-from driftgate.monitoring.pane import Pane, PaneKey
+from driftgate.monitoring.pane import ALL_ROWS, CountedPane, Pane, PaneKey
 from driftgate.monitoring.pane_tables import (
     SCHEMA as PANE_SCHEMA,
 )
 from driftgate.monitoring.pane_tables import (
     StoredPane,
     WindowChanges,
+    counts_between,
     detectors,
     first_panes,
     forget_panes,
+    last_panes,
     open_panes,
     panes_between,
     put_changes,
@@ -193,6 +195,16 @@ class MonitorDb:
     ) -> list[StoredPane]:
         """Return the accepted panes of a model that begin in [first_us, end_us), by start, as they are."""
         return panes_between(self._db, model, first_us, end_us, accept) if self._has_panes else []
+
+    def pane_counts(
+        self, model: str, first_us: int, end_us: int, segment: str = ALL_ROWS
+    ) -> list[tuple[PaneKey, CountedPane]]:
+        """Return the counts of a segment's panes that begin in [first_us, end_us), by start, as they are."""
+        return counts_between(self._db, model, segment, first_us, end_us) if self._has_panes else []
+
+    def last_panes(self, segment: str = ALL_ROWS) -> dict[tuple[str, int, str], tuple[int, int]]:
+        """Return (start in Unix microseconds, rows) of the newest pane of each model's version and arm."""
+        return last_panes(self._db, segment) if self._has_panes else {}
 
     def forget_panes(self, before_us: int) -> None:
         """Delete panes that began before a time."""

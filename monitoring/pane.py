@@ -41,6 +41,15 @@ class PaneShape(NamedTuple):
         return cls(len(profile.features), int(profile.offsets()[-1]), len(profile.pairs.features))
 
 
+class CountedPane(NamedTuple):
+    """What many windows are shown by: a pane without pairs, moments and extremes; `counts` as in `Pane`."""
+
+    rows: int
+    late_rows: int
+    counts: Array
+    quality: PaneQuality
+
+
 @dataclass(slots=True)
 class Pane:
     """Counts of rows. A view over several panes is a pane too: their sum.

@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from driftgate.monitoring.pane import Pane, PaneKey
-from driftgate.monitoring.pane_codec import decode_pane, encode_pane
+from driftgate.monitoring.pane import CountedPane, Pane, PaneKey
+from driftgate.monitoring.pane_codec import decode_counts, decode_pane, encode_pane
 from driftgate.monitoring.reference import decode_profile
 from driftgate.monitoring.reference_book import Reference
 
@@ -154,6 +154,35 @@ def panes_between(
         for one in _stored(db, query, (model, first_us, end_us), accept):
             found[one.key] = one
     return sorted(found.values(), key=lambda one: one.key[::-1])
+
+
+def counts_between(
+    db: sqlite3.Connection, model: str, segment: str, first_us: int, end_us: int
+) -> list[tuple[PaneKey, CountedPane]]:
+    """Return the counts of a segment's panes that begin in [first_us, end_us), by start, as they are now."""
+    found: dict[tuple[Any, ...], bytes] = {}
+    for table in ("panes", "live"):
+        query = (
+            f"SELECT model, version, arm, segment, profile, start_us, data FROM {table}"  # noqa: S608 - ours
+            " JOIN series ON series = id WHERE model = ? AND segment = ? AND start_us >= ? AND start_us < ?"
+        )
+        found |= {row[:6]: row[6] for row in _rows(db, query, (model, segment, first_us, end_us))}
+    ordered = sorted(found.items(), key=lambda one: one[0][5])
+    return [(PaneKey(*key), decode_counts(data)) for key, data in ordered]
+
+
+def last_panes(db: sqlite3.Connection, segment: str) -> dict[tuple[str, int, str], tuple[int, int]]:
+    """Return (start in Unix microseconds, rows) of the newest pane of each model's version and arm."""
+    found: dict[tuple[str, int, str], tuple[int, int]] = {}
+    for table in ("panes", "live"):
+        query = (
+            f"SELECT model, version, arm, start_us, rows FROM series JOIN {table} AS one ON series = id"  # noqa: S608 - ours
+            f" AND start_us = (SELECT max(start_us) FROM {table} WHERE series = id) WHERE segment = ?"
+        )
+        for model, version, arm, start_us, rows in _rows(db, query, (segment,)):
+            key = (str(model), int(version), str(arm))
+            found[key] = max(found.get(key, (0, 0)), (int(start_us), int(rows)))
+    return found
 
 
 def forget_panes(db: sqlite3.Connection, before_us: int) -> None:
