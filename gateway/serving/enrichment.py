@@ -76,22 +76,24 @@ class Enricher:
     def _look_up(self, gathered: Gathered, budget_s: float, go: Go) -> None:
         asked = []
         for served, exchanges in gathered.items():
-            plan, small = served.features, [one for one in exchanges if self._is_small(one)]
-            if plan is not None and small:
-                asked.append(asked_of(served, plan, small))
+            if any([one.request.rows > self._most_entities for one in exchanges]):
+                exchanges = [one for one in exchanges if self._is_small(one)]
+            if served.features is not None:
+                asked.append(asked_of(served, served.features, exchanges))
         entities = Entities(asked)
-        if not any(entities.places.values()):
+        if not any([lookup.keys for lookup in entities.wanted.values()]):
             return
         started_ns = time.perf_counter_ns()
 
         def done(fetched: Sequence[Fetched]) -> None:
             if self._redis is not None:
                 self._counters.store_down(self._redis.breaker is not BreakerState.CLOSED)
-            self._counters.fetched(time.perf_counter_ns() - started_ns, any(one.timed_out for one in fetched))
-            answers = self._resolve(asked, dict(zip(entities.places, fetched, strict=True)))
+            timed_out = any([answer.timed_out for answer in fetched])
+            self._counters.fetched(time.perf_counter_ns() - started_ns, timed_out)
+            answers = self._resolve(asked, dict(zip(entities.wanted, fetched, strict=True)))
             go({one.served: self._complete(one, entities, answers) for one in asked})
 
-        self._store.fetch(entities.lookups, budget_s, done)
+        self._store.fetch(list(entities.wanted.values()), budget_s, done)
 
     def _is_small(self, exchange: Exchange) -> bool:
         rows, most = exchange.request.rows, self._most_entities

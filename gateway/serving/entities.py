@@ -36,39 +36,29 @@ def asked_of(served: ServedVersion, plan: FeaturePlan, exchanges: list[Exchange]
 
 
 class Entities:
-    """The entities of one question to the store, by view: `places` says where each key is in the answer."""
+    """The entities of one question to the store: `wanted` are the look-ups, by view."""
 
-    __slots__ = ("layouts", "places")
+    __slots__ = ("wanted",)
 
     def __init__(self, asked: Sequence[Asked]) -> None:
-        self.layouts: dict[str, RowLayout] = {}
-        self.places: dict[str, dict[bytes, int]] = {}
+        self.wanted: dict[str, Lookup] = {}
         for one in asked:
             for view, keys in zip(one.plan.views, one.keys, strict=True):
-                self._add(view, keys)
-
-    @property
-    def lookups(self) -> list[Lookup]:
-        """What the store is asked."""
-        return [Lookup(self.layouts[view], list(places)) for view, places in self.places.items()]
+                self._add(view.bound.view, view.layout, keys)
 
     def rows(self, view: str, keys: list[bytes]) -> Array | None:
         """Return where each of these keys is in the answer, None where they are all of it, in its order."""
-        places = self.places[view]
-        if len(places) == len(keys) and list(places) == keys:
+        found = self.wanted[view].keys
+        if found is keys:
             return None
+        places = dict(zip(found, range(len(found)), strict=True))
         return np.array([places[key] for key in keys], np.intp)
 
-    def _add(self, view: ViewPlan, keys: list[bytes]) -> None:
-        name = view.bound.view
-        places = self.places.get(name)
-        if places is None:
-            self.layouts[name] = view.layout
-            unique = dict.fromkeys(keys)
-            self.places[name] = dict(zip(unique, range(len(unique)), strict=True))
-            return
-        for key in keys:
-            places.setdefault(key, len(places))
+    def _add(self, view: str, layout: RowLayout, keys: list[bytes]) -> None:
+        before = self.wanted.get(view)
+        unique = dict.fromkeys(keys) if before is None else dict.fromkeys([*before.keys, *keys])
+        alone = before is None and len(unique) == len(keys)
+        self.wanted[view] = Lookup(layout, keys if alone else list(unique))
 
 
 def _keys(view: ViewPlan, exchanges: Sequence[Exchange]) -> list[bytes]:

@@ -6,16 +6,11 @@ blocks is bounded, so that the series made of them are.
 
 from bisect import bisect_left
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from driftgate.features.resolve import Resolved
 from driftgate.features.skew import FeatureSkew
 from driftgate.features.status import Fault, FeatureStatus
 from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 AGE_LIMITS_S = (1, 10, 60, 300, 900, 3600, 21_600, 86_400, 259_200, 604_800, 2_592_000)
 FETCH_LIMITS_S = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -33,7 +28,7 @@ BUCKET_CELLS = 24
 CELLS = 40
 LAYOUT = BlockLayout(b"DGFEATC1", 512, CELLS, 2048)
 
-_AGE_LIMITS_US = np.array([limit * 1_000_000 for limit in AGE_LIMITS_S], np.int64)
+_AGE_LIMITS_US = tuple(limit * 1_000_000 for limit in AGE_LIMITS_S)
 _FETCH_LIMITS_NS = tuple(int(limit * 1e9) for limit in FETCH_LIMITS_S)
 
 
@@ -82,12 +77,14 @@ class FeatureCounters:
 
     def _count_ages(self, cells: memoryview, found: Resolved) -> None:
         times = found.event_time_us
-        ages = found.now_us - (times if found.is_fresh else times[times > 0])
-        if len(ages) == 1:
-            age = int(ages[0])
-            cells[AGE_US] += age
-            cells[BUCKET_CELLS + int(_AGE_LIMITS_US.searchsorted(age))] += 1
+        known: list[int] = (times if found.is_fresh else times[times > 0]).tolist()
+        if not known:
             return
-        cells[AGE_US] += int(ages.sum())
-        for bucket, count in enumerate(np.bincount(_AGE_LIMITS_US.searchsorted(ages)).tolist(), BUCKET_CELLS):
-            cells[bucket] += count
+        now_us = found.now_us
+        cells[AGE_US] += now_us * len(known) - sum(known)
+        newest = bisect_left(_AGE_LIMITS_US, now_us - max(known))
+        if newest == bisect_left(_AGE_LIMITS_US, now_us - min(known)):
+            cells[BUCKET_CELLS + newest] += len(known)
+            return
+        for at_us in known:
+            cells[BUCKET_CELLS + bisect_left(_AGE_LIMITS_US, now_us - at_us)] += 1
