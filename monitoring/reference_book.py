@@ -53,7 +53,7 @@ class ReferenceBook:
     ) -> None:
         self._by_version: dict[tuple[str, int], list[InForce]] = {}
         self._find = find
-        self._on_problem = on_problem
+        self.on_problem = on_problem
         self.added: list[Reference] = []
         """What has come since the last commit."""
         for reference in known:
@@ -100,7 +100,7 @@ class ReferenceBook:
                 decode_profile(data)
             return data
         except InvalidProfile as error:
-            self._on_problem(f"{model} version {version} is watched without its reference: {error}")
+            self.on_problem(f"{model} version {version} is watched without its reference: {error}")
             return None
 
 

@@ -112,6 +112,7 @@ class WindowKeeper:
             open_panes=len(windows.open),
             unsaved_panes=len(self._sealed),
             late_rows=self._late_rows + sum(windows.late.values()),
+            lost_rows=windows.lost_rows,
             figures=self._watch.figures(),
         )
 

@@ -38,4 +38,5 @@ class WindowStatus(msgspec.Struct, frozen=True):
     open_panes: int = 0
     unsaved_panes: int = 0
     late_rows: int = 0
+    lost_rows: int = 0
     figures: tuple[WindowFigures, ...] = ()

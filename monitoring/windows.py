@@ -77,6 +77,8 @@ class Windows:
         self.open = dict(open_panes)
         self.changed: set[PaneKey] = set()
         """Open panes that rows have come to; whoever has stored them clears it."""
+        self.lost_rows = 0
+        """Rows that may not be in windows, because something in them could not be folded."""
         self.late: dict[PaneKey, int] = {}
         """Late rows since whoever stores them took them out."""
 
@@ -88,7 +90,15 @@ class Windows:
                 layout = block.layout
                 alike.setdefault((layout.model, layout.version, layout.tensors), []).append(block)
         for group in alike.values():
-            self._fold(_group(group))
+            try:
+                self._fold(_group(group))
+            except Exception as error:  # one model's odd records must not stop the windows of all others
+                rows = sum(block.header.records for block in group)
+                self.lost_rows += rows
+                self._book.on_problem(
+                    f"{rows} records of {group[0].header.model} are not all in windows: "
+                    f"{type(error).__name__}: {error}"
+                )
 
     def seal(self, watermark_us: int) -> dict[PaneKey, Pane]:
         """Close the panes that ended at or before a time, and return them."""

@@ -32,6 +32,9 @@ def window_metrics(layout: StateLayout) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "driftgate_window_late_rows", "Rows that came when their window was sealed.", status.late_rows
     )
+    yield CounterMetricFamily(
+        "driftgate_window_lost_rows", "Rows that could not be counted in windows.", status.lost_rows
+    )
     yield from _of_arms(status)
     yield from _of_rates(status)
 

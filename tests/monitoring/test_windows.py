@@ -185,6 +185,23 @@ def test_open_windows_are_shown_before_they_are_committed(tmp_path: Path) -> Non
     db.close()
 
 
+def test_one_model_that_cannot_be_counted_does_not_stop_the_others(tmp_path: Path) -> None:
+    """What fails is counted and told; the windows of other models are whole."""
+
+    def segments(model: str) -> list[str]:
+        if model == "odd":
+            raise ValueError("odd")
+        return []
+
+    log = SlotLog(tmp_path)
+    write(log, next_minute(), turn(version("odd"), [1]), turn(version(), [2]))
+    monitor = Monitor(tmp_path, segments_of=segments)
+    monitor.follower.step(0)
+    assert [pane.rows for pane in monitor.panes().values()] == [1]
+    assert monitor.follower.windows.status(0).lost_rows == 1
+    assert "ValueError: odd" in monitor.problems[-1]
+
+
 def test_a_frequent_value_gets_a_segment_of_its_own(tmp_path: Path) -> None:
     """Without a reference, too: from a minute that has no rows yet, in this life and the next."""
     bare: dict[str, Any] = {
