@@ -12,6 +12,7 @@ from driftgate.monitoring.bernoulli import highest_rates, rate_bets, rate_detect
 from driftgate.monitoring.cells import CategoricalCells
 from driftgate.monitoring.e_detector import DetectorState
 from driftgate.monitoring.pane import Pane
+from driftgate.monitoring.pane_quality import RepeatSample
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
 
@@ -67,7 +68,7 @@ class QualityRates:
             rows += [n] * len(cells)
             hits.append(int(_is_constant(counts, self._profile.features[place])))
             rows.append(int(n >= LEAST_ROWS))
-        for hit, row in _of_rows(pane):
+        for hit, row in _of_rows(pane, self._profile.rows):
             hits.append(hit)
             rows.append(row)
         return QualityCounts(np.array(hits, np.int64), np.array(rows, np.int64))
@@ -82,7 +83,15 @@ class QualityRates:
             hits.append(0)
             rows.append(0)
         rest = [0] * len(_OF_ROWS)
-        return highest_rates(np.array(hits + rest, np.int64), np.array(rows + rest, np.int64))
+        repeats = _OF_ROWS.index("repeated") + len(hits)
+        highest = highest_rates(np.array(hits + rest, np.int64), np.array(rows + rest, np.int64))
+        highest[repeats] = self._highest_of_repeats()
+        return highest
+
+    def _highest_of_repeats(self) -> float:
+        """Return the share of repeats that is in order; any share where no reference says which."""
+        rows = self._profile.rows
+        return float(highest_rates(np.array([self._profile.repeats]), np.array([rows]))[0]) if rows else 1.0
 
 
 class QualityWatch:
@@ -128,13 +137,15 @@ def _is_constant(counts: Array, feature: FeatureProfile) -> bool:
     return bool(n >= LEAST_ROWS and counts.max() == n and 0 < max(feature.counts) < feature.rows)
 
 
-def _of_rows(pane: Pane) -> list[tuple[int, int]]:
+def _of_rows(pane: Pane, reference_rows: int) -> list[tuple[int, int]]:
+    """Return hits and rows. Of more rows than the reference has, more may be repeats than there."""
     quality = pane.quality
+    repeats = quality.repeats if pane.rows <= reference_rows else RepeatSample()
     known = [sum(counts.values()) for counts in quality.statuses.values()]
     good = [counts[_FRESH] + counts[_NULL] + counts[_SENT] for counts in quality.statuses.values()]
     return [
         (quality.refused, quality.requests),
         (quality.failed, quality.requests),
-        (quality.repeats.rows - quality.repeats.distinct, quality.repeats.rows),
+        (repeats.rows - repeats.distinct, repeats.rows),
         (sum(known) - sum(good), sum(known)),
     ]

@@ -90,6 +90,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A profile of source "none" was made without data: its cells tell nulls and infinities apart, its counts
     are 0, and nothing can be said of drift. Times are of the traffic it was made from, in Unix microseconds.
+    `repeats` are rows whose inputs are those of another row.
     """
 
     format: int
@@ -99,6 +100,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     pairs: PairCounts = PairCounts()
     first_us: int = 0
     last_us: int = 0
+    repeats: int = 0
 
     def feature(self, name: str) -> FeatureProfile | None:
         """Return the feature of this name, or None."""

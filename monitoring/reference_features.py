@@ -62,7 +62,8 @@ def counted(profile: ReferenceProfile, columns: Sequence[Observed]) -> Reference
     """Return the profile with the counts of its rows, counted as windows are."""
     fold, coder = PaneFold(profile), CellCoder(profile)
     pane = Pane.empty(fold.shape)
-    fold.update(pane, coder.code(columns, profile.rows))
+    coded = coder.code(columns, profile.rows)
+    fold.update(pane, coded)
     starts = profile.offsets()
     features = [
         msgspec.structs.replace(
@@ -75,7 +76,8 @@ def counted(profile: ReferenceProfile, columns: Sequence[Observed]) -> Reference
     pairs = msgspec.structs.replace(
         profile.pairs, counts=tuple(pane.pairs.ravel().tolist()), rows=profile.rows
     )
-    return msgspec.structs.replace(profile, features=tuple(features), pairs=pairs)
+    repeats = profile.rows - len(np.unique(coded.row_hashes))
+    return msgspec.structs.replace(profile, features=tuple(features), pairs=pairs, repeats=repeats)
 
 
 def moments_of(feature: FeatureProfile, pane: Pane, place: int, start: int) -> Moments:

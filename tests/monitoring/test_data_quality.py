@@ -85,7 +85,6 @@ def spoilt(share: float, value: float) -> Any:
         (lambda: columns(spoilt(0.1, np.inf), cities()), QualityRate("infinite", "age")),
         (lambda: columns(["many"] * ROWS, cities()), QualityRate("type_error", "age")),
         (lambda: columns(ages(), [""] * 40 + cities(ROWS - 40)), QualityRate("null", "city")),
-        (lambda: columns(np.tile(ages(20), ROWS // 20), ["Nice"] * ROWS), QualityRate("repeated", "")),
     ],
 )
 def test_bad_data_is_named_with_or_without_a_reference(
@@ -116,8 +115,23 @@ def test_what_the_reference_does_not_have_is_named(some: Any, expected: QualityR
 def test_good_windows_are_no_evidence() -> None:
     """Rows like the reference's give no evidence that would matter over many windows."""
     found = evidence(PROFILE, [window(PROFILE, columns(ages(), cities())) for _ in range(60)])
-    del found[QualityRate("repeated", "")]  # so few ages and cities do repeat
     assert max(value for value in found.values() if not np.isnan(value)) < 1000
+
+
+def test_repeats_are_bad_where_the_reference_has_none() -> None:
+    """Rows that come twenty times are found where reference rows are distinct, and not where they are not."""
+
+    def rows(some: Any) -> list[Observed]:
+        return [Observed("amount", "input", some.astype(np.float32))]
+
+    distinct, few = RNG.normal(size=5000), RNG.integers(0, 9, 5000)
+    repeated = np.tile(RNG.normal(size=ROWS // 20), 20)
+    for known, beyond_doubt in ((distinct, True), (few, False)):
+        sample = ReferenceSample()
+        sample.update(rows(known), row_priorities(0, 5000))
+        profile = sample.get("training")
+        found = evidence(profile, [window(profile, rows(repeated)) for _ in range(3)])
+        assert (found[QualityRate("repeated", "")] > 1e6) is beyond_doubt
 
 
 @given(st.lists(st.integers(0, 2000), max_size=1500), st.integers(0, 1500))
