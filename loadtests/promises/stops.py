@@ -79,7 +79,7 @@ async def _stop(gateway: Gateway, stuck: bool) -> Stop:
 
 
 async def _last_ready_s(flow: Flow, metrics: Address) -> float:
-    """Wait until readiness is red; return when it was asked for the last time before, so was green for sure."""
+    """Wait until readiness is red; return when it was asked for the last time that it was green."""
     asked_s = [flow.loop.now_s]
     while await status_of(metrics, "/health/ready") == 200:
         await asyncio.sleep(LOOK_S)
