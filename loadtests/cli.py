@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.bench.features import MODEL as FEATURES_MODEL
+from loadtests.bench.features import run_features
 from loadtests.bench.run import FULL, QUICK, run_bench
 from loadtests.gateway import Failed
 from loadtests.picture import draw
@@ -84,14 +86,16 @@ def prove(
 @app.command()
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A second for each figure.")] = False,
-    model: Annotated[str | None, typer.Option(help="Only this model: tiny, trees or wide.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only tiny, trees, wide, or features.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds. [5, quick 3]")] = None,
 ) -> None:
     """Compare ours with a bare application and a usual one. Exit code 1 if a goal is missed."""
     pace = QUICK if quick else FULL
     pace = pace if rounds is None else replace(pace, rounds=rounds)
     try:
-        met = run_bench(console, pace, model)
+        met = model == FEATURES_MODEL or run_bench(console, pace, model)
+        if model in (None, FEATURES_MODEL):
+            met = run_features(console, pace) and met
     except Failed as error:
         typer.echo(f"loadtests: {error}", err=True)
         sys.exit(2)

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.feature_counters import (
     AGE_LIMITS_S,
-    AGE_US,
+    AGE_S,
     BUCKET_CELLS,
     CELLS,
     FAULT_CELLS,
@@ -79,7 +79,7 @@ def _values(total: Total) -> Iterator[Metric]:
             elif count and view:
                 values.add_metric([view, status], count)
         if view and not feature:
-            ages.add_metric([view], _buckets(AGE_LIMITS_S, cells), cells[AGE_US] / 1e6)
+            ages.add_metric([view], _buckets(AGE_LIMITS_S, cells), cells[AGE_S])
             for place, fault in enumerate(FAULTS, FAULT_CELLS):
                 if cells[place]:
                     unusable.add_metric([view, fault.value], cells[place])

@@ -23,12 +23,14 @@ STATUS_CELLS = 0
 """By status: values, of a view or of a feature. Of a feature only those that were not fresh."""
 SKEW_CELLS = FAULT_CELLS = 8
 """Of a feature: rows by what came of comparing them; of a view: entities by why stored rows were not used."""
-SNAPSHOT, AGE_US, FETCH_NS, TIMEOUTS, STORE_DOWN = range(16, 21)
+SNAPSHOT, AGE_S, FETCH_NS, TIMEOUTS, STORE_DOWN = range(16, 21)
 BUCKET_CELLS = 24
 CELLS = 40
 LAYOUT = BlockLayout(b"DGFEATC1", 512, CELLS, 2048)
 
 _AGE_LIMITS_US = tuple(limit * 1_000_000 for limit in AGE_LIMITS_S)
+_FULL = 2**63
+"""Old rows fill a cell within weeks; a sum that begins anew is a restart to those who scrape it."""
 _FETCH_LIMITS_NS = tuple(int(limit * 1e9) for limit in FETCH_LIMITS_S)
 
 
@@ -81,7 +83,8 @@ class FeatureCounters:
         if not known:
             return
         now_us = found.now_us
-        cells[AGE_US] += now_us * len(known) - sum(known)
+        total_s = cells[AGE_S] + round((now_us * len(known) - sum(known)) / 1e6)
+        cells[AGE_S] = total_s if 0 <= total_s < _FULL else 0
         newest = bisect_left(_AGE_LIMITS_US, now_us - max(known))
         if newest == bisect_left(_AGE_LIMITS_US, now_us - min(known)):
             cells[BUCKET_CELLS + newest] += len(known)

@@ -34,13 +34,16 @@ class Load:
 
 
 def measure_load(
-    question: Question, address: Address, connections: int, seconds: float, cores: frozenset[int]
+    questions: tuple[Question, ...], address: Address, connections: int, seconds: float, cores: frozenset[int]
 ) -> Load:
-    """Send a request over and over on so many connections, from these cores; raise Failed if that breaks."""
+    """Send requests, whose bodies alone differ, in turn and over and over on so many connections.
+
+    All come from these cores. Raises Failed if that breaks.
+    """
     if shutil.which("wrk"):
-        return _by_wrk(question, address, connections, seconds, cores)
+        return _by_wrk(questions, address, connections, seconds, cores)
     with on_cores(cores):
-        return uvloop.run(_closed(question, address, connections, seconds))
+        return uvloop.run(_closed(questions, address, connections, seconds))
 
 
 def client_name() -> str:
@@ -48,16 +51,18 @@ def client_name() -> str:
     return WRK if shutil.which("wrk") else OWN
 
 
-async def _closed(question: Question, address: Address, connections: int, seconds: float) -> Load:
-    peak = await ClosedLoop(Target("bench", (question,)), address, connections).run(seconds, WARM_UP_S)
+async def _closed(
+    questions: tuple[Question, ...], address: Address, connections: int, seconds: float
+) -> Load:
+    peak = await ClosedLoop(Target("bench", questions), address, connections).run(seconds, WARM_UP_S)
     errors = sum(peak.errors.values())
     return Load(OWN, peak.answered, peak.rate, peak.latency.p50, peak.latency.p99, errors)
 
 
 def _by_wrk(
-    question: Question, address: Address, connections: int, seconds: float, cores: frozenset[int]
+    questions: tuple[Question, ...], address: Address, connections: int, seconds: float, cores: frozenset[int]
 ) -> Load:
-    head, _, body = question.request.partition(b"\r\n\r\n")
+    head, _, body = questions[0].request.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     environment = {
@@ -65,6 +70,9 @@ def _by_wrk(
         "LOADTESTS_CONTENT_TYPE": headers.get("content-type", ""),
         "LOADTESTS_JSON_LENGTH": headers.get("inference-header-content-length", ""),
     }
+    if len(questions) > 1:
+        environment["LOADTESTS_SEVERAL"] = "1"  # one body on each line
+        body = b"\n".join(question.request.partition(b"\r\n\r\n")[2] for question in questions)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(SCRIPT)]
     return _load_of(_run_wrk([*command, f"http://{address.host}:{address.port}"], environment, body, cores))
 

@@ -78,9 +78,9 @@ def soak(bench: Bench, rate: float, seconds: float) -> list[Finding]:
 def _measure(bench: Bench, server: Server, cell: Cell, when: tuple[int, float]) -> Measurement:
     number, seconds = when
     question = question_of(cell)
-    measure_load(question, server.address, cell.connections, min(seconds, 1.0), bench.cores.load)
+    measure_load((question,), server.address, cell.connections, min(seconds, 1.0), bench.cores.load)
     before = cpu_seconds(server.pid)
-    load = measure_load(question, server.address, cell.connections, seconds, bench.cores.load)
+    load = measure_load((question,), server.address, cell.connections, seconds, bench.cores.load)
     used_us = (cpu_seconds(server.pid) - before) * 1e6
     per_answer = used_us / max(load.answered, 1)
     return Measurement(cell, number, load.rate, load.p50_ms, load.p99_ms, per_answer, load.errors)
@@ -96,7 +96,7 @@ def _beside_slow(bench: Bench, number: int, pace: Pace) -> Iterator[Measurement]
     """Measure tiny at half of its peak in an open loop, alone and beside a slow model in the same worker."""
     with serving(bench, "ours", "tiny") as server:
         alone = Cell("ours", "tiny", "json", CONNECTIONS)
-        peak = measure_load(question_of(alone), server.address, CONNECTIONS, pace.cell_s, bench.cores.load)
+        peak = measure_load((question_of(alone),), server.address, CONNECTIONS, pace.cell_s, bench.cores.load)
         rate = peak.rate / 2
         quiet = _open_loop(bench, server, (_target("tiny", rate),), rate, pace.cell_s)
         yield _of_tiny(f"ours {HALF}", number, quiet)

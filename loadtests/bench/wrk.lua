@@ -6,7 +6,16 @@ if os.getenv("LOADTESTS_JSON_LENGTH") ~= "" then
   wrk.headers["Inference-Header-Content-Length"] = os.getenv("LOADTESTS_JSON_LENGTH")
 end
 local file = io.open(os.getenv("LOADTESTS_BODY"), "rb")
-wrk.body = file:read("*a")
+if os.getenv("LOADTESTS_SEVERAL") then
+  local bodies, at = {}, 0
+  for line in file:lines() do bodies[#bodies + 1] = line end
+  function request()
+    at = at % #bodies + 1
+    return wrk.format(nil, nil, nil, bodies[at])
+  end
+else
+  wrk.body = file:read("*a")
+end
 file:close()
 
 function done(summary, latency, requests)

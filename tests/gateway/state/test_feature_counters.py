@@ -11,6 +11,7 @@ from driftgate.features.skew import FeatureSkew
 from driftgate.features.store import Lookup
 from driftgate.features.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.state.feature_counters import (
+    AGE_S,
     BUCKET_CELLS,
     CELLS,
     LAYOUT,
@@ -87,6 +88,7 @@ def test_statuses_ages_and_skew_are_counted(tmp_path: Path) -> None:
     view = blocks["users", ""]
     assert view[STATUS_CELLS : STATUS_CELLS + 7] == (2, 0, 1, 1, 2, 0, 0)
     assert view[SNAPSHOT] == 9
+    assert view[AGE_S] == 60
     assert view[BUCKET_CELLS + 2] == 2
     assert blocks["users", "score"][STATUS_CELLS : STATUS_CELLS + 7] == (0, 0, 0, 0, 2, 0, 0)
     assert blocks["users", "age"][SKEW_CELLS : SKEW_CELLS + 2] == (3, 1)
@@ -115,3 +117,18 @@ def test_newer_views_are_refused() -> None:
     assert decode_views(data).views == {"users": VIEW}
     with pytest.raises(UnreadableViews, match="have format 2; this Driftgate reads 1"):
         decode_views(data.replace(b'"format":1', b'"format":2,"new":[]', 1))
+
+
+def test_a_full_sum_of_ages_begins_anew(tmp_path: Path) -> None:
+    """However old rows are and however many, counting them never fails."""
+    store, layout = MemoryFeatureStore(), RowLayout.of(VIEW)
+    rows = entity_rows(VIEW, [("ann",)], {"age": [1.0], "score": [2.0]})
+    store.put(VIEW, rows)
+    (found,) = fetch_now(store, [Lookup(layout, rows.keys)])
+    counters = FeatureCounters(tmp_path / "counts")
+    resolved = Resolver(layout).resolve(found.stored, int(rows.event_time_us[0]) + 5_000_000)
+    block = BlockFile(tmp_path / "counts", LAYOUT).of("users", "")
+    block[AGE_S] = 2**63 - 2
+    counters.resolved(resolved, 1)
+    (counted,) = [one for one in read_blocks(tmp_path / "counts", LAYOUT) if one.names == ("users", "")]
+    assert counted.cells[AGE_S] == 0
