@@ -28,12 +28,16 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Setup:
-    """How to start a gateway. `port` 0 takes any free one; `cores` pins all its processes."""
+    """How to start a gateway. `port` 0 takes any free one; `cores` pins all its processes.
+
+    `token` is shown to its admin API.
+    """
 
     workers: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     cores: frozenset[int] | None = None
+    token: str = ""
 
 
 @dataclass
@@ -145,6 +149,15 @@ def publish(root: Path, kind: str, name: str, version: int) -> Path:
     return registry / name / str(version)
 
 
+def make_token(root: Path, requests_per_s: int) -> str:
+    """Return a new token that is good for everything, at this rate of predictions."""
+    options = ["--scope", "admin", "--rate", str(requests_per_s), "--state", str(root / "state"), "--json"]
+    done = subprocess.run([driftgate(), "token", "create", "load", *options], capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"driftgate token create: {done.stderr.strip()}")
+    return str(json.loads(done.stdout)["secret"])
+
+
 def driftgate() -> str:
     """Return the command that is installed beside this Python."""
     return str(Path(sysconfig.get_path("scripts")) / "driftgate")
@@ -191,7 +204,10 @@ def start(root: Path, setup: Setup) -> Gateway:
 
     until(listens, READY_WITHIN_S, "the gateway listens")
     ports = json.loads(ports_file.read_bytes())
-    return Gateway(process, root, ports["data"], ports["admin"], ports["metrics"])
+    gateway = Gateway(process, root, ports["data"], ports["admin"], ports["metrics"])
+    if setup.token:
+        gateway.client.headers["authorization"] = f"Bearer {setup.token}"
+    return gateway
 
 
 def wait_accepting(gateway: Gateway, workers: int) -> None:

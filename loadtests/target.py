@@ -1,7 +1,7 @@
 """What is asked, and what a right answer is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
 
@@ -17,6 +17,13 @@ class Question:
 
     request: bytes
     is_right: Check | None = None
+
+    def with_token(self, token: str) -> "Question":
+        """Return the question of somebody who shows a token; "" shows none."""
+        if not token:
+            return self
+        line, rest = self.request.split(b"\r\n", 1)
+        return replace(self, request=b"%b\r\nAuthorization: Bearer %b\r\n%b" % (line, token.encode(), rest))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ def cells() -> tuple[Cell, ...]:
         for server, encodings in (("floor", ("json",)), ("day one", ("json",)), ("ours", ("json", "binary"))):
             found += [Cell(server, model, sent, number) for sent in encodings for number in CONCURRENCIES]
     found += [Cell("ours, log off", "tiny", "json", number) for number in (16, 64)]
+    found += [Cell("ours, guarded", "tiny", "json", number) for number in (16, 64)]
     found += [Cell("ours, log written", "tiny", "json", 16), Cell("ours, 2 workers", "tiny", "json", 16)]
     return tuple(found)
 
@@ -35,6 +36,8 @@ GOALS = (
     _against_floor("tiny, JSON, 64: everything on over floor", _tiny("ours", 64), 1.2),
     _against_floor("tiny, JSON, 16: log off over floor", _tiny("ours, log off", 16), 1.1),
     _against_floor("tiny, JSON, 64: log off over floor", _tiny("ours, log off", 64), 1.3),
+    _against_floor("tiny, JSON, 16: 3 arms, tokens and quotas over floor", _tiny("ours, guarded", 16), 1.0),
+    _against_floor("tiny, JSON, 64: 3 arms, tokens and quotas over floor", _tiny("ours, guarded", 64), 1.2),
     Goal("tiny, JSON, 1: p50 over floor's", _tiny("ours", 1), _tiny("floor", 1), "p50_ms", at_most=1.15),
     _against_floor("tiny, binary, 16: over floor with JSON", _tiny("ours", 16, "binary"), 1.1),
     _against_floor("wide, JSON, 64: over floor", Cell("ours", "wide", "json", 64), 4.0),

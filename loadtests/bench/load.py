@@ -68,6 +68,7 @@ def _by_wrk(
     environment = {
         "LOADTESTS_PATH": lines[0].split()[1],
         "LOADTESTS_CONTENT_TYPE": headers.get("content-type", ""),
+        "LOADTESTS_AUTHORIZATION": headers.get("authorization", ""),
         "LOADTESTS_JSON_LENGTH": headers.get("inference-header-content-length", ""),
     }
     if len(questions) > 1:

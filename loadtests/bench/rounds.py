@@ -77,7 +77,7 @@ def soak(bench: Bench, rate: float, seconds: float) -> list[Finding]:
 
 def _measure(bench: Bench, server: Server, cell: Cell, when: tuple[int, float]) -> Measurement:
     number, seconds = when
-    question = question_of(cell)
+    question = question_of(cell).with_token(server.token)
     measure_load((question,), server.address, cell.connections, min(seconds, 1.0), bench.cores.load)
     before = cpu_seconds(server.pid)
     load = measure_load((question,), server.address, cell.connections, seconds, bench.cores.load)

@@ -12,7 +12,17 @@ from pathlib import Path
 
 from loadtests.bench.goals import MODELS
 from loadtests.bench.machine import Cores
-from loadtests.gateway import READY_WITHIN_S, Failed, Setup, on_cores, publish, running, until, wait_traffic
+from loadtests.gateway import (
+    READY_WITHIN_S,
+    Failed,
+    Setup,
+    make_token,
+    on_cores,
+    publish,
+    running,
+    until,
+    wait_traffic,
+)
 from loadtests.wire import Address
 
 PROJECT = Path(__file__).parents[2]
@@ -22,9 +32,14 @@ OURS: dict[str, dict[str, str]] = {
     "ours, log off": {"DRIFTGATE__LOG__ENABLED": "false"},
     "ours, log written": {"DRIFTGATE__LOG__MODE": "written"},
     "ours, 2 workers": {},
+    "ours, guarded": {"DRIFTGATE__AUTH__MODE": "all"},
 }
 SPLIT = {"arms": {"1": 90, "2": 10}}
 """Everything on means that two versions share the traffic, too."""
+GUARDED = "ours, guarded"
+GUARDED_SPLIT = {"arms": {"1": 80, "2": 15, "3": 5}}
+QUOTA = 1_000_000
+"""Requests per second: every one is counted, and none refused."""
 SETTLED_S = 1.0
 
 
@@ -42,10 +57,11 @@ class Bench:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it answers, and the process whose tree is charged."""
+    """A running server: where it answers, whose process tree is charged, and the token to show, if any."""
 
     address: Address
     pid: int
+    token: str = ""
 
 
 def prepare(bench: Bench) -> None:
@@ -53,6 +69,7 @@ def prepare(bench: Bench) -> None:
     for kind in MODELS:
         for version in (1, 2):
             publish(bench.root, kind, kind, version)
+    publish(bench.root, "tiny", "tiny", 3)
     publish(bench.root, "slow", "slow", 1)
 
 
@@ -105,10 +122,13 @@ def _listens(address: Address, process: "subprocess.Popen[bytes]") -> bool:
 def _gateway(bench: Bench, name: str) -> Iterator[Server]:
     workers = 2 if name == "ours, 2 workers" else 1
     cores = bench.cores.server if workers == 1 else bench.cores.server | bench.cores.load
-    with running(bench.root, Setup(workers=workers, environment=OURS[name], cores=cores)) as gateway:
+    token = make_token(bench.root, QUOTA) if name == GUARDED else ""
+    setup = Setup(workers=workers, environment=OURS[name], cores=cores, token=token)
+    with running(bench.root, setup) as gateway:
         for kind in MODELS:
             wait_traffic(gateway, kind)
-            gateway.put(f"/api/models/{kind}/traffic", SPLIT)
+            guarded = name == GUARDED and kind == "tiny"
+            gateway.put(f"/api/models/{kind}/traffic", GUARDED_SPLIT if guarded else SPLIT)
         wait_traffic(gateway, "slow")
         time.sleep(SETTLED_S)
-        yield Server(Address.of(gateway.data), gateway.process.pid)
+        yield Server(Address.of(gateway.data), gateway.process.pid, token)

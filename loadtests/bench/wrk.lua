@@ -5,6 +5,9 @@ wrk.headers["Content-Type"] = os.getenv("LOADTESTS_CONTENT_TYPE")
 if os.getenv("LOADTESTS_JSON_LENGTH") ~= "" then
   wrk.headers["Inference-Header-Content-Length"] = os.getenv("LOADTESTS_JSON_LENGTH")
 end
+if os.getenv("LOADTESTS_AUTHORIZATION") ~= "" then
+  wrk.headers["Authorization"] = os.getenv("LOADTESTS_AUTHORIZATION")
+end
 local file = io.open(os.getenv("LOADTESTS_BODY"), "rb")
 if os.getenv("LOADTESTS_SEVERAL") then
   local bodies, at = {}, 0
