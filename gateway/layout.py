@@ -110,6 +110,16 @@ class StateLayout:
         return self.root / "monitor-windows.json"
 
     @property
+    def monitor_alerts(self) -> Path:
+        """What the monitor says of its alerts."""
+        return self.root / "monitor-alerts.json"
+
+    @property
+    def alert_requests(self) -> Path:
+        """What people ask of alerts."""
+        return self.root / "alert-requests.json"
+
+    @property
     def monitor_beat(self) -> Path:
         """The pulse of the monitor process."""
         return self.root / "monitor.beat"

@@ -11,12 +11,17 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from driftgate.monitoring.alert import Severity
+from driftgate.monitoring.budget import parse_budget
+
 ENV_PREFIX = "DRIFTGATE__"
 CONFIG_FILE = "driftgate.toml"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+ReceiverName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+FALSE_ALARMS = "1 in 4w"
 
 
 class InvalidConfiguration(Exception):
@@ -137,6 +142,42 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_entities_per_request: Positive = 10_000
 
 
+class ReceiverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who is told of which alerts, and how: by a webhook, or by a command that reads the alert.
+
+    `models` are patterns such as "fraud*"; no `owners` are all. A URL that is itself a secret is in
+    `webhook_file`; `secret_file` holds what webhooks are signed with. `false_alarms`: its budget for drift.
+    """
+
+    webhook: str = ""
+    webhook_file: str = ""
+    secret_file: str = ""
+    allow_private: bool = False
+    command: tuple[str, ...] = ()
+    models: tuple[str, ...] = ("*",)
+    owners: tuple[str, ...] = ()
+    severities: tuple[Severity, ...] = (Severity.PAGE, Severity.TICKET)
+    false_alarms: str = FALSE_ALARMS
+
+    def __post_init__(self) -> None:
+        ways = [name for name in ("webhook", "webhook_file", "command") if getattr(self, name)]
+        if len(ways) != 1:
+            raise ValueError("a receiver has one of webhook, webhook_file and command")
+        if ways != ["command"] and not self.secret_file:
+            raise ValueError("a webhook needs a secret_file: with its content notifications are signed")
+        parse_budget(self.false_alarms)
+
+
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told of alerts. `false_alarms` is the budget of models whose alerts no receiver takes."""
+
+    false_alarms: str = FALSE_ALARMS
+    receivers: dict[ReceiverName, ReceiverSettings] = {}
+
+    def __post_init__(self) -> None:
+        parse_budget(self.false_alarms)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All process settings."""
 
@@ -148,6 +189,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auth: AuthSettings = AuthSettings()
     uploads: UploadSettings = UploadSettings()
     features: FeatureSettings = FeatureSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 def load_settings(
@@ -203,6 +245,8 @@ def _convert(document: dict[str, dict[str, Any]], source: str) -> Settings:
 
 
 def _choices(setting: str) -> tuple[str, ...]:
+    if "[" in setting:  # the only choice of a receiver
+        return tuple(Severity)
     kind: Any = Settings
     for name in setting.split("."):
         kind = next(field.type for field in msgspec.structs.fields(kind) if field.name == name)

@@ -65,6 +65,18 @@ class ModelLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     max_row_bytes: Positive = 65_536
 
 
+class ModelAlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who is told of this model's alerts: names of receivers in the settings of the process.
+
+    Without names, those whose patterns fit the model and its owner. A version with traffic that is older than
+    `max_age_days` is too old.
+    """
+
+    page: tuple[str, ...] = ()
+    ticket: tuple[str, ...] = ()
+    max_age_days: Positive | None = None
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of one model; part of the desired state.
 
@@ -80,6 +92,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     max_rows_per_request: Positive | None = None
     segments: tuple[str, ...] = ()
     log: ModelLogSettings = ModelLogSettings()
+    alerts: ModelAlertSettings = ModelAlertSettings()
 
 
 class SettingDifference(NamedTuple):

@@ -13,6 +13,16 @@ from typing import Any
 
 import msgspec
 
+from driftgate.monitoring.alert_book import AlertBook
+from driftgate.monitoring.alert_tables import SCHEMA as ALERT_SCHEMA
+from driftgate.monitoring.alert_tables import (
+    AlertChanges,
+    AlertPage,
+    alert_book,
+    alert_page,
+    forget_alerts,
+    put_alerts,
+)
 from driftgate.monitoring.archive_files import ArchiveFile
 from driftgate.monitoring.fold import CountKey
 from driftgate.monitoring.log_frames import NewerFormat
@@ -39,7 +49,7 @@ from driftgate.monitoring.pane_tables import (
 )
 from driftgate.monitoring.reference_book import Reference
 
-FORMAT = 2
+FORMAT = 3
 ARCHIVER = "archive"
 
 _FILE_COLUMNS = ", ".join(item.name for item in fields(ArchiveFile))
@@ -89,6 +99,7 @@ class MonitorDb:
                 f"{path.name} has format {found}; this Driftgate reads up to {FORMAT}. Upgrade Driftgate."
             )
         self._has_panes = found >= 2 or not read_only
+        self._has_alerts = found >= 3 or not read_only
         if not read_only:
             self._prepare(found)
 
@@ -206,6 +217,24 @@ class MonitorDb:
         """Return (start in Unix microseconds, rows) of the newest pane of each model's version and arm."""
         return last_panes(self._db, segment) if self._has_panes else {}
 
+    def put_alerts(self, changes: AlertChanges) -> None:
+        """Write what has become of alerts."""
+        with self._transaction():
+            put_alerts(self._db, changes)
+
+    def alert_book(self) -> tuple[AlertBook, int]:
+        """Return the open alerts and silences, and the last request that was carried out."""
+        return alert_book(self._db)
+
+    def alert_page(self, model: str | None, since_us: int, limit: int) -> AlertPage:
+        """Return the alerts that are open or began since then, the open ones first, and the silences."""
+        return alert_page(self._db, model, since_us, limit) if self._has_alerts else AlertPage()
+
+    def forget_alerts(self, before_us: int) -> None:
+        """Delete resolved alerts that began before a time."""
+        with self._transaction():
+            forget_alerts(self._db, before_us)
+
     def forget_panes(self, before_us: int) -> None:
         """Delete panes that began before a time."""
         with self._transaction():
@@ -231,7 +260,8 @@ class MonitorDb:
         self._db.execute("PRAGMA journal_mode = WAL")
         # What is committed here decides which segments may be deleted, so it must outlive a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
-        schema = (_SCHEMA if found < 1 else "") + (PANE_SCHEMA if found < 2 else "")
+        newer = ((1, _SCHEMA), (2, PANE_SCHEMA), (3, ALERT_SCHEMA))
+        schema = "".join(tables for number, tables in newer if found < number)
         if schema:
             self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {FORMAT}; COMMIT;")
 

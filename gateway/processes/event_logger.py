@@ -21,6 +21,12 @@ KEPT = frozenset(
         "version_refused",
         "cached_copy_dropped",
         "settings_refused",
+        "alert_firing",
+        "alert_resolved",
+        "alert_acknowledged",
+        "alerts_silenced",
+        "alerts_unsilenced",
+        "alerts_tested",
         "token_created",
         "token_revoked",
         "settings_written",
@@ -37,7 +43,7 @@ KEPT = frozenset(
 )
 """The lines that are events: of what happened once, not of how something goes."""
 WAITING = 256
-_REST = ("exit", "running", "digest", "restart_in_s")
+_REST = ("alert", "exit", "running", "digest", "restart_in_s")
 
 
 class EventLogger(Logger):

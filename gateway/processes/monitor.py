@@ -15,6 +15,9 @@ import msgspec
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.alert_post import AlertPost
+from driftgate.gateway.processes.alerting import Alerting
+from driftgate.gateway.processes.event_logger import EventLogger
 from driftgate.gateway.processes.monitor_book import open_book
 from driftgate.gateway.processes.reference_maker import ReferenceMaker
 from driftgate.gateway.processes.spawn import (
@@ -27,6 +30,7 @@ from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import LogSettings
 from driftgate.gateway.state.beat import Beat, BeatState
+from driftgate.gateway.state.journal import Journal
 from driftgate.gateway.state.slots import slot_numbers, take_lock
 from driftgate.models.durable import write_whole
 from driftgate.monitoring.archive_files import Ages
@@ -48,7 +52,8 @@ class MonitorProcess:
     """Life of the monitor: follow the logs until SIGTERM, then read and archive what came last."""
 
     def __init__(self, arguments: ChildArguments, layout: StateLayout) -> None:
-        self._logger = Logger("monitor", arguments.settings.models.log_format)
+        self._logger = EventLogger("monitor", arguments.settings.models.log_format)
+        attach_journal(self._logger, layout)
         self._layout = layout
         self._problems = Repeats()
         self._beat = Beat.create(layout.monitor_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns())
@@ -65,6 +70,8 @@ class MonitorProcess:
         )
         places = Places(layout.monitor_db, layout.archive, self._directories)
         self._references = ReferenceMaker(self._follower, places, desired.state, self._note)
+        post = AlertPost(arguments.settings.alerts, desired.model_settings, self._note)
+        self._alerting = Alerting(self._db, layout, post, self._logger)
         self._stopping = threading.Event()
         self._failures, self._unwritten = Repeats(), Repeats()
         self._stated_at = 0.0
@@ -81,6 +88,7 @@ class MonitorProcess:
                 self._stopping.wait(LOOK_EVERY_S)
         self._finish()
         self._state()
+        self._alerting.close()
         self._db.close()
         self._beat.state = BeatState.DEAD
 
@@ -88,6 +96,7 @@ class MonitorProcess:
         try:
             self._follower.step(now_us())
             self._references.step(now_us())
+            self._alerting.step((), now_us())
         except Exception as error:  # the loop's edge: the log is still there at the next step
             if self._failures.is_news(repr(error), time.monotonic()):
                 self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
@@ -108,6 +117,8 @@ class MonitorProcess:
             write_whole(self._layout.monitor_status, msgspec.json.encode(status))
             windows = self._follower.windows.status(now_us())
             write_whole(self._layout.monitor_windows, msgspec.json.encode(windows))
+            alerts = self._alerting.status(now_us())
+            write_whole(self._layout.monitor_alerts, msgspec.json.encode(alerts))
         except OSError as error:
             if self._unwritten.is_news(str(error), time.monotonic()):
                 self._logger.error("monitor_status_not_written", reason=error.strerror)
@@ -121,6 +132,14 @@ class MonitorProcess:
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping.set()
+
+
+def attach_journal(logger: EventLogger, layout: StateLayout) -> None:
+    """Let `logger` keep lines of note in the monitor's journal, if the disk takes it."""
+    try:
+        logger.attach(Journal(layout.events, "monitor"))
+    except OSError as error:
+        logger.error("state_not_written", reason=error.strerror)
 
 
 def ages(settings: LogSettings) -> Ages:

@@ -8,6 +8,7 @@ from driftgate.gateway.state.generations import GenerationStore
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import UnsafeFile
 from driftgate.models.files import open_directory, read_below
+from driftgate.models.settings import ModelSettings
 from driftgate.monitoring.reference import MAX_PROFILE_BYTES, PROFILE_FILE
 from driftgate.monitoring.windows import Watched
 
@@ -28,6 +29,11 @@ class DesiredWindows:
         """Return the newest desired state that could be read."""
         self._look()
         return self._state
+
+    def model_settings(self) -> dict[str, ModelSettings]:
+        """Return the settings of all models."""
+        state = self.state()
+        return {name: model.settings for name, model in state.models.items()} if state is not None else {}
 
     def segments_of(self, model: str) -> tuple[str, ...]:
         """Return the features by which a model's rows are segmented."""

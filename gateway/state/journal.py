@@ -22,7 +22,7 @@ FORMAT = 1
 NO_PREDECESSOR = ""
 FILE_BYTES = 2**20
 FILES_KEPT = 16
-JOURNALS = ("control", "supervisor")
+JOURNALS = ("control", "monitor", "supervisor")
 
 _NAME = re.compile(r"([a-z]+)-(\d{12})\.jsonl")
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC

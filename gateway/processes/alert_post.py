@@ -1,0 +1,96 @@
+"""From notifications to receivers: who is told, in which documents, and what has been delivered."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from driftgate.gateway.processes.alert_routes import receivers_of
+from driftgate.gateway.processes.notifier import Notifier, Parcel, Told
+from driftgate.gateway.settings import AlertSettings, ReceiverSettings
+from driftgate.models.settings import ModelSettings
+from driftgate.monitoring.alert import Finding, Notified, Rule, Severity, State, new_alert
+from driftgate.monitoring.alert_book import Notification
+from driftgate.monitoring.alert_status import ReceiverFigure
+from driftgate.monitoring.delivery import Command, Receiver, Webhook
+from driftgate.monitoring.notification import MOST_ALERTS, encode_notification, notification_document
+
+STOP_S = 1.0
+Models = Callable[[], Mapping[str, ModelSettings]]
+
+
+class Delivered(NamedTuple):
+    """An alert of which a receiver has been told."""
+
+    alert: str
+    notified: Notified
+
+
+class AlertPost:
+    """The post office of one monitor. `unrouted` counts notifications for which there was no receiver."""
+
+    def __init__(self, settings: AlertSettings, models: Models, note: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._models = models
+        self._notifier = Notifier({name: receiver_of(it) for name, it in settings.receivers.items()}, note)
+        self._notifier.start()
+        self.unrouted = 0
+
+    def tell(self, notifications: Iterable[Notification], now_us: int) -> None:
+        """Send each receiver what concerns it, together."""
+        models = self._models()
+        by_receiver: dict[str, list[Notification]] = {}
+        for one in notifications:
+            finding = one.alert.finding
+            model = models.get(finding.model, ModelSettings())
+            receivers = receivers_of(self._settings, finding.model, model, finding.severity)
+            self.unrouted += not receivers
+            for receiver in receivers:
+                by_receiver.setdefault(receiver, []).append(one)
+        for receiver, told in by_receiver.items():
+            for first in range(0, len(told), MOST_ALERTS):
+                self._send(receiver, told[first : first + MOST_ALERTS], now_us)
+
+    def try_receivers(self, name: str, who: str, now_us: int) -> None:
+        """Tell every receiver of a model's alerts that this is a test."""
+        text = f"{who} tries the receivers of {name}: nothing is wrong"
+        finding = Finding(rule=Rule.TEST, model=name, version=0, window_us=now_us, text=text)
+        test = Notification(new_alert(finding, now_us), State.FIRING)
+        model = self._models().get(name, ModelSettings())
+        told = {it for one in Severity for it in receivers_of(self._settings, name, model, one)}
+        for receiver in sorted(told):
+            self._send(receiver, [test], now_us)
+
+    def delivered(self, now_us: int) -> list[Delivered]:
+        """Return what receivers took since the last call."""
+        return [
+            Delivered(told.alert, Notified(now_us, parcel.receiver, told.said))
+            for parcel in self._notifier.delivered()
+            for told in parcel.told
+        ]
+
+    def figures(self) -> tuple[ReceiverFigure, ...]:
+        """Return how the receivers fare."""
+        return self._notifier.figures()
+
+    def close(self) -> None:
+        """Stop; what was not delivered is told by the next monitor."""
+        self._notifier.stop(STOP_S)
+
+    def _send(self, receiver: str, told: list[Notification], now_us: int) -> None:
+        models = self._models()
+        owners = [models.get(one.alert.finding.model, ModelSettings()).owner for one in told]
+        document = notification_document(told, owners, now_us)
+        said = tuple(Told(one.alert.id, one.said) for one in told)
+        self._notifier.offer(Parcel(receiver, document.delivery, encode_notification(document), said))
+
+
+def receiver_of(settings: ReceiverSettings) -> Receiver:
+    """Return what delivers to a receiver."""
+    if settings.command:
+        return Command(settings.command)
+    return Webhook(
+        secret_file=Path(settings.secret_file),
+        url=settings.webhook,
+        url_file=Path(settings.webhook_file) if settings.webhook_file else None,
+        allow_private=settings.allow_private,
+    )
