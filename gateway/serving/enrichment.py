@@ -118,11 +118,15 @@ class Enricher:
 
     def _complete(self, asked: Asked, entities: Entities, answers: Answers) -> list[Exchange]:
         plan, exchanges = asked.plan, asked.exchanges
-        names = [view.bound.view for view in plan.views]
-        found = [answers[name][0] for name in names]
-        places = [entities.rows(name, keys) for name, keys in zip(names, asked.keys, strict=True)]
+        found, snapshots, places = [], [], []
+        for view, keys in zip(plan.views, asked.keys, strict=True):
+            name = view.bound.view
+            resolved, snapshot = answers[name]
+            found.append(resolved)
+            snapshots.append((name, snapshot))
+            places.append(entities.rows(name, keys))
         count = len(asked.keys[0])
-        fresh = all(one.is_fresh for one in found)
+        fresh = all([one.is_fresh for one in found])
         rows = Rows(
             plan.assemble(_sent(plan, exchanges), count, found, places),
             np.zeros((count, len(plan.names)), np.uint8) if fresh else plan.statuses(found, places),
@@ -131,8 +135,7 @@ class Enricher:
         if plan.overrides:
             override(plan, rows, exchanges, list(zip(found, places, strict=True)), self._counters)
             fresh = fresh and not np.count_nonzero(rows.status)
-        snapshots = tuple((name, answers[name][1]) for name in names)
-        completed = CompletedRows(rows.inputs, rows.status, snapshots)
+        completed = CompletedRows(rows.inputs, rows.status, tuple(snapshots))
         return self._hand_out(asked, completed, fresh, rows.refused)
 
     def _hand_out(
