@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
+from driftgate.features.status import FeatureStatus
 from driftgate.features.view import Feature, FeatureView, JoinKey
 from driftgate.models.binding import FeatureBinding
 from driftgate.models.describe import Description
 from driftgate.models.manifest import Column
 from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
 from driftgate.models.stated_binding import stated_binding
+from driftgate.monitoring.records import record_columns
 
 from harness.features import declare, entity_rows, load_view
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
 from harness.models import linear_model
+from harness.records import blocks_of, reader
 
 USERS = FeatureView(
     "users",
@@ -224,3 +227,25 @@ def test_metrics_tell_what_was_read(gateway: Gateway) -> None:
     assert found['driftgate_feature_snapshot{slot="0",view="users"}'] >= 1
     skew = 'driftgate_feature_skew_rows_total{feature="age",result="mismatched",view="users"}'
     assert found[skew] >= 1
+
+
+def test_records_hold_what_was_read(gateway: Gateway) -> None:
+    """A record has the completed row, the status of each feature, the snapshot, and a hash of the key."""
+    answer = predict(gateway, {"a": 1, "d": 2, "user": "bob"})
+    wanted = answer.json()["prediction_id"].replace("-", "")
+    found: dict[str, Any] = {}
+
+    def recorded() -> bool:
+        for block in blocks_of(reader(gateway.layout.root).read()):
+            columns = {column.name: column.values for column in record_columns([block])}
+            ids = [bytes(one).hex() for one in np.asarray(columns["prediction_id"])]
+            if wanted in ids:
+                row = ids.index(wanted)
+                found.update({name: values.tolist()[row] for name, values in columns.items()})
+        return bool(found)
+
+    until(recorded, 5.0, "the record is written")
+    assert found["a"] == 1.0
+    assert found["feature_status.users.age"] in set(FeatureStatus)
+    assert found["snapshot.users"] >= 1
+    assert any(found["entity_key"])
