@@ -231,7 +231,7 @@ def test_metrics_tell_what_was_read(gateway: Gateway) -> None:
 
 def test_records_hold_what_was_read(gateway: Gateway) -> None:
     """A record has the completed row, the status of each feature, the snapshot, and a hash of the key."""
-    answer = predict(gateway, {"a": 1, "d": 2, "user": "bob"})
+    answer = predict(gateway, {"a": 1, "d": 2, "user": "ann"})
     wanted = answer.json()["prediction_id"].replace("-", "")
     found: dict[str, Any] = {}
 
