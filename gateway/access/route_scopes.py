@@ -33,6 +33,10 @@ _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 
 ADMIN_ROUTES: Routes = {
+    ("GET", "/"): ANYBODY,
+    ("GET", "/dashboard/plotly/{version}"): ANYBODY,
+    ("GET", "/dashboard/{build}/{file}"): ANYBODY,
+    ("GET", "/api/overview"): READ_ALL,
     ("GET", "/api/models"): READ_ALL,
     ("GET", _ADMIN_MODEL): READ_MODEL,
     ("GET", f"{_ADMIN_MODEL}/example"): READ_MODEL,
@@ -44,8 +48,15 @@ ADMIN_ROUTES: Routes = {
     ("POST", f"{_ADMIN_MODEL}/rollback"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/pin"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/unpin"): OPERATE,
+    ("GET", f"{_ADMIN_MODEL}/history"): READ_MODEL,
     ("GET", f"{_ADMIN_MODEL}/references"): READ_MODEL,
     ("POST", f"{_ADMIN_MODEL}/references"): OPERATE,
+    ("GET", "/api/alerts"): READ_ALL,
+    ("GET", f"{_ADMIN_MODEL}/alerts"): READ_MODEL,
+    ("POST", f"{_ADMIN_MODEL}/alerts/{{alert}}/acknowledge"): OPERATE,
+    ("POST", f"{_ADMIN_MODEL}/alerts/test"): OPERATE,
+    ("POST", f"{_ADMIN_MODEL}/silences"): OPERATE,
+    ("DELETE", f"{_ADMIN_MODEL}/silences/{{silence}}"): OPERATE,
     ("GET", f"{_ADMIN_MODEL}/settings"): READ_MODEL,
     ("PUT", f"{_ADMIN_MODEL}/settings"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/uploads"): PUBLISH,

@@ -50,10 +50,16 @@ class AdminRoute(NamedTuple):
     endpoint: Endpoint
 
 
-def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] = ()) -> Starlette:
+def admin_app(
+    api: "AdminApi",
+    access: AdminAccess,
+    more: Sequence[AdminRoute] = (),
+    pages: Sequence[tuple[str, Endpoint]] = (),
+) -> Starlette:
     """Return the admin API with `more` routes; /openapi.json comes from the same table as the routes.
 
-    Raises UndeclaredScope for a route that does not say who may call it.
+    `pages` are paths that answer people's browsers. Raises UndeclaredScope for a route that does not say who
+    may call it.
     """
     table = [_with_parameters(route) for route in (*admin_routes(api, api.flow), *more)]
     document = admin_plane_document(__version__, [route.operation for route in table])
@@ -67,6 +73,7 @@ def admin_app(api: "AdminApi", access: AdminAccess, more: Sequence[AdminRoute] =
 
     routes = [route(it.operation.method, it.operation.path, _strict(it)) for it in table]
     routes.append(route("GET", "/openapi.json", openapi))
+    routes += [route("GET", path, endpoint) for path, endpoint in pages]
     app = Starlette(routes=routes, exception_handlers={HTTPException: api.refuse_path})
     app.router.redirect_slashes = False
     return app

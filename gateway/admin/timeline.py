@@ -53,7 +53,7 @@ class TimelineApi:
     async def annotations(self, request: Request) -> Response:
         """Answer the same as marks on a graph."""
         events, _ = await self._events(request)
-        until = _moment(request.query_params.get("to") or "0s").isoformat()
+        until = moment_of(request.query_params.get("to") or "0s").isoformat()
         return _json([annotation_of(event) for event in events if event.at <= until])
 
     async def verify(self, request: Request) -> Response:
@@ -62,7 +62,7 @@ class TimelineApi:
 
     async def _events(self, request: Request) -> tuple[list[Event], bool]:
         query = request.query_params
-        since = _moment(query.get("since") or query.get("from") or DEFAULT_SINCE)
+        since = moment_of(query.get("since") or query.get("from") or DEFAULT_SINCE)
         limit = _limit(query.get("limit"))
         wanted = Wanted(since, query.get("model", ""), limit + 1)
         found = await asyncio.to_thread(events_since, self._layout, wanted)
@@ -88,7 +88,7 @@ def timeline_routes(api: TimelineApi) -> list[AdminRoute]:
     ]
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
     """Return a moment given as an age ("24h"), in ISO 8601, or in Unix milliseconds as Grafana gives it."""
     age = _AGE.fullmatch(text)
     if age:

@@ -1,0 +1,124 @@
+"""The admin API's part for the dashboard: what its pages ask for beside the rest of the API."""
+
+import asyncio
+import time
+from collections import Counter
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from driftgate.gateway.admin.api import AdminRoute
+from driftgate.gateway.admin.change_requests import report
+from driftgate.gateway.admin.timeline import moment_of
+from driftgate.gateway.control.model_report import model_names, report_model
+from driftgate.gateway.control.reconciler import Reconciler
+from driftgate.gateway.dashboard.history import ArmHistory, history, step_us
+from driftgate.gateway.dashboard.monitor_reader import monitor_book
+from driftgate.gateway.dashboard.overview import GatewayOverview, OverviewAnswer, Seen, overview_of
+from driftgate.gateway.dashboard.traffic_meter import TrafficMeter
+from driftgate.gateway.errors import BadRequest
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.processes.log_metrics import read_monitor_status
+from driftgate.gateway.processes.window_metrics import read_window_status
+from driftgate.gateway.state.slots import slot_numbers
+from driftgate.gateway.wire.openapi import Operation
+from driftgate.monitoring.log_counts import DROPPED, read_log_counts
+
+_MODEL = "/api/models/{model}"
+LONGEST_US = 35 * 86_400_000_000
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True):
+    """Rows, errors and latency of a model's arms in steps of `step_us`, from `first_us` to `end_us`."""
+
+    model: str
+    first_us: int
+    end_us: int
+    step_us: int
+    arms: tuple[ArmHistory, ...]
+
+
+class DashboardApi:
+    """The endpoints; reads files only."""
+
+    def __init__(self, reconciler: Reconciler, layout: StateLayout, meter: TrafficMeter) -> None:
+        self._reconciler = reconciler
+        self._layout = layout
+        self._meter = meter
+
+    async def overview(self, request: Request) -> Response:
+        """Answer every model and arm with one word, its traffic and its last window."""
+        seen, dropped = await asyncio.to_thread(self._look)
+        facts, desired = self._reconciler.facts(), self._reconciler.desired
+        checking = self._reconciler.checking
+        reports = [report_model(name, desired, facts, checking) for name in model_names(desired, facts)]
+        registry = self._reconciler.registry
+        gateway = GatewayOverview(
+            generation=desired.generation,
+            workers=len(facts.slots),
+            accepting=len(facts.members),
+            monitor_lag_s=seen.monitor.lag_s if seen.monitor else None,
+            dropped_rows=dropped,
+            late_rows=seen.windows.late_rows if seen.windows else 0,
+            problems=(registry.problem,) if registry.problem else (),
+        )
+        return json_now(OverviewAnswer(seen.now_us, gateway, overview_of(reports, seen)))
+
+    async def history(self, request: Request) -> Response:
+        """Answer how rows, errors and latency of a model's arms went."""
+        name = report(self._reconciler, request.path_params["model"]).name
+        now_us = time.time_ns() // 1000
+        first_us = since_us(request, now_us)
+        return json_now(await asyncio.to_thread(self._history, name, first_us, now_us))
+
+    def _look(self) -> tuple[Seen, int]:
+        layout = self._layout
+        counts: Counter[str] = Counter()
+        for number in slot_numbers(layout):
+            counts.update(read_log_counts(layout.log_counts(number)))
+        with monitor_book(layout) as db:
+            last = db.last_panes() if db else {}
+        seen = Seen(
+            now_us=time.time_ns() // 1000,
+            monitor=read_monitor_status(layout),
+            windows=read_window_status(layout),
+            last=last,
+            traffic=self._meter.traffic(),
+        )
+        return seen, sum(counts[cell] for cell in DROPPED.values())
+
+    def _history(self, model: str, first_us: int, end_us: int) -> HistoryAnswer:
+        step = step_us(first_us, end_us)
+        first_us = first_us // step * step
+        with monitor_book(self._layout) as db:
+            panes = db.pane_counts(model, first_us, end_us) if db else []
+            profiles = {one.id: one.profile for one in db.references(model)} if db else {}
+        return HistoryAnswer(model, first_us, end_us, step, history(panes, profiles, step))
+
+
+def since_us(request: Request, now_us: int) -> int:
+    """Return where what is asked for begins, in Unix microseconds; a day ago if it is not said."""
+    moment = moment_of(request.query_params.get("since") or "24h")
+    first_us = round(moment.timestamp() * 1e6)
+    if not now_us - LONGEST_US <= first_us < now_us:
+        raise BadRequest("since must be in the past, and windows are kept for 35 days")
+    return first_us
+
+
+def json_now(document: object) -> Response:
+    """Return a document as JSON that nobody keeps: it is of this moment."""
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(msgspec.json.encode(document), 200, headers, "application/json")
+
+
+def dashboard_routes(api: DashboardApi) -> list[AdminRoute]:
+    """Return the routes of this part."""
+    rows = (
+        ("GET", "/api/overview", "How everything fares", OverviewAnswer, api.overview),
+        ("GET", f"{_MODEL}/history", "Rows, errors and latency over time", HistoryAnswer, api.history),
+    )
+    return [
+        AdminRoute(Operation(method, path, summary, None, answer), endpoint)
+        for method, path, summary, answer, endpoint in rows
+    ]

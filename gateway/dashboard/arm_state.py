@@ -1,0 +1,114 @@
+"""Whether an arm of a model is all right, as one word with its reason and what to do about it. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+MINUTE_US = 60_000_000
+SILENT_AFTER_US = 15_000_000
+"""The monitor writes every second how it fares."""
+OLD_AFTER_US = 3 * MINUTE_US
+"""A window is complete some seconds after its minute."""
+BAD_LOG10 = 4.0
+"""A rate that is in order takes 10,000 windows on average, or longer, to get so much evidence."""
+
+Word = Literal["ok", "drifting", "bad_data", "not_enough_data", "observing", "stale", "no_data"]
+
+
+class ArmState(msgspec.Struct, frozen=True):
+    """One word, since when (Unix microseconds, 0: unknown), why, and what to do ("": nothing)."""
+
+    word: Word
+    since_us: int = 0
+    why: str = ""
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    """What is known of an arm. Times in Unix microseconds, 0 where there is none.
+
+    `drifting` and `bad` are what is named. `source` is that of the reference. `waiting`: no window is
+    complete yet. `observing`: evidence of drift notifies nobody.
+    """
+
+    model: str
+    version: int
+    now_us: int
+    monitor_at_us: int = 0
+    window_us: int = 0
+    source: str = ""
+    waiting: bool = False
+    drifting: str = ""
+    drifting_since_us: int = 0
+    bad: str = ""
+    observing: bool = False
+
+
+def arm_state(facts: ArmFacts) -> ArmState:
+    """Return what is to be said first."""
+    return _unseen(facts) or _found(facts) or _unknown(facts) or ArmState("ok")
+
+
+def _unseen(facts: ArmFacts) -> ArmState | None:
+    """Return the state of an arm that nothing new is seen of."""
+    if facts.now_us - facts.monitor_at_us > SILENT_AFTER_US:
+        return ArmState(
+            "stale",
+            facts.monitor_at_us,
+            "the monitor process says nothing" if facts.monitor_at_us else "the monitor has not started",
+            "Look at the monitor's lines in the log of the gateway; predictions go on without it.",
+        )
+    if not facts.window_us:
+        return ArmState(
+            "no_data",
+            why="no row of this arm has been logged",
+            todo="Send predictions to it; only requests for the purposes live and batch are counted.",
+        )
+    if facts.now_us - facts.window_us > OLD_AFTER_US:
+        return ArmState(
+            "no_data",
+            facts.window_us + MINUTE_US,
+            "no rows come any more",
+            "Check that clients still reach the gateway, and the traffic split.",
+        )
+    return None
+
+
+def _found(facts: ArmFacts) -> ArmState | None:
+    if facts.bad:
+        return ArmState(
+            "bad_data", why=facts.bad, todo="See data quality below; ask who fills these columns."
+        )
+    if facts.drifting:
+        return ArmState(
+            "drifting",
+            facts.drifting_since_us,
+            facts.drifting,
+            "Look at the features that are named, then acknowledge, or make a new reference.",
+        )
+    return None
+
+
+def _unknown(facts: ArmFacts) -> ArmState | None:
+    if facts.waiting:
+        return ArmState(
+            "not_enough_data",
+            why="no window is complete yet",
+            todo="Wait: a window is complete some seconds after its minute.",
+        )
+    if facts.source in ("", "none"):
+        return ArmState(
+            "not_enough_data",
+            why="there is no reference to compare with",
+            todo="Publish with reference=…, wait for a day of traffic, or run: driftgate drift rebaseline "
+            f"{facts.model}@{facts.version} --window 1d",
+        )
+    if facts.observing:
+        return ArmState(
+            "observing",
+            why="evidence is gathered and shown; drift notifies nobody yet",
+            todo="Arm it once the back-test of the proposed reference is quiet.",
+        )
+    return None

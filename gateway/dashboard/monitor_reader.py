@@ -1,0 +1,35 @@
+"""Reads what the monitor keeps, for people: never writes, and waits for nobody for long."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from sqlite3 import Error as SqliteError
+
+from driftgate.gateway.errors import StateUnusable
+from driftgate.gateway.layout import StateLayout
+from driftgate.monitoring.log_frames import NewerFormat
+from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.pane_codec import InvalidPane
+from driftgate.monitoring.reference import InvalidProfile
+
+
+@contextmanager
+def monitor_book(layout: StateLayout) -> Iterator[MonitorDb | None]:
+    """Open `monitor.db`, None before there is one; raise StateUnusable where it cannot be read."""
+    try:
+        db = MonitorDb(layout.monitor_db, read_only=True)
+    except FileNotFoundError:
+        db = None
+    except (SqliteError, NewerFormat) as error:
+        raise _unusable() from error
+    if db is None:
+        yield None
+        return
+    with closing(db):
+        try:
+            yield db
+        except (SqliteError, InvalidPane, InvalidProfile) as error:
+            raise _unusable() from error
+
+
+def _unusable() -> StateUnusable:
+    return StateUnusable("monitor.db cannot be read: look at the log of the monitor")

@@ -1,0 +1,120 @@
+// The pieces that every page is made of.
+
+import { h } from "./dom.js";
+import { clock } from "./format.js";
+import { link } from "./router.js";
+
+const WORDS = {
+  ok: ["●", "OK", "ok"],
+  drifting: ["▲", "Drifting", "warn"],
+  bad_data: ["■", "Bad data", "bad"],
+  not_enough_data: ["○", "Not enough data", "mute"],
+  observing: ["◐", "Observing", "info"],
+  stale: ["✕", "Stale", "bad"],
+  no_data: ["–", "No data", "mute"],
+  READY: ["●", "Ready", "ok"],
+  LOADING: ["◐", "Loading", "info"],
+  UNLOADING: ["◐", "Unloading", "info"],
+  UNAVAILABLE: ["○", "Not loaded", "mute"],
+  page: ["■", "Page", "bad"],
+  ticket: ["▲", "Ticket", "warn"],
+  firing: ["▲", "Firing", "bad"],
+  acknowledged: ["◐", "Acknowledged", "info"],
+  silenced: ["○", "Silenced", "mute"],
+  resolved: ["●", "Resolved", "ok"],
+};
+
+export function pill(word, after = "") {
+  const [sign, text, kind] = WORDS[word] ?? ["○", word, "mute"];
+  return h("span", { class: `pill ${kind}` }, h("span", { "aria-hidden": "true" }, sign), text + after);
+}
+
+export function state(one, nowUs) {
+  const since = one.since_us ? ` since ${clock(one.since_us, nowUs)}` : "";
+  return [
+    pill(one.word, since),
+    one.why && h("div", { class: "why" }, one.why),
+    one.todo && h("div", { class: "todo" }, one.todo),
+  ];
+}
+
+// One figure: a card whose numbers are one click away as JSON.
+export function card(title, { json, note, flush = false, key = title, extra } = {}, ...body) {
+  return h(
+    "section",
+    { class: "card", "data-key": key, "aria-label": title },
+    h(
+      "header",
+      null,
+      h("h2", null, title),
+      note && h("span", { class: "note" }, note),
+      extra,
+      json && h("a", { class: "json", href: json, "data-action": "json", "aria-label": `${title} as JSON` }, "JSON"),
+    ),
+    h("div", { class: flush ? "body flush" : "body" }, ...body),
+  );
+}
+
+export const empty = (why, todo) => h("p", { class: "empty" }, h("b", null, why), todo ? ` ${todo}` : "");
+
+export function failed(error) {
+  return error && h("p", { class: "error", role: "alert" }, error.message);
+}
+
+// `columns`: [title, {num, wide}]; `rows` of cells. On a phone every row becomes a card.
+export function table(columns, rows, { label, className = "cards" } = {}) {
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { class: className, "aria-label": label },
+      h("thead", null, h("tr", null, columns.map(([title, style]) => h("th", { scope: "col", class: style?.num && "num" }, title)))),
+      h("tbody", null, rows.map((row) => tableRow(columns, row))),
+    ),
+  );
+}
+
+function tableRow(columns, row) {
+  const cells = columns.map(([title, style], place) =>
+    h("td", { class: [style?.num && "num", style?.wide && "wide"].filter(Boolean).join(" ") || null, "data-label": style?.wide ? null : title }, row.cells[place]),
+  );
+  return h("tr", { "data-key": row.key, class: row.className }, cells);
+}
+
+export function meter(share, kind = "") {
+  const width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  return h("span", { class: `meter ${kind}`, "aria-hidden": "true" }, h("i", { style: { "--share": width } }));
+}
+
+// A choice of addresses, such as of time ranges.
+export function choice(label, options, current, parts, query) {
+  return h(
+    "span",
+    { class: "choice", role: "group", "aria-label": label },
+    options.map(([value, text]) =>
+      h("a", { href: link(parts, query(value)), "aria-current": value === current ? "true" : null }, text),
+    ),
+  );
+}
+
+export const armName = (one) => (one.arm ? `${one.arm} · v${one.version}` : `v${one.version} (asked for by number)`);
+
+const COLOURS = ["var(--bar)", "var(--bar-2)", "var(--bar-3)", "var(--bar-4)", "var(--bar-5)"];
+export const armColour = (place) => COLOURS[place % COLOURS.length];
+
+export function eventItem(event, nowUs) {
+  const about = event.model && (event.version ? `${event.model} v${event.version}` : event.model);
+  return h(
+    "li",
+    { class: "event", "data-key": `${event.at}${event.kind}${about ?? ""}` },
+    h("time", { datetime: event.at, title: event.at }, clock(Date.parse(event.at) * 1000, nowUs)),
+    h(
+      "div",
+      null,
+      h("span", { class: "strong" }, event.kind.replaceAll("_", " ")),
+      about && [" · ", h("a", { href: link(["models", event.model]) }, about)],
+      h("div", { class: "who" }, [event.why, event.who && `by ${event.who}`].filter(Boolean).join(" — ")),
+    ),
+  );
+}
