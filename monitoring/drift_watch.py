@@ -13,7 +13,7 @@ from driftgate.monitoring.cells import NumericCells
 from driftgate.monitoring.dependence import pair_at, pair_band, pair_offsets, pairs_of
 from driftgate.monitoring.detector_codec import decode_state, encode_state
 from driftgate.monitoring.drift_report import DriftReport, FeatureDrift, PairDrift
-from driftgate.monitoring.e_detector import EDetector, Evidence, named, rows_of
+from driftgate.monitoring.e_detector import EDetector, Evidence, MovedCell, named, rows_of
 from driftgate.monitoring.effect_sizes import EffectSizes, effect_sizes
 from driftgate.monitoring.pane import Pane
 from driftgate.monitoring.record import Array
@@ -37,6 +37,7 @@ class Seasons:
 
     cells: SeasonalReference
     pairs: SeasonalReference | None = None
+    utc_offset_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class DriftWatch:
         self._profile = profile
         self._offsets = profile.offsets()
         if seasons:
-            self._cells = _seasonal_test(seasons.cells, settings)
-            self._pairs = _seasonal_test(seasons.pairs, settings) if seasons.pairs else None
+            offset_s = seasons.utc_offset_s
+            self._cells = _seasonal_test(seasons.cells, settings, offset_s)
+            self._pairs = _seasonal_test(seasons.pairs, settings, offset_s) if seasons.pairs else None
         else:
             band = reference_band(profile.counts(), self._offsets, settings.tolerance)
             self._cells = _test(band, self._offsets, settings)
@@ -87,6 +89,21 @@ class DriftWatch:
     def pair_evidence(self) -> Evidence | None:
         """Return the evidence of the pairs, None where there are none."""
         return self._pairs.detector.evidence() if self._pairs else None
+
+    @property
+    def windows(self) -> int:
+        """How many windows with rows it has taken in."""
+        return self._cells.detector.state.windows
+
+    def moved(self, feature: int) -> MovedCell:
+        """Return which cell of a feature moved most."""
+        return self._cells.detector.moved(feature)
+
+    def pair_moved(self, pair: int) -> MovedCell:
+        """Return which way a pair moved. Raises LookupError where there are no pairs."""
+        if self._pairs is None:
+            raise LookupError("the profile has no pairs")
+        return self._pairs.detector.moved(pair)
 
     def reset(self) -> None:
         """Forget all evidence, as after an acknowledgement."""
@@ -145,8 +162,8 @@ def _pair_test(profile: ReferenceProfile, settings: WatchSettings) -> _Test | No
     return _test(band, pair_offsets(len(profile.pairs.features)), settings)
 
 
-def _seasonal_test(reference: SeasonalReference, settings: WatchSettings) -> _Test:
-    open_bets, bets_at = judged_by_hour(reference, max(TOLERANCE, settings.tolerance))
+def _seasonal_test(reference: SeasonalReference, settings: WatchSettings, utc_offset_s: int) -> _Test:
+    open_bets, bets_at = judged_by_hour(reference, max(TOLERANCE, settings.tolerance), utc_offset_s)
     return _Test(EDetector(reference.offsets, open_bets, settings.one_observation), bets_at)
 
 

@@ -97,6 +97,7 @@ class Follower:
         deadline = time.monotonic() + within_s
         while self.step(now_us) and time.monotonic() < deadline:
             pass
+        self.windows.end()
         self._try_checkpoint(now_us)
 
     def status(self, now_us: int) -> FollowerStatus:

@@ -24,6 +24,13 @@ from driftgate.monitoring.alert_tables import (
     put_alerts,
 )
 from driftgate.monitoring.archive_files import ArchiveFile
+from driftgate.monitoring.drift_tables import SCHEMA as DRIFT_SCHEMA
+from driftgate.monitoring.drift_tables import (
+    StoredEvidence,
+    evidence_between,
+    forget_evidence,
+    sealed_panes,
+)
 from driftgate.monitoring.fold import CountKey
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.log_reader import BootKey, Position
@@ -49,7 +56,7 @@ from driftgate.monitoring.pane_tables import (
 )
 from driftgate.monitoring.reference_book import Reference
 
-FORMAT = 3
+FORMAT = 4
 ARCHIVER = "archive"
 
 _FILE_COLUMNS = ", ".join(item.name for item in fields(ArchiveFile))
@@ -100,6 +107,7 @@ class MonitorDb:
             )
         self._has_panes = found >= 2 or not read_only
         self._has_alerts = found >= 3 or not read_only
+        self._has_evidence = found >= 4 or not read_only
         if not read_only:
             self._prepare(found)
 
@@ -213,6 +221,17 @@ class MonitorDb:
         """Return the counts of a segment's panes that begin in [first_us, end_us), by start, as they are."""
         return counts_between(self._db, model, segment, first_us, end_us) if self._has_panes else []
 
+    def sealed_panes(self, first_us: int) -> list[tuple[PaneKey, Pane]]:
+        """Return the sealed panes of the book that began at a time or later, by start; raise InvalidPane."""
+        return list(sealed_panes(self._db, first_us))
+
+    def evidence(
+        self, model: str, first_us: int, end_us: int, segment: str = ALL_ROWS
+    ) -> list[StoredEvidence]:
+        """Return the evidence after a segment's windows that began in [first_us, end_us), by start."""
+        found = evidence_between(self._db, model, segment, first_us, end_us) if self._has_evidence else ()
+        return list(found)
+
     def last_panes(self, segment: str = ALL_ROWS) -> dict[tuple[str, int, str], tuple[int, int]]:
         """Return (start in Unix microseconds, rows) of the newest pane of each model's version and arm."""
         return last_panes(self._db, segment) if self._has_panes else {}
@@ -236,9 +255,10 @@ class MonitorDb:
             forget_alerts(self._db, before_us)
 
     def forget_panes(self, before_us: int) -> None:
-        """Delete panes that began before a time."""
+        """Delete panes that began before a time, and the evidence after them."""
         with self._transaction():
             forget_panes(self._db, before_us)
+            forget_evidence(self._db, before_us)
 
     def replace_files(self, old: Iterable[ArchiveFile], new: tuple[ArchiveFile, ...]) -> None:
         """Put new files in the place of old ones, which are `leaving` from now on."""
@@ -260,7 +280,7 @@ class MonitorDb:
         self._db.execute("PRAGMA journal_mode = WAL")
         # What is committed here decides which segments may be deleted, so it must outlive a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
-        newer = ((1, _SCHEMA), (2, PANE_SCHEMA), (3, ALERT_SCHEMA))
+        newer = ((1, _SCHEMA), (2, PANE_SCHEMA), (3, ALERT_SCHEMA), (4, DRIFT_SCHEMA))
         schema = "".join(tables for number, tables in newer if found < number)
         if schema:
             self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {FORMAT}; COMMIT;")

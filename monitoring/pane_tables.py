@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from driftgate.monitoring.drift_tables import put_evidence
 from driftgate.monitoring.pane import CountedPane, Pane, PaneKey
 from driftgate.monitoring.pane_codec import decode_counts, decode_pane, encode_pane
 from driftgate.monitoring.reference import decode_profile
@@ -50,6 +51,7 @@ class WindowChanges:
     late: Mapping[PaneKey, int] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     detectors: Mapping[str, bytes] = field(default_factory=dict)
+    evidence: Mapping[PaneKey, bytes] = field(default_factory=dict)
 
 
 class StoredPane(NamedTuple):
@@ -67,6 +69,7 @@ def put_changes(db: sqlite3.Connection, changes: WindowChanges) -> None:
     put_panes(db, "panes", changes.sealed, sealed=True)
     _add_late(db, changes.late)
     db.executemany("INSERT OR REPLACE INTO detectors VALUES (?, ?)", list(changes.detectors.items()))
+    put_evidence(db, changes.evidence)
     db.execute("DELETE FROM live")
     db.execute("INSERT OR REPLACE INTO marks VALUES ('sealed_us', ?)", (changes.sealed_us,))
 

@@ -11,6 +11,7 @@ from driftgate.monitoring.pane_fold import PaneFold
 from driftgate.monitoring.reference import (
     InvalidProfile,
     ReferenceProfile,
+    StoredNames,
     decode_profile,
     encode_profile,
     profile_id,
@@ -67,15 +68,22 @@ class ReferenceBook:
         place = bisect_right(known, time_us, key=lambda one: one.reference.from_us)
         return known[max(0, place - 1)]
 
+    def with_id(self, model: str, version: int, profile: str) -> ReferenceProfile | None:
+        """Return the profile of this id among the references of a version."""
+        known = self._by_version.get((model, version), ())
+        return next((one.reference.profile for one in known if one.reference.id == profile), None)
+
     def newest(self) -> list[Reference]:
         """Return the last reference of every version."""
         return [known[-1].reference for known in self._by_version.values()]
 
-    def meet(self, model: str, version: int, columns: Sequence[Observed]) -> InForce:
+    def meet(
+        self, model: str, version: int, columns: Sequence[Observed], stored: StoredNames | None = None
+    ) -> InForce:
         """Return the reference of a version that has none yet, whose rows have such columns."""
         data = self._published(model, version)
         if data is None:
-            sample = ReferenceSample()
+            sample = ReferenceSample(stored=stored)
             sample.update([_without_rows(column) for column in columns], row_priorities(0, 0))
             data = encode_profile(sample.get("none"))
         return self.add(model, version, 0, data)

@@ -112,7 +112,7 @@ class SeasonalReference:
 
 
 def judged_by_hour(
-    reference: SeasonalReference, tolerance: float = TOLERANCE
+    reference: SeasonalReference, tolerance: float = TOLERANCE, utc_offset_s: int = 0
 ) -> tuple[Array, Callable[[int], Bets]]:
     """Return which bets can be made in any hour, for a detector, and the bets of a window by its start.
 
@@ -126,4 +126,4 @@ def judged_by_hour(
     open_bets = np.zeros_like(bets_of(0).open)
     for hour in range(HOURS):
         open_bets |= bets_of(hour).open
-    return open_bets, lambda start_us: bets_of(hour_of_week(start_us))
+    return open_bets, lambda start_us: bets_of(hour_of_week(start_us, utc_offset_s))

@@ -3,6 +3,9 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 
+from driftgate.monitoring.drift_keeper import DriftKeeper
+from driftgate.monitoring.drift_status import DriftStatus
+from driftgate.monitoring.drift_targets import DriftTargets
 from driftgate.monitoring.heavy_segments import HeavySegments
 from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.monitor_db import MonitorDb
@@ -41,6 +44,11 @@ class WindowKeeper:
         saved = db.detectors()
         self._windows = Windows(self._book, watched, HeavySegments(saved), db.sealed_until_us(), panes)
         self._watch = WindowWatch(self._book, saved)
+        self._window_us = watched.window_us
+        targets = DriftTargets(watched.receivers, watched.window_us, on_problem)
+        self.drift = DriftKeeper(db, self._book, watched.plan_of, targets, on_problem)
+        self._committing: dict[str, bytes] = {}
+        self._is_ending = False
         self._late_rows = 0
 
     def take(self, block: Block) -> None:
@@ -56,8 +64,10 @@ class WindowKeeper:
         sealed = self._windows.seal(watermark_us)
         self._sealed.update(sealed)
         self._watch.update(sealed)
+        self.drift.update(sealed)
         if sealed or now_us >= self._shown_at_us + SHOW_EVERY_US:
             self._shown_at_us = now_us
+            self.drift.obey()
             self._show()
         return sealed
 
@@ -65,14 +75,20 @@ class WindowKeeper:
         """Return what is to be committed together with the reader's offsets."""
         self._fold()
         windows = self._windows
+        self._committing = self.drift.states(windows.sealed_us, self._is_ending)
         return WindowChanges(
             sealed_us=windows.sealed_us,
             sealed=dict(self._sealed),
             open={key: windows.open[key] for key in windows.changed},
             late=dict(windows.late),
             references=tuple(self._book.added),
-            detectors=self._watch.changes() | windows.heavy.changes(),
+            detectors=self._watch.changes() | windows.heavy.changes() | self._committing,
+            evidence=self.drift.evidence(),
         )
+
+    def end(self) -> None:
+        """Hand over all states of detectors with the next changes, whenever they were last saved."""
+        self._is_ending = True
 
     def committed(self) -> None:
         """Forget the changes: they are in the book."""
@@ -80,6 +96,7 @@ class WindowKeeper:
         self._late_rows += sum(self._windows.late.values())
         self._windows.late.clear()
         self._watch.committed()
+        self.drift.committed(self._committing)
         self._windows.heavy.committed()
         self._book.added.clear()
         self._sealed.clear()
@@ -115,6 +132,10 @@ class WindowKeeper:
             lost_rows=windows.lost_rows,
             figures=self._watch.figures(),
         )
+
+    def drift_status(self, now_us: int) -> DriftStatus:
+        """Return what evidence of drift there is."""
+        return DriftStatus(now_us, self._window_us, self.drift.figures())
 
     def _fold(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0

@@ -10,9 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.monitoring.cell_coder import CodedRows
+from driftgate.monitoring.drift_plan import DriftPlan, PlanOf
+from driftgate.monitoring.drift_targets import Receivers
 from driftgate.monitoring.heavy_segments import Hashes, HeavySegments, without_cells
 from driftgate.monitoring.log_blocks import Block, numbers_of, texts_of
-from driftgate.monitoring.observed import Observed, observed_columns, request_latency, stored_statuses
+from driftgate.monitoring.observed import (
+    Observed,
+    feature_ages,
+    observed_columns,
+    request_latency,
+    stored_names,
+    stored_statuses,
+)
 from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
 from driftgate.monitoring.pane_segments import segment_rows
 from driftgate.monitoring.record import Array
@@ -31,12 +40,16 @@ class Watched:
     """What windows are made with beside the log.
 
     `find_profile` finds what a version was published with; by the cells of `segments_of` windows are kept
-    apart; the columns in `hashed_of` are logged as hashes, so they are not watched.
+    apart; the columns in `hashed_of` are logged as hashes, so they are not watched. A window is `window_us`
+    long; `plan_of` says how drift is judged, `receivers` who is notified of it.
     """
 
     find_profile: FindProfile = lambda model, version: None
     segments_of: NamesOf = lambda model: ()
     hashed_of: NamesOf = lambda model: ()
+    window_us: int = PANE_US
+    plan_of: PlanOf = lambda model, version: DriftPlan()
+    receivers: Receivers = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,7 @@ class Windows:
         """Go on with panes that are open, where everything before `sealed_us` is sealed."""
         self._book = book
         self._segments_of, self._hashed_of = watched.segments_of, watched.hashed_of
+        self._window_us = watched.window_us
         self.heavy = heavy
         self.sealed_us = sealed_us
         self.open = dict(open_panes)
@@ -91,7 +105,7 @@ class Windows:
                 alike.setdefault((layout.model, layout.version, layout.tensors), []).append(block)
         for group in alike.values():
             try:
-                self._fold(_group(group))
+                self._fold(_group(group, self._window_us))
             except Exception as error:  # one model's odd records must not stop the windows of all others
                 rows = sum(block.header.records for block in group)
                 self.lost_rows += rows
@@ -102,7 +116,7 @@ class Windows:
 
     def seal(self, watermark_us: int) -> dict[PaneKey, Pane]:
         """Close the panes that ended at or before a time, and return them."""
-        ended_us = watermark_us // PANE_US * PANE_US
+        ended_us = watermark_us // self._window_us * self._window_us
         if ended_us <= self.sealed_us:
             return {}
         self.sealed_us = ended_us
@@ -116,13 +130,13 @@ class Windows:
     @property
     def untouched_us(self) -> int:
         """The start of the first minute after all that have rows."""
-        return max((key.start_us for key in self.open), default=self.sealed_us) + PANE_US
+        return max((key.start_us for key in self.open), default=self.sealed_us) + self._window_us
 
     def _fold(self, group: _Group) -> None:
         columns = self._columns(group) if group.has_payload else []
         row_count = int(group.rows.sum()) if group.has_payload else 0
         if columns:
-            columns.append(request_latency(group.blocks))
+            columns += [request_latency(group.blocks), *feature_ages(group.blocks)]
         coded: dict[str, CodedRows] = {}
         hashes: Hashes | None = None
         for minute, arm, requests in _parts(group):
@@ -161,7 +175,7 @@ class Windows:
     def _reference(self, group: _Group, minute: int, columns: Sequence[Observed]) -> InForce | None:
         known = self._book.at(group.model, group.version, minute)
         if known is None and any(column.role in ("prediction", "score") for column in columns):
-            known = self._book.meet(group.model, group.version, columns)
+            known = self._book.meet(group.model, group.version, columns, stored_names(group.blocks[0]))
         return known
 
     def _add(self, key: PaneKey, reference: InForce, coded: CodedRows, rows: Array | slice) -> None:
@@ -193,14 +207,14 @@ class Windows:
         return pane
 
 
-def _group(blocks: list[Block]) -> _Group:
+def _group(blocks: list[Block], window_us: int) -> _Group:
     numbers, arms, purposes = numbers_of(blocks), texts_of(blocks, "arm"), texts_of(blocks, "purpose")
     chosen = [place for place, name in enumerate(purposes.texts) if name in WATCHED_PURPOSES]
     return _Group(
         model=blocks[0].header.model,
         version=blocks[0].header.version,
         blocks=blocks,
-        minutes=numbers["recorded_us"] // PANE_US * PANE_US,
+        minutes=numbers["recorded_us"] // window_us * window_us,
         arms=arms.codes,
         arm_names=arms.texts,
         rows=numbers["rows"].astype(np.int64),
