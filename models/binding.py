@@ -3,6 +3,7 @@
 A binding is part of the manifest. Columns that no feature fills come with the request, and so do the keys.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
@@ -57,6 +58,17 @@ class FeatureBinding(msgspec.Struct, frozen=True):
     def filled(self) -> frozenset[str]:
         """The names of the columns that stored features fill."""
         return frozenset(name for view in self.views for one in view.features for name in one.columns)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """A name for each bound feature, `view.feature`; with its keys where a view is bound more than once."""
+        bound = Counter(view.view for view in self.views)
+        labels = (
+            view.view if bound[view.view] == 1 else f"{view.view}({','.join(view.keys.values())})"
+            for view in self.views
+        )
+        named = zip(labels, self.views, strict=True)
+        return tuple(f"{label}.{one.feature}" for label, view in named for one in view.features)
 
     @property
     def overridable(self) -> frozenset[str]:

@@ -232,3 +232,12 @@ def bind_mapping(manifest: Manifest, views: dict[str, View] | None = None) -> Ma
     found = stated_binding(given)
     assert found is not None
     return bind(found, manifest, views or VIEWS)
+
+
+def test_features_of_a_view_that_is_bound_twice_are_told_apart() -> None:
+    """The same view under two keys, such as the weather at both ends of a flight: names have their keys."""
+    features = (BoundFeature("temp", ("a",)),), (BoundFeature("temp", ("b",)), BoundFeature("wind", ("c",)))
+    views = [BoundView("w", {"airport": key}, own) for key, own in zip(("from", "to"), features, strict=True)]
+    binding = FeatureBinding((BoundKey("from"), BoundKey("to")), tuple(views))
+    assert binding.feature_names == ("w(from).temp", "w(to).temp", "w(to).wind")
+    assert binding_of("a").feature_names == ("v.a",)
