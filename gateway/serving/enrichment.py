@@ -118,12 +118,13 @@ class Enricher:
 
     def _complete(self, asked: Asked, entities: Entities, answers: Answers) -> list[Exchange]:
         plan, exchanges = asked.plan, asked.exchanges
-        found, snapshots, places = [], [], []
+        found, places = [], []
+        snapshots: dict[str, int] = {}
         for view, keys in zip(plan.views, asked.keys, strict=True):
             name = view.bound.view
             resolved, snapshot = answers[name]
             found.append(resolved)
-            snapshots.append((name, snapshot))
+            snapshots[name] = snapshot
             places.append(entities.rows(name, keys))
         count = len(asked.keys[0])
         fresh = all([one.is_fresh for one in found])
@@ -135,7 +136,7 @@ class Enricher:
         if plan.overrides:
             override(plan, rows, exchanges, list(zip(found, places, strict=True)), self._counters)
             fresh = fresh and not np.count_nonzero(rows.status)
-        completed = CompletedRows(rows.inputs, rows.status, tuple(snapshots))
+        completed = CompletedRows(rows.inputs, rows.status, tuple(snapshots.items()))
         return self._hand_out(asked, completed, fresh, rows.refused)
 
     def _hand_out(

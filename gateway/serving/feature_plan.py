@@ -120,7 +120,7 @@ class FeaturePlan:
             sent=tuple(one.name for one in inputs if not isinstance(one.sent, np.ndarray) or len(one.sent)),
             views=views,
             overrides=_overrides(binding, views, columns),
-            names=tuple(f"{plan.bound.view}.{one.feature}" for plan in views for one in plan.bound.features),
+            names=binding.feature_names,
         )
 
     def assemble(

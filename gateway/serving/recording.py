@@ -106,8 +106,7 @@ def unrouted(model: str = "") -> RecordedVersion:
 
 
 def _features(manifest: Manifest) -> tuple[str, ...]:
-    views = manifest.features.views if manifest.features else ()
-    return tuple(f"{view.view}.{one.feature}" for view in views for one in view.features)
+    return manifest.features.feature_names if manifest.features else ()
 
 
 def _input_columns(manifest: Manifest, tensor: str) -> tuple[str, ...]:

@@ -262,7 +262,7 @@ def test_what_is_sent_counts_in_place_of_what_is_stored(tmp_path: Path) -> None:
     assert whole(exchange).feeds["x"][:, MATRIX.index("age")].tolist() == [33.0, 10.0]
     assert whole(exchange).feeds["city"].ravel().tolist() == ["Ulm", "Rom"]
     assert exchange.features is not None
-    assert exchange.features.status(0, 2)[:, :3].tolist() == [[6, 0, 0], [0, 0, 6]]
+    assert exchange.features.rows.status[0:2][:, :3].tolist() == [[6, 0, 0], [0, 0, 6]]
     assert b"sent=2" in exchange.features.fields
     assert whole(other).feeds["x"][:, MATRIX.index("age")].tolist() == [20.0]
 
@@ -333,7 +333,7 @@ def test_statuses_are_those_of_the_view(tmp_path: Path) -> None:
         FeatureStatus.MISSING,
         FeatureStatus.DEFAULTED,
     )
-    assert exchange.features.status(0, 3).tolist() == [
+    assert exchange.features.rows.status[0:3].tolist() == [
         [fresh, fresh, fresh, fresh, fresh],
         [fresh, default, null, fresh, fresh],
         [default, default, missing, missing, fresh],
