@@ -61,7 +61,7 @@ class FeatureBinding(msgspec.Struct, frozen=True):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """A name for each bound feature, `view.feature`; with its keys where a view is bound more than once."""
+        """A name for each bound feature, `view.feature`; with its keys where a view is bound repeatedly."""
         bound = Counter(view.view for view in self.views)
         labels = (
             view.view if bound[view.view] == 1 else f"{view.view}({','.join(view.keys.values())})"
