@@ -54,16 +54,17 @@ class Webhook:
     url: str = ""
     url_file: Path | None = None
     allow_private: bool = False
+    within_s: float = DELIVERY_S
 
     async def deliver(self, body: bytes, delivery: str, now_s: int) -> None:
         """Post the document; raise NotDelivered."""
         secret = _read_secret(self.secret_file)
         url = urlsplit(self.url or (_read_secret(self.url_file).decode() if self.url_file else ""))
         try:
-            async with asyncio.timeout(DELIVERY_S):
+            async with asyncio.timeout(self.within_s):
                 status = await self._post(url, body, signed(secret, body, delivery, now_s))
         except TimeoutError as error:
-            raise NotDelivered(f"no answer within {DELIVERY_S:g} s") from error
+            raise NotDelivered(f"no answer within {self.within_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise NotDelivered(f"cannot be reached: {type(error).__name__}") from error
         if status not in _DONE:
@@ -79,7 +80,7 @@ class Webhook:
         given = headers | {"host": url.netloc.rpartition("@")[2]}
         # No proxies from the environment: they would resolve the name once more, unchecked
         async with (
-            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=DELIVERY_S) as client,
+            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self.within_s) as client,
             client.stream(
                 "POST", pinned.geturl(), content=body, headers=given, extensions={"sni_hostname": host}
             ) as answer,
@@ -101,6 +102,7 @@ class Command:
     """A program that is started with fixed arguments, without a shell, and reads the document."""
 
     argv: tuple[str, ...]
+    within_s: float = DELIVERY_S
 
     async def deliver(self, body: bytes, delivery: str, now_s: int) -> None:
         """Run the program to its end; raise NotDelivered if it fails, takes too long or cannot be started."""
@@ -117,10 +119,10 @@ class Command:
         except (OSError, ValueError) as error:
             raise NotDelivered(f"the command cannot be started: {type(error).__name__}") from error
         try:
-            async with asyncio.timeout(DELIVERY_S):
+            async with asyncio.timeout(self.within_s):
                 await process.communicate(body)
         except TimeoutError as error:
-            raise NotDelivered(f"the command did not end within {DELIVERY_S:g} s") from error
+            raise NotDelivered(f"the command did not end within {self.within_s:g} s") from error
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -13,6 +13,7 @@ import msgspec
 import uvloop
 
 from driftgate.gateway.admin.access import AdminAccess
+from driftgate.gateway.admin.alerts import AlertsApi, alert_routes
 from driftgate.gateway.admin.api import AdminApi, admin_app
 from driftgate.gateway.admin.features import FeaturesApi, feature_routes
 from driftgate.gateway.admin.references import ReferencesApi, reference_routes
@@ -163,6 +164,7 @@ class ControlProcess:
             *token_routes(TokenApi(layout, self._logger)),
             *timeline_routes(TimelineApi(layout)),
             *reference_routes(ReferencesApi(self._reconciler, layout)),
+            *alert_routes(AlertsApi(self._reconciler, layout, self._logger)),
             *settings_routes(SettingsApi(self._reconciler, registry, self._logger)),
         ]
         app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more)

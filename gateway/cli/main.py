@@ -28,6 +28,7 @@ VERBS = (
     ("token", "Make, list and revoke access tokens.", "server"),
     ("traffic", "Show and change which version of a model gets which keys.", "server"),
     ("drift", "Show and renew what windows of traffic are compared with.", "server"),
+    ("alerts", "Show alerts, acknowledge and silence them, and try who is told.", "server"),
     ("features", "Declare feature views, fill them, and look at what is stored.", "server"),
     ("rollback", "Go back to the last version that was healthy with all traffic.", "server"),
     ("backup", "Save state, tokens and settings of the gateway on this machine.", "server"),
