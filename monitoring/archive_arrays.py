@@ -24,6 +24,8 @@ def array_of(column: RecordColumn) -> Any:
     match column.kind:
         case "time":
             return pa.array(values).cast(pa.timestamp("us", "UTC"))
+        case "optional_time":
+            return pa.array(values, mask=values == 0).cast(pa.timestamp("us", "UTC"))
         case "optional":
             return pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else values < 0)
         case "id":

@@ -19,8 +19,8 @@ from driftgate.monitoring.text_hash import hash_of, text_hashes
 class CodedRows:
     """Rows in cells: `codes` uint8[features, rows] of the profile's features at the places `features`.
 
-    `row_hashes` uint64[rows] are equal for rows whose inputs are; `texts` are the categorical columns, by the
-    place of their feature.
+    `row_hashes` uint64[rows] are equal for rows whose inputs and stored features are; `texts` are the
+    categorical columns, by the place of their feature.
     """
 
     rows: int
@@ -40,7 +40,7 @@ class CellCoder:
             "single": NumericCoder(profile.features, "single"),
             "double": NumericCoder(profile.features, "double"),
         }
-        self._are_inputs = np.array([one.role == "input" for one in profile.features])
+        self._are_inputs = np.array([one.role in ("input", "feature") for one in profile.features])
         self._categorical: dict[int, _CategoricalCoder] = {}
         self._by_column: dict[str, list[int]] = {}
         for place, feature in enumerate(profile.features):
@@ -55,7 +55,7 @@ class CellCoder:
         texts: dict[int, Texts] = {}
         hashes = np.zeros(rows, np.uint64)
         for column in columns:
-            if isinstance(column.values, Texts) and column.role == "input":
+            if isinstance(column.values, Texts) and column.role in ("input", "feature"):
                 hashes += text_hashes(column.values)
             for place, values in self._features_of(column):
                 feature = self.profile.features[place]

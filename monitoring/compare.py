@@ -21,7 +21,8 @@ PROBABILITY_THRESHOLD = 0.5
 class RecordedColumn:
     """An input or output over records: numbers, texts (objects), or several numbers a row.
 
-    `meaning` is "input" or "output:" with the output's role in the model's task.
+    `meaning` is "input", "output:" with the output's role in the model's task, or what stored features add:
+    "status" and "event_time" (int64 Unix microseconds, 0 where there is none).
     """
 
     name: str
@@ -31,10 +32,16 @@ class RecordedColumn:
 
 @dataclass(frozen=True)
 class VersionRecords:
-    """The successful records of one version; every array counts records."""
+    """The successful records of one version; every array counts records.
+
+    `recorded_us` is in Unix microseconds; `taken_ns` is the time that an answer took in its worker, of which
+    `infer_ns` is that of the model.
+    """
 
     prediction_ids: Sequence[str]
     rows: Array
+    recorded_us: Array
+    taken_ns: Array
     infer_ns: Array
     columns: tuple[RecordedColumn, ...]
 

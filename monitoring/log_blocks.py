@@ -39,7 +39,8 @@ class DamagedBlock(Exception):
 class Layout(msgspec.Struct, frozen=True, array_like=True):
     """What blocks of one version have in common. `omitted` names tensors and columns that were left out.
 
-    `snapshots` are the numbers of the feature snapshots that its rows were completed from, by view.
+    `snapshots` are the numbers of the feature snapshots that its rows were completed from, by view; `filled`
+    names the columns that were filled from them.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Layout(msgspec.Struct, frozen=True, array_like=True):
     tensors: tuple[TensorEntry, ...] = ()
     omitted: tuple[str, ...] = ()
     snapshots: tuple[tuple[str, int], ...] = ()
+    filled: tuple[str, ...] = ()
 
 
 class RequestTexts(msgspec.Struct, frozen=True, array_like=True, gc=False):

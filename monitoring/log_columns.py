@@ -23,7 +23,7 @@ class TensorEntry(msgspec.Struct, frozen=True, array_like=True):
     """What a block says of one column of its rows. `shape` is that of a row; `columns` name its elements."""
 
     name: str
-    role: Literal["input", "output", "status"]
+    role: Literal["input", "output", "status", "event_time"]
     encoding: Encoding
     dtype: str
     shape: tuple[int, ...]

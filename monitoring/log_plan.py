@@ -8,11 +8,12 @@ import numpy as np
 
 from driftgate.monitoring.log_blocks import Layout
 from driftgate.monitoring.log_columns import TensorEntry, encoding_of, holds_texts
-from driftgate.monitoring.record import Array, TensorColumns, TurnRecord
+from driftgate.monitoring.record import Array, RecordedVersion, TensorColumns, TurnRecord
 from driftgate.monitoring.redaction import ArrayKind, Treatment, treatments
 
-Role = Literal["input", "output", "status"]
+Role = Literal["input", "output", "status", "event_time"]
 STATUS = "feature_status"
+EVENT_TIME = "event_time"
 
 
 class Step(NamedTuple):
@@ -45,9 +46,9 @@ def kind_of(turn: TurnRecord) -> object:
             shape = array.shape
             kind += (name, array.dtype, shape[1:], shape[:1] == (rows,))
         kind.append(None)
-    status = turn.feature_status
-    if status is not None:
-        kind += (status.dtype, status.shape[1:], status.shape[:1] == (rows,), turn.snapshots)
+    for stored in (turn.feature_status, turn.event_times):
+        if stored is not None:
+            kind += (stored.dtype, stored.shape[1:], stored.shape[:1] == (rows,), turn.snapshots)
     return tuple(kind)
 
 
@@ -59,11 +60,9 @@ def plan_of(turn: TurnRecord) -> Plan:
     outputs_kept, outputs_left = treatments(version.outputs, outputs, version.policy)
     chosen: list[tuple[Role, Treatment]] = [("input", one) for one in inputs_kept]
     chosen += [("output", one) for one in outputs_kept]
-    status, odd_status = _kinds(_status(turn), turn.rows)
-    chosen += [
-        ("status", Treatment(kind.name, TensorColumns(kind.name, version.features))) for kind in status
-    ]
-    omitted = (*odd_inputs, *odd_outputs, *odd_status, *inputs_left, *outputs_left)
+    stored, odd_stored = _kinds(_of_stored_features(turn), turn.rows)
+    chosen += [_of_stored(version, kind.name) for kind in stored]
+    omitted = (*odd_inputs, *odd_outputs, *odd_stored, *inputs_left, *outputs_left)
     arrays = [(role, one, arrays_of([turn], role, one.name)[0]) for role, one in chosen]
     entries = tuple(_entry(*item) for item in arrays)
     steps = tuple(Step(role, one, _is_plain(one, array)) for role, one, array in arrays)
@@ -78,11 +77,19 @@ def plan_of(turn: TurnRecord) -> Plan:
 
 def _layout(turn: TurnRecord, entries: tuple[TensorEntry, ...], omitted: tuple[str, ...]) -> bytes:
     version = turn.version
-    return msgspec.msgpack.encode(Layout(version.model, version.version, entries, omitted, turn.snapshots))
+    layout = Layout(version.model, version.version, entries, omitted, turn.snapshots, version.filled)
+    return msgspec.msgpack.encode(layout)
 
 
-def _status(turn: TurnRecord) -> Mapping[str, Array]:
-    return {STATUS: turn.feature_status} if turn.feature_status is not None and turn.inputs else {}
+def _of_stored_features(turn: TurnRecord) -> Mapping[str, Array]:
+    arrays = {STATUS: turn.feature_status, EVENT_TIME: turn.event_times} if turn.inputs else {}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _of_stored(version: RecordedVersion, name: str) -> tuple[Role, Treatment]:
+    if name == STATUS:
+        return "status", Treatment(name, TensorColumns(name, version.features))
+    return "event_time", Treatment(name, TensorColumns(name, version.views))
 
 
 def _kinds(arrays: Mapping[str, Array], rows: int) -> tuple[list[ArrayKind], list[str]]:
@@ -115,4 +122,5 @@ def arrays_of(turns: Sequence[TurnRecord], role: Role, name: str) -> list[Array]
         return [turn.inputs[name] for turn in turns]
     if role == "output":
         return [turn.outputs[name] for turn in turns]
-    return [turn.feature_status for turn in turns if turn.feature_status is not None]
+    stored = [turn.feature_status if role == "status" else turn.event_times for turn in turns]
+    return [array for array in stored if array is not None]

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from driftgate.monitoring.archive import (
+    chunks_of,
     export_tables,
     filter_table,
     join_tables,
     latest_rows,
+    read_chunks,
     read_schema,
     read_table,
     table_of,
@@ -81,18 +83,19 @@ def records_of_version(places: Places, wanted: RecordFilter) -> VersionRecords |
 
 
 def each_version_records(places: Places, wanted: RecordFilter) -> Iterator[VersionRecords]:
-    """Yield the wanted records of one version file by file, and then what is not archived yet.
+    """Yield the wanted records of one version, some thousands at a time, then what is not archived yet.
+
+    Files whose inputs have been let go are left out.
 
     Raises RecordsMoved, where what was yielded is not all, and sqlite3.Error.
     """
     known = _known(places.db)
     try:
         for file in known.files:
-            if wanted.may_be_in(file):
-                table = read_table(places.archive / file.path, wanted)
-                if len(table):
-                    yield version_records(table)
-        yield from map(version_records, _live_tables(places, known, wanted))
+            if wanted.may_be_in(file) and not file.slim:
+                yield from map(version_records, read_chunks(places.archive / file.path, wanted))
+        for table in _live_tables(places, known, wanted):
+            yield from map(version_records, chunks_of(table))
     except FileNotFoundError as error:
         raise RecordsMoved("files were moved while they were read; try again") from error
 

@@ -45,6 +45,10 @@ class RecordedVersion(msgspec.Struct, frozen=True, eq=False):
     policy: ModelLogPolicy = ModelLogPolicy()
     features: tuple[str, ...] = ()
     """Names of the stored features whose statuses are recorded."""
+    views: tuple[str, ...] = ()
+    """Names of the feature views whose event times are recorded."""
+    filled: tuple[str, ...] = ()
+    """Names of the columns that stored features fill."""
     has_texts: bool = True
     """Whether any array may hold texts; False saves looking."""
 
@@ -85,8 +89,9 @@ class TurnRecord(msgspec.Struct):
     The first dimension of every array counts rows. The arrays belong to the log from `append` on: nobody
     writes to them any more. `outputs` is empty when the call failed; `inputs` too for requests that were
     never computed, such as malformed ones. Arrays of text hold `str` or `bytes`. `feature_status` is
-    rows x features of small codes, or None. `snapshots` are the numbers of the feature snapshots that were
-    read, by view, the same for all rows.
+    rows x features of small codes, `event_times` int64 rows x views (Unix microseconds, 0: nothing usable was
+    written), or None. `snapshots` are the numbers of the feature snapshots that were read, by view, the same
+    for all rows.
     `recorded_us` (Unix microseconds) is set by the sink: windows and watermarks speak of this time.
     """
 
@@ -96,6 +101,7 @@ class TurnRecord(msgspec.Struct):
     inputs: Mapping[str, Array] = {}
     outputs: Mapping[str, Array] = {}
     feature_status: Array | None = None
+    event_times: Array | None = None
     snapshots: tuple[tuple[str, int], ...] = ()
     recorded_us: int = 0
 

@@ -20,6 +20,7 @@ class RecordFilter:
     prediction_id: str | None = None
     since_us: int | None = None
     until_us: int | None = None
+    purposes: tuple[str, ...] | None = None
 
     def may_be_in(self, file: ArchiveFile) -> bool:
         """Tell whether a file may hold such records."""

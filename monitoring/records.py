@@ -14,9 +14,12 @@ from driftgate.monitoring.log_columns import Categories, TensorEntry, Texts, Val
 from driftgate.monitoring.log_reader import ReadBlock
 from driftgate.monitoring.record import Array
 
-Kind = Literal["number", "optional", "time", "id", "text", "optional_text", "hash", "tensor"]
-"""What values mean: "optional" is missing where NaN or negative, "id" and "hash" are 16 bytes each (a hash of
-zeros is missing), "optional_text" is missing where empty, a "tensor" has several values a row."""
+Kind = Literal[
+    "number", "optional", "time", "optional_time", "id", "text", "optional_text", "hash", "tensor"
+]  # fmt: skip
+"""What values mean: "optional" is missing where NaN or negative, "optional_time" where 0, "id" and "hash" are
+16 bytes each (a hash of zeros is missing), "optional_text" is missing where empty, a "tensor" has several
+values a row."""
 
 _NUMBERS = ("parse_ns", "queue_ns", "infer_ns", "encode_ns", "code")
 _TEXTS = ("arm", "purpose")
@@ -26,7 +29,7 @@ _HASHES = ("routing_key", "entity_key")
 
 @dataclass(frozen=True, slots=True)
 class RecordColumn:
-    """One column of records; `meaning` is "input", "output:<role>", "status" or empty."""
+    """One column of records; `meaning` is "input", "output:<role>", "status", "event_time" or empty."""
 
     name: str
     values: Values
@@ -105,7 +108,8 @@ def _named(entry: TensorEntry, values: Values, meaning: str) -> Iterator[RecordC
     prefix = "" if entry.role == "input" else f"{entry.name}."
     if len(entry.shape) == 1 and width == len(entry.columns):
         for index, name in enumerate(entry.columns):
-            yield RecordColumn(prefix + name, _element(values, index), _plain_kind(values), meaning)
+            kind = "optional_time" if meaning == "event_time" else _plain_kind(values)
+            yield RecordColumn(prefix + name, _element(values, index), kind, meaning)
     elif width == 1:
         name = entry.columns[0] if len(entry.columns) == 1 and entry.role == "input" else entry.name
         yield RecordColumn(name, _flat(values), _plain_kind(values), meaning)

@@ -5,7 +5,7 @@ only if they were folded with the same profile, which `profile_id` names.
 """
 
 import hashlib
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,6 +26,13 @@ Aspect = Literal["value"] | TextAspect | WideAspect
 letters, digits and other scripts, the share of its words that the reference never has; of a wide row its
 mean, standard deviation, extremes, and seeded random projections."""
 Source = Literal["none", "training", "traffic"]
+
+
+class StoredNames(NamedTuple):
+    """Stored features that complete a version's rows (`view.feature`), and the views that they are of."""
+
+    features: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
 
 class InvalidProfile(Exception):
@@ -90,7 +97,8 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A profile of source "none" was made without data: its cells tell nulls and infinities apart, its counts
     are 0, and nothing can be said of drift. Times are of the traffic it was made from, in Unix microseconds.
-    `repeats` are rows whose inputs are those of another row.
+    `repeats` are rows whose inputs are those of another row. `stored` names the stored features that complete
+    its rows, `view.feature`.
     """
 
     format: int
@@ -101,6 +109,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     first_us: int = 0
     last_us: int = 0
     repeats: int = 0
+    stored: tuple[str, ...] = ()
 
     def feature(self, name: str) -> FeatureProfile | None:
         """Return the feature of this name, or None."""

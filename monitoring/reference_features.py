@@ -32,6 +32,9 @@ from driftgate.monitoring.text_hash import hash_of
 
 LATENCY_CELLS = NumericCells(tuple(2.0**power for power in range(-3, 14)))
 """The same for all models, in milliseconds: training data have no latency."""
+AGE_CELLS = NumericCells(tuple(2.0**power for power in range(26)))
+"""The same for all views, from one second to a year."""
+HOUR_S = 3600.0
 _MOSTLY = 0.9
 
 
@@ -49,6 +52,8 @@ def features_of(column: Observed, null_text: str) -> Iterable[FeatureProfile]:
             yield _numeric(column, projected, **named)
     elif column.role == "latency":
         yield latency_feature(name)
+    elif column.role == "feature_age":
+        yield age_feature(name)
     else:
         yield _numeric(column, values)
 
@@ -56,6 +61,11 @@ def features_of(column: Observed, null_text: str) -> Iterable[FeatureProfile]:
 def latency_feature(name: str) -> FeatureProfile:
     """Return the feature of a time in milliseconds."""
     return FeatureProfile(name, name, "latency", LATENCY_CELLS, (0,) * LATENCY_CELLS.size, centre=1.0)
+
+
+def age_feature(name: str) -> FeatureProfile:
+    """Return the feature of an age in seconds."""
+    return FeatureProfile(name, name, "feature_age", AGE_CELLS, (0,) * AGE_CELLS.size, spread=HOUR_S)
 
 
 def counted(profile: ReferenceProfile, columns: Sequence[Observed]) -> ReferenceProfile:

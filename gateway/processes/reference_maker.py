@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from driftgate.gateway.state.desired import DesiredState
-from driftgate.monitoring.cells import CategoricalCells
 from driftgate.monitoring.follower import Follower
 from driftgate.monitoring.log_query import Places, RecordsMoved
 from driftgate.monitoring.record_filter import RecordFilter
 from driftgate.monitoring.reference import ReferenceProfile, encode_profile
 from driftgate.monitoring.reference_book import Reference
-from driftgate.monitoring.traffic_reference import ANSWERED, traffic_profile
+from driftgate.monitoring.traffic_reference import ANSWERED, TrafficSample
+from driftgate.monitoring.windows import WATCHED_PURPOSES
 
 LOOK_EVERY_US = 2_000_000
 RETRY_EVERY_US = 600_000_000
+MOVED_AGAIN_US = 10_000_000
+"""Files of the archive that were merged meanwhile are there at once under other names."""
 FIRST_DAY_US = 86_400_000_000
 LEAST_ROWS = 1000
 """Of a first day, on which to build a reference that nobody asked for."""
@@ -55,7 +57,10 @@ def wanted_references(
 
 
 class ReferenceMaker:
-    """Looks every few seconds whether a reference is wanted; what could not be made is tried again later."""
+    """Looks every few seconds whether a reference is wanted; what could not be made is tried again later.
+
+    One chunk of records is read a step, so that windows do not wait.
+    """
 
     def __init__(
         self,
@@ -69,39 +74,55 @@ class ReferenceMaker:
         self._state = state
         self._note = note
         self._looked_at_us = self._looked_for_bare_us = 0
-        self._tried: dict[Wanted, int] = {}
+        self._again_at_us: dict[Wanted, int] = {}
+        self._making: tuple[Wanted, TrafficSample] | None = None
 
     def step(self, now_us: int) -> None:
-        """Make the next reference that is wanted, if it is time to look."""
-        if now_us < self._looked_at_us + LOOK_EVERY_US:
-            return
-        self._looked_at_us = now_us
+        """Go on with the reference that is being made; else make the next one, if it is time to look."""
+        if self._making is not None:
+            self._go_on(*self._making, now_us)
+        elif now_us >= self._looked_at_us + LOOK_EVERY_US:
+            self._looked_at_us = now_us
+            self._look(now_us)
+
+    def _look(self, now_us: int) -> None:
         windows = self._follower.windows
         first_seen: Mapping[tuple[str, int], int] = {}
         if now_us >= self._looked_for_bare_us + RETRY_EVERY_US:
             self._looked_for_bare_us = now_us
             first_seen = windows.first_seen()
         for wanted in wanted_references(self._state(), windows.references(), first_seen, now_us):
-            if now_us >= self._tried.get(wanted, 0) + RETRY_EVERY_US:
-                self._tried[wanted] = now_us
-                self._make(wanted)
+            if now_us >= self._again_at_us.get(wanted, 0):
+                self._again_at_us[wanted] = now_us + RETRY_EVERY_US
+                self._making = wanted, self._sample(wanted)
                 return
 
-    def _make(self, wanted: Wanted) -> None:
-        windows = self._follower.windows
-        old = windows.reference_of(wanted.model, wanted.version)
+    def _sample(self, wanted: Wanted) -> TrafficSample:
         records = RecordFilter(
             model=wanted.model,
             version=wanted.version,
             code=ANSWERED,
             since_us=wanted.first_us,
             until_us=wanted.end_us,
+            purposes=WATCHED_PURPOSES,
         )
+        old = self._follower.windows.reference_of(wanted.model, wanted.version)
+        return TrafficSample(self._places, records, old)
+
+    def _go_on(self, wanted: Wanted, sample: TrafficSample, now_us: int) -> None:
         try:
-            profile = traffic_profile(self._places, records, null_texts(old) if old is not None else {})
+            if sample.step():
+                return
         except (RecordsMoved, OSError, sqlite3.Error) as error:
+            if isinstance(error, RecordsMoved):
+                self._again_at_us[wanted] = now_us + MOVED_AGAIN_US
             self._note(f"the reference of {wanted.model} version {wanted.version} cannot be made: {error}")
+            self._making = None
             return
+        self._making = None
+        self._finish(wanted, sample.get())
+
+    def _finish(self, wanted: Wanted, profile: ReferenceProfile | None) -> None:
         if profile is None or profile.rows < wanted.least_rows:
             rows = profile.rows if profile is not None else 0
             self._note(
@@ -109,11 +130,4 @@ class ReferenceMaker:
                 f"{rows} answered rows with inputs, {wanted.least_rows} are needed"
             )
             return
-        windows.put_in_force(wanted.model, wanted.version, encode_profile(profile))
-
-
-def null_texts(profile: ReferenceProfile) -> dict[str, str]:
-    """Return the texts that stand for null, by column."""
-    return {
-        one.column: one.cells.null_text for one in profile.features if isinstance(one.cells, CategoricalCells)
-    }
+        self._follower.windows.put_in_force(wanted.model, wanted.version, encode_profile(profile))

@@ -136,7 +136,8 @@ class Enricher:
         if plan.overrides:
             override(plan, rows, exchanges, list(zip(found, places, strict=True)), self._counters)
             fresh = fresh and not np.count_nonzero(rows.status)
-        completed = CompletedRows(rows.inputs, rows.status, tuple(snapshots.items()))
+        times = plan.event_times(found, places)
+        completed = CompletedRows(rows.inputs, rows.status, times, tuple(snapshots.items()))
         return self._hand_out(asked, completed, fresh, rows.refused)
 
     def _hand_out(

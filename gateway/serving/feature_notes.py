@@ -36,11 +36,13 @@ _SUBSTITUTES = (
 class CompletedRows(NamedTuple):
     """The rows of all requests for one version in one turn, completed.
 
-    `inputs` are the model's, `status` is uint8 [rows, features], `snapshots` are what was read.
+    `inputs` are the model's, `status` is uint8 [rows, features], `snapshots` are what was read, and
+    `event_times` int64 [rows, views] when each view's event was (Unix microseconds, 0: nothing usable).
     """
 
     inputs: dict[str, Array]
     status: Array
+    event_times: Array
     snapshots: Snapshots
 
 
@@ -60,9 +62,9 @@ class FeatureNotes(NamedTuple):
         first, last = self.first + start, self.first + stop
         return {name: array[first:last] for name, array in self.rows.inputs.items()}
 
-    def status(self, start: int, stop: int) -> Array:
-        """Return the statuses of these rows of the request."""
-        return self.rows.status[self.first + start : self.first + stop]
+    def part(self, array: Array, start: int, stop: int) -> Array:
+        """Return what an array of all the completed rows has of these rows of the request."""
+        return array[self.first + start : self.first + stop]
 
 
 class Summaries:

@@ -162,6 +162,11 @@ class FeaturePlan:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
+    def event_times(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array:
+        """Return when each view's event was, int64 [N, views]; 0: none is usable."""
+        parts = [_rows_of(found.event_time_us, place) for found, place in zip(resolved, places, strict=True)]
+        return parts[0][:, None] if len(parts) == 1 else np.stack(parts, axis=1)
+
     def refusals(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array | None:
         """Return which features of which rows forbid a prediction, bool [N, features]; None if none does."""
         if all(found.absent is None and found.refused is None for found in resolved):

@@ -114,7 +114,8 @@ class Recorder:
         records = [_record(piece) for piece in pieces]
         turn = TurnRecord(exchange.served.recorded, generation, records, inputs, outputs)
         if exchange.features is not None:
-            turn.feature_status, turn.snapshots = _statuses(pieces), exchange.features.rows.snapshots
+            turn.snapshots = exchange.features.rows.snapshots
+            turn.feature_status, turn.event_times = _of_stored_features(pieces)
         if not self.holds:
             sink.append(turn)
             return
@@ -186,17 +187,19 @@ def _own_rows(result: Result) -> Arrays:
     return {name: array[result.first : result.last] for name, array in outputs.items()}
 
 
-def _statuses(pieces: list[Piece]) -> Array:
-    """Return the feature statuses of the rows of one call."""
+def _of_stored_features(pieces: list[Piece]) -> tuple[Array, Array]:
+    """Return the statuses of the stored features of the rows of one call, and the times of their events."""
     completed = completed_together(pieces)
     if completed is not None:
-        return completed.status
+        return completed.status, completed.event_times
     parts = [
-        exchange.features.status(start, stop)
+        (notes.part(notes.rows.status, start, stop), notes.part(notes.rows.event_times, start, stop))
         for exchange, start, stop in pieces
-        if exchange.features is not None
+        if (notes := exchange.features) is not None
     ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([status for status, _ in parts]), np.concatenate([times for _, times in parts])
 
 
 def shadow_record(piece: Piece) -> RequestRecord:

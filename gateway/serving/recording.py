@@ -88,6 +88,8 @@ def recorded_version(manifest: Manifest, settings: ModelLogSettings) -> Recorded
             max_row_bytes=settings.max_row_bytes,
         ),
         features=_features(manifest),
+        views=tuple(view.view for view in manifest.features.views) if manifest.features else (),
+        filled=tuple(sorted(manifest.features.filled)) if manifest.features else (),
         has_texts=any(spec.datatype == "BYTES" for spec in (*signature.inputs, *signature.outputs)),
     )
 

@@ -1,6 +1,7 @@
 """The reference profile of a version that is being published: its columns named as the log will name them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from driftgate.models.settings import ModelLogSettings
 from driftgate.monitoring.log_columns import TensorEntry, encoding_of, texts_of_list
 from driftgate.monitoring.observed import Observed, columns_of
 from driftgate.monitoring.record import Array, TensorColumns
-from driftgate.monitoring.reference import encode_profile
+from driftgate.monitoring.reference import StoredNames, encode_profile
 from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
 
 
@@ -19,10 +20,14 @@ def reference_profile(manifest: Manifest, chunks: Iterable[Rows]) -> bytes:
     """Return the bytes of `profile.json` of a version, made from rows of inputs and outputs."""
     recorded = recorded_version(manifest, ModelLogSettings())
     null_texts = {one.name: one.missing_token for one in manifest.columns if one.missing_token is not None}
-    sample = ReferenceSample(null_texts)
+    sample = ReferenceSample(null_texts, StoredNames(recorded.features, recorded.views))
+    filled = frozenset(recorded.filled)
     seen = 0
     for inputs, outputs in chunks:
-        columns = [*_columns(recorded.inputs, inputs, False), *_columns(recorded.outputs, outputs, True)]
+        columns = [
+            *_columns(recorded.inputs, inputs, "input", filled),
+            *_columns(recorded.outputs, outputs, "output"),
+        ]
         rows = len(next(iter(inputs.values())))
         sample.update(columns, row_priorities(seen, rows))
         seen += rows
@@ -30,14 +35,17 @@ def reference_profile(manifest: Manifest, chunks: Iterable[Rows]) -> bytes:
 
 
 def _columns(
-    tensors: Iterable[TensorColumns], arrays: Mapping[str, Array], are_outputs: bool
+    tensors: Iterable[TensorColumns],
+    arrays: Mapping[str, Array],
+    role: Literal["input", "output"],
+    filled: frozenset[str] = frozenset(),
 ) -> Iterator[Observed]:
     for tensor in tensors:
         array = arrays[tensor.name]
         encoding, dtype = encoding_of(array.dtype)
         entry = TensorEntry(
             name=tensor.name,
-            role="output" if are_outputs else "input",
+            role=role,
             encoding=encoding,
             dtype=dtype,
             shape=array.shape[1:],
@@ -45,4 +53,4 @@ def _columns(
             meaning=tensor.role,
         )
         values = texts_of_list(array.ravel().tolist()) if encoding == "text" else np.asarray(array)
-        yield from columns_of(entry, values)
+        yield from columns_of(entry, values, filled)

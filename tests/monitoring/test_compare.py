@@ -30,6 +30,8 @@ def records(
     return VersionRecords(
         [IDS[place] for place in places],
         ROWS[places],
+        np.zeros(len(places), np.int64),
+        np.full(len(places), int(ms * 2e6), np.int64),
         np.full(len(places), int(ms * 1e6), np.int64),
         tuple(RecordedColumn(one.name, one.meaning, one.values[places]) for one in columns),
     )
