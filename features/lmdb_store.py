@@ -129,11 +129,11 @@ class _OpenView:
         """Return why rows of `view` cannot be read."""
         if self._problem:
             return self._problem
-        if self.snapshot == NO_SNAPSHOT:
-            if self._delta is None:
-                return f"the view {view.name!r} holds no rows yet: load or push them"
-            return None
         try:
+            if self.snapshot == NO_SNAPSHOT:
+                current_snapshot(self._files)
+                no_rows = f"the view {view.name!r} holds no rows yet: load or push them"
+                return no_rows if self._delta is None else None
             info = snapshot_info(self._files, self.snapshot)
         except (SnapshotUnknown, StoreError) as error:
             return str(error)

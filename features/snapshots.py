@@ -93,10 +93,17 @@ class ViewFiles:
 
 
 def current_snapshot(files: ViewFiles) -> int:
-    """Return the number of the snapshot that is read, NO_SNAPSHOT if there is none; raises StoreDamaged."""
+    """Return the number of the snapshot that is read, NO_SNAPSHOT if there is none.
+
+    Raises StoreDamaged, also where there are snapshots and nothing says which one is read.
+    """
     try:
         current = msgspec.json.decode(files.current.read_bytes(), type=_Current)
     except FileNotFoundError:
+        if snapshot_numbers(files):
+            raise StoreDamaged(
+                f"CURRENT of the view {files.view!r} is missing: roll back or load it"
+            ) from None
         return NO_SNAPSHOT
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreDamaged(
@@ -141,15 +148,23 @@ def previous_snapshot(files: ViewFiles, number: int) -> int:
 def rollback(files: ViewFiles, number: int | None = None) -> SnapshotInfo:
     """Make readers go back to a snapshot, the previous one if none is named, and return what it is.
 
-    Raises SnapshotUnknown, StoreDamaged, and StoreBusy while one is being built.
+    Where CURRENT is damaged or missing, the previous one is the newest there is. Raises SnapshotUnknown,
+    StoreDamaged, and StoreBusy while one is being built.
     """
     with only_one(files.loader_lock, f"loading the view {files.view!r}"):
-        target = previous_snapshot(files, current_snapshot(files)) if number is None else number
+        target = _previous(files) if number is None else number
         if target == NO_SNAPSHOT:
             raise SnapshotUnknown(f"the view {files.view!r} has no earlier snapshot to go back to")
         info = snapshot_info(files, target)
         make_current(files, target)
         return info
+
+
+def _previous(files: ViewFiles) -> int:
+    try:
+        return previous_snapshot(files, current_snapshot(files))
+    except StoreDamaged:
+        return max(snapshot_numbers(files), default=NO_SNAPSHOT)
 
 
 def make_current(files: ViewFiles, number: int) -> None:

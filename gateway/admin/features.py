@@ -17,7 +17,7 @@ from driftgate.features.errors import StoreUnavailable
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import RowLayout
 from driftgate.features.resolve import Resolver
-from driftgate.features.snapshots import SnapshotInfo, ViewFiles, current_snapshot, rollback
+from driftgate.features.snapshots import SnapshotInfo, ViewFiles, rollback, snapshot_numbers
 from driftgate.features.store import Fetched, Lookup
 from driftgate.features.view import FeatureView, check_view
 from driftgate.gateway.access.guards import who_asks
@@ -131,7 +131,7 @@ class FeaturesApi:
         """Raise Conflict where there are rows that the declaration could not read."""
         present = self._views.known.views.get(view.name)
         files = ViewFiles(self._root, view.name)
-        stored = current_snapshot(files) or files.delta.exists()
+        stored = snapshot_numbers(files) or files.delta.exists()
         if present is not None and present.schema_id != view.schema_id and stored:
             raise Conflict(
                 f"the view {view.name} has rows, and they have other features: give the changed view a new "

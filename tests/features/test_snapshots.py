@@ -215,6 +215,22 @@ def test_a_damaged_store_is_told_and_what_is_open_is_read_on(tmp_path: Path, dam
         assert store.unavailable(VIEW)
 
 
+def test_without_current_snapshots_are_not_taken_for_none(tmp_path: Path) -> None:
+    """Nothing is read, or loaded onto nothing, as if the view were new; a rollback goes to the newest."""
+    files = ViewFiles(tmp_path, VIEW.name)
+    for value in (1.0, 2.0):
+        load(tmp_path, value)
+    push(tmp_path, "c", THEN_US, 3.0)
+    files.current.unlink()
+    with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
+        assert "CURRENT" in str(store.unavailable(VIEW))
+        with pytest.raises(StoreDamaged), SnapshotWriter(tmp_path, VIEW, "", onto_current=True):
+            pass
+        assert rollback(files).number == 2
+        assert store.unavailable(VIEW) is None
+        assert read(store, "a", "c") == (2, [2.0, 3.0])
+
+
 def test_rows_may_come_in_any_order_and_more_than_once(tmp_path: Path) -> None:
     """Of several rows of an entity the newest stays, in one chunk, across chunks, and after sorted ones."""
     with SnapshotWriter(tmp_path, VIEW) as writer:
