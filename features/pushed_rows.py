@@ -5,6 +5,7 @@ One wrong row refuses all: the sender then knows what is stored and what is not.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,8 @@ _LARGEST = {name: float(np.finfo(name).max) for name in ("float32", "float64")}
 _BLANK: dict[str, Any] = {"bool": False, "string": "", "int32": 0, "int64": 0, "float32": 0.0, "float64": 0.0}
 _NUMPY: dict[str, Any] = {name: object if name == "string" else name for name in _BLANK}
 _SHOWN = 40
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"\s*(:?)', re.DOTALL)
+"""A whole string of JSON, and the colon that makes it a name."""
 
 
 class PushedRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,10 +58,12 @@ class PushReader:
             raise InvalidRows(
                 f'the body must be JSON such as {{"rows": [{{...}}]}}: {_plain(error)}'
             ) from error
-        return self.rows_of(rows, now_us)
+        found = self._rows(rows, now_us)
+        if _names_in(body) != 1 + len(rows) * len(self._names):
+            raise InvalidRows(self._named_twice(body))
+        return found
 
-    def rows_of(self, rows: Sequence[dict[str, Any]], now_us: int) -> EntityRows:
-        """Return rows that were parsed already; raises as `read` does."""
+    def _rows(self, rows: Sequence[dict[str, Any]], now_us: int) -> EntityRows:
         if not rows:
             raise InvalidRows("the push has no rows")
         if len(rows) > MAX_ROWS:
@@ -86,11 +91,24 @@ class PushReader:
             f"row {number}: {unknown[0][:_SHOWN]!r} is no feature of the view {self._view.name}"
         )
 
+    def _named_twice(self, body: bytes) -> str:
+        """Return what is wrong with sound rows of which parsing has dropped values."""
+        parts = msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]])["rows"]
+        for number, part in enumerate(parts):
+            if _names_in(bytes(part)) != len(self._names):
+                return f"row {number}: a name is there twice"
+        return "the body must be one object with 'rows' once"
+
     def _key(self, number: int, row: dict[str, Any]) -> bytes:
         try:
             return self._codec.encode([row[name] for name in self._join_keys])
         except InvalidKey as error:
             raise InvalidRows(f"row {number}: {error}") from error
+
+
+def _names_in(text: bytes) -> int:
+    """Return how many names stand in the objects of a JSON text."""
+    return sum(map(len, _STRING.findall(text)))
 
 
 def _time_us(number: int, value: Any, now_us: int) -> int:

@@ -37,6 +37,8 @@ ROW: dict[str, Any] = {
     "loyal": True,
     "place": [45.75, 4],
 }
+ROW_TEXT = msgspec.json.encode(ROW).decode()
+OPEN_ROW = ROW_TEXT.removesuffix("}")
 READER = PushReader(VIEW)
 
 
@@ -154,3 +156,23 @@ def test_no_feature_is_called_event_time() -> None:
     """The name of a row's time is taken, so that a push never means two things by it."""
     with pytest.raises(InvalidView, match=r"features\[0\]\.name: 'event_time' is the time of a row"):
         check_view(FeatureView("v", (JoinKey("user"),), (Feature("event_time", "int64"),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'{{"rows": [{ROW_TEXT}, {OPEN_ROW}, "spend" : 2}}]}}', "row 1: a name is there twice"),
+        (f'{{"rows": [{OPEN_ROW}, "city": "\\\\"}}]}}', "row 0: a name is there twice"),
+        (f'{{"rows": [{ROW_TEXT}], "rows": [{ROW_TEXT}]}}', "'rows' once"),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(text: str, problem: str) -> None:
+    """Which of two values is meant is for the sender to say, not for the parser."""
+    with pytest.raises(InvalidRows, match=problem):
+        READER.read(text.encode(), NOW_US)
+
+
+@pytest.mark.parametrize("city", ['"a": 1', "\\", '\\"', ': "', "x\\\\", "\n:", '{"city":"'])
+def test_text_that_looks_like_names_is_text(city: str) -> None:
+    """Quotes, colons and backslashes in values count as no names."""
+    assert READER.read(body({**ROW, "city": city}), NOW_US).columns["city"].tolist() == [city]
