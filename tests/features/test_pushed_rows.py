@@ -126,9 +126,9 @@ def test_another_body_is_refused(data: bytes) -> None:
 def test_a_push_is_bounded() -> None:
     """A push without rows is none; one with too many names the limit, by an error of its own."""
     with pytest.raises(InvalidRows, match="no rows"):
-        READER.rows_of((), NOW_US)
+        READER.read(body(), NOW_US)
     with pytest.raises(TooManyRows, match=str(MAX_ROWS)):
-        READER.rows_of((ROW,) * (MAX_ROWS + 1), NOW_US)
+        READER.read(body(*(ROW,) * (MAX_ROWS + 1)), NOW_US)
 
 
 JSON = st.recursive(
