@@ -135,6 +135,11 @@ class StateLayout:
         return self.root / "control-stack.txt"
 
     @property
+    def control_status(self) -> Path:
+        """What control says of what it sees."""
+        return self.root / "control.json"
+
+    @property
     def control_beat(self) -> Path:
         """The pulse of the control process."""
         return self.root / "control.beat"

@@ -26,6 +26,7 @@ from driftgate.gateway.control.facts import Limits
 from driftgate.gateway.control.feature_views import FeatureViewWatcher
 from driftgate.gateway.control.findings import ObservedRegistry
 from driftgate.gateway.control.reconciler import Reconciler
+from driftgate.gateway.control.status_report import StatusReport, control_status
 from driftgate.gateway.control.surroundings import Clocks, Surroundings
 from driftgate.gateway.control.verifier import Verifier
 from driftgate.gateway.http.connection_limits import ConnectionLimits
@@ -154,6 +155,8 @@ class ControlProcess:
         self._reconciler = Reconciler(
             world, limits_of(settings), settings.timing.registry_poll_s, Clocks(time.time, time.monotonic)
         )
+        self._verifier = world.verifier
+        self._status = StatusReport(layout.control_status, self._logger)
         self._uploads = uploads_of(settings, self._reconciler, self._logger)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
         registry = Path(settings.server.registry)
@@ -193,6 +196,10 @@ class ControlProcess:
 
     def _pulse(self, generation: int) -> None:
         self._beat.pulse(time.monotonic_ns(), generation, 0, len(self._server.server_state.connections))
+        if self._status.is_due(time.monotonic()):
+            registry, verifier = self._reconciler.registry, self._verifier
+            seen = registry.problem, verifier.verified, verifier.failed
+            self._status.write(control_status(self._reconciler.desired, *seen))
 
 
 def main(argv: list[str] | None = None) -> None:

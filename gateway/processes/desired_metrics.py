@@ -20,7 +20,10 @@ def desired_metrics(layout: StateLayout) -> Iterator[Metric]:
 
 
 def traffic_metrics(state: DesiredState) -> Iterator[Metric]:
-    """Yield the share of every arm, and 1 for every version that is ejected."""
+    """Yield the number of the state, the share of every arm, and 1 for every version that is ejected."""
+    yield GaugeMetricFamily(
+        "driftgate_newest_generation", "Newest generation of the desired state.", value=state.generation
+    )
     shares = GaugeMetricFamily(
         "driftgate_traffic_share", "Share of the traffic, from 0 to 1.", labels=["model", "version", "arm"]
     )

@@ -21,6 +21,7 @@ from driftgate.gateway.processes.alert_metrics import alert_metrics
 from driftgate.gateway.processes.desired_metrics import desired_metrics
 from driftgate.gateway.processes.feature_metrics import feature_metrics
 from driftgate.gateway.processes.log_metrics import log_metrics
+from driftgate.gateway.processes.process_metrics import process_metrics
 from driftgate.gateway.processes.window_metrics import window_metrics
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.counters import (
@@ -84,6 +85,7 @@ class _Machine(Collector):
             {number: read_status(self._layout, number) for number in slots},
         )
         yield from desired_metrics(self._layout)
+        yield from process_metrics(self._layout)
         yield from log_metrics(self._layout)
         yield from feature_metrics(self._layout)
         yield from window_metrics(self._layout)
