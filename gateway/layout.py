@@ -120,6 +120,11 @@ class StateLayout:
         return self.root / "alert-requests.json"
 
     @property
+    def monitor_drift(self) -> Path:
+        """What the monitor says of drift."""
+        return self.root / "monitor-drift.json"
+
+    @property
     def monitor_beat(self) -> Path:
         """The pulse of the monitor process."""
         return self.root / "monitor.beat"

@@ -13,8 +13,9 @@ from driftgate.gateway.admin.change_requests import report
 from driftgate.gateway.admin.timeline import moment_of
 from driftgate.gateway.control.model_report import model_names, report_model
 from driftgate.gateway.control.reconciler import Reconciler
+from driftgate.gateway.dashboard.drift_words import drift_words
 from driftgate.gateway.dashboard.history import ArmHistory, history, step_us
-from driftgate.gateway.dashboard.monitor_reader import monitor_book
+from driftgate.gateway.dashboard.monitor_reader import monitor_book, read_drift_status
 from driftgate.gateway.dashboard.overview import GatewayOverview, OverviewAnswer, Seen, overview_of
 from driftgate.gateway.dashboard.traffic_meter import TrafficMeter
 from driftgate.gateway.errors import BadRequest
@@ -85,6 +86,7 @@ class DashboardApi:
             windows=read_window_status(layout),
             last=last,
             traffic=self._meter.traffic(),
+            drift=drift_words(read_drift_status(layout)),
         )
         return seen, sum(counts[cell] for cell in DROPPED.values())
 

@@ -46,8 +46,15 @@ OFFSET = Parameter(
     "offset", "query", {"type": "integer", "minimum": 0}, "Where in the file the part begins.", required=True
 )
 SINCE = Parameter("since", "query", STRING, "An age such as 24h, or a time in ISO 8601.")
+BUDGET = Parameter("budget", "query", STRING, 'False alarms that are allowed, such as "1 in 4w".')
 MODEL = Parameter("model", "query", STRING, "Only what concerns this model.")
 LIMIT = Parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most so many, the newest ones.")
+NAME = Parameter("name", "query", STRING, "The feature.", required=True)
+VERSION = Parameter("version", "query", {"type": "integer", "minimum": 1}, "The version; else the last used.")
+ARM = Parameter("arm", "query", STRING, "The arm; else the last used.")
+MINUTES = Parameter(
+    "minutes", "query", {"type": "integer", "minimum": 1}, "Length of the window that is compared; 60."
+)
 FROM = Parameter("from", "query", STRING, "Beginning, in Unix milliseconds.")
 TO = Parameter("to", "query", STRING, "End, in Unix milliseconds.")
 
@@ -66,6 +73,12 @@ _TABLE: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("DELETE", f"{_A_MODEL}/traffic"): _REPLACE,
     ("GET", f"{_A_MODEL}/assignment"): (KEY, AT),
     ("GET", f"{_A_MODEL}/history"): (SINCE,),
+    ("GET", f"{_A_MODEL}/evidence"): (SINCE,),
+    ("GET", f"{_A_MODEL}/feature"): (NAME, VERSION, ARM, MINUTES, SINCE),
+    ("GET", f"{_A_MODEL}/drift/backtest"): (SINCE, BUDGET),
+    ("POST", f"{_A_MODEL}/drift/arm"): (DRY_RUN, IF_MATCH),
+    ("POST", f"{_A_MODEL}/drift/observe"): (DRY_RUN, IF_MATCH),
+    ("POST", f"{_A_MODEL}/drift/acknowledge"): (DRY_RUN, IF_MATCH),
     ("GET", "/api/alerts"): (SINCE,),
     ("GET", f"{_A_MODEL}/alerts"): (SINCE,),
     ("PUT", f"{_A_MODEL}/settings"): (IF_MATCH,),

@@ -15,12 +15,14 @@ import uvloop
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.alerts import AlertsApi, alert_routes
 from driftgate.gateway.admin.api import AdminApi, admin_app
+from driftgate.gateway.admin.dashboard import DashboardApi, dashboard_routes
 from driftgate.gateway.admin.features import FeaturesApi, feature_routes
 from driftgate.gateway.admin.references import ReferencesApi, reference_routes
 from driftgate.gateway.admin.settings import SettingsApi, settings_routes
 from driftgate.gateway.admin.timeline import TimelineApi, timeline_routes
 from driftgate.gateway.admin.tokens import TokenApi, token_routes
 from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
+from driftgate.gateway.admin.windows import WindowsApi, window_routes
 from driftgate.gateway.control.evidence import EvidenceKeeper
 from driftgate.gateway.control.facts import Limits
 from driftgate.gateway.control.feature_views import FeatureViewWatcher
@@ -29,6 +31,9 @@ from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.control.status_report import StatusReport, control_status
 from driftgate.gateway.control.surroundings import Clocks, Surroundings
 from driftgate.gateway.control.verifier import Verifier
+from driftgate.gateway.dashboard.assets import load_assets
+from driftgate.gateway.dashboard.pages import Pages, page_routes
+from driftgate.gateway.dashboard.traffic_meter import TrafficMeter
 from driftgate.gateway.http.connection_limits import ConnectionLimits
 from driftgate.gateway.http.listening import QuietServer, bounded, listener, server_config
 from driftgate.gateway.layout import StateLayout
@@ -158,6 +163,7 @@ class ControlProcess:
         self._verifier = world.verifier
         self._status = StatusReport(layout.control_status, self._logger)
         self._uploads = uploads_of(settings, self._reconciler, self._logger)
+        self._meter = TrafficMeter(layout, time.monotonic)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
         registry = Path(settings.server.registry)
         features = FeaturesApi(self._views, registry, layout, self._reconciler, self._logger)
@@ -166,11 +172,14 @@ class ControlProcess:
             *feature_routes(features),
             *token_routes(TokenApi(layout, self._logger)),
             *timeline_routes(TimelineApi(layout)),
+            *window_routes(WindowsApi(self._reconciler, layout)),
+            *dashboard_routes(DashboardApi(self._reconciler, layout, self._meter)),
             *reference_routes(ReferencesApi(self._reconciler, layout)),
             *alert_routes(AlertsApi(self._reconciler, layout, self._logger)),
             *settings_routes(SettingsApi(self._reconciler, registry, self._logger)),
         ]
-        app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more)
+        pages = page_routes(Pages(load_assets()))
+        app = admin_app(api, AdminAccess.of(settings, layout, self._logger), more, pages)
         limits = ConnectionLimits(settings.limits.receive_timeout_s)  # uploads of models bound themselves
         self._server = QuietServer(server_config(app, GRACE_S, bounded(limits)))
 
@@ -184,10 +193,12 @@ class ControlProcess:
         sock = listener(self._arguments.listen_fd, server.admin_host, server.admin_port)
         deciding = loop.create_task(self._reconciler.run(self._pulse))
         sweeping = loop.create_task(self._uploads.keep_swept())
+        metering = loop.create_task(self._meter.run())
         watching = loop.create_task(self._views.run(self._arguments.settings.timing.registry_poll_s))
         self._beat.state = BeatState.ACCEPTING
         await self._server.serve(sockets=[sock])
         sweeping.cancel()
+        metering.cancel()
         watching.cancel()
         await self._reconciler.stop()
         await deciding

@@ -86,7 +86,8 @@ def _found(facts: ArmFacts) -> ArmState | None:
             "drifting",
             facts.drifting_since_us,
             facts.drifting,
-            "Look at the features that are named, then acknowledge, or make a new reference.",
+            ("Nobody is notified before it is armed. " if facts.observing else "")
+            + "Look at the features that are named, then acknowledge, or make a new reference.",
         )
     return None
 
@@ -108,7 +109,7 @@ def _unknown(facts: ArmFacts) -> ArmState | None:
     if facts.observing:
         return ArmState(
             "observing",
-            why="evidence is gathered and shown; drift notifies nobody yet",
-            todo="Arm it once the back-test of the proposed reference is quiet.",
+            why="evidence of drift is shown, and would notify nobody yet",
+            todo=f"Arm it once its back-test is quiet: driftgate drift backtest {facts.model}",
         )
     return None

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from sqlite3 import Error as SqliteError
 
+import msgspec
+
 from driftgate.gateway.errors import StateUnusable
 from driftgate.gateway.layout import StateLayout
+from driftgate.monitoring.drift_status import DriftStatus
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.pane_codec import InvalidPane
@@ -29,6 +32,14 @@ def monitor_book(layout: StateLayout) -> Iterator[MonitorDb | None]:
             yield db
         except (SqliteError, InvalidPane, InvalidProfile) as error:
             raise _unusable() from error
+
+
+def read_drift_status(layout: StateLayout) -> DriftStatus | None:
+    """Return what the monitor last said of drift, or None if that is nothing readable."""
+    try:
+        return msgspec.json.decode(layout.monitor_drift.read_bytes(), type=DriftStatus)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _unusable() -> StateUnusable:

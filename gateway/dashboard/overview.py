@@ -21,7 +21,7 @@ class ArmOverview(msgspec.Struct, frozen=True):
     """One arm. `percent` is None for rows outside of the split, as those of a shadow.
 
     `window_us` is when its newest window began, in Unix microseconds (0: none); `window_rows` are its rows.
-    `log10_evidence` is that of drift, None where nothing can be said.
+    `log10_evidence` is that of its `strongest` feature for drift, None where nothing can be said.
     """
 
     arm: str
@@ -32,6 +32,7 @@ class ArmOverview(msgspec.Struct, frozen=True):
     window_us: int
     window_rows: int
     log10_evidence: float | None = None
+    strongest: str = ""
     named: tuple[str, ...] = ()
 
 
@@ -67,9 +68,10 @@ class OverviewAnswer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class DriftWord:
-    """What is said of an arm's drift: evidence, and since when it is `named` ("" and 0 where it is not)."""
+    """What is said of an arm: the strongest evidence, what is `named`, and since when (0: unknown)."""
 
     log10_evidence: float | None = None
+    strongest: str = ""
     named: tuple[str, ...] = ()
     since_us: int = 0
     is_alarm: bool = False
@@ -146,6 +148,7 @@ def _arm(
         window_us=window_us,
         window_rows=rows,
         log10_evidence=drift.log10_evidence,
+        strongest=drift.strongest,
         named=drift.named,
     )
 

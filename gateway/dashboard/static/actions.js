@@ -1,6 +1,6 @@
 // What clicks do beyond following a link: JSON with a token, the token itself, alerts.
 
-import { Refused, get, post, token } from "./api.js";
+import { Refused, get, modelPath, post, remove, token } from "./api.js";
 import { h } from "./dom.js";
 
 const ACTIONS = { json: showJson, ack: acknowledge, silence, unsilence };
@@ -39,11 +39,11 @@ export function askForToken(done) {
 }
 
 function acknowledge(event, target, again) {
-  const why = h("input", { id: "why", maxlength: "500", placeholder: "What you found, or that you look at it" });
+  const why = h("input", { id: "why", required: true, maxlength: "500", placeholder: "What you found, or that you look at it" });
   ask(
     "Acknowledge this alert",
     [h("p", { class: "quiet small" }, "Its evidence begins anew; it fires again if the drift goes on."), h("label", { for: "why" }, "Why"), why],
-    () => post(`/api/alerts/${encodeURIComponent(target.dataset.id)}/ack`, { why: why.value }),
+    () => post(modelPath(target.dataset.model, `/alerts/${encodeURIComponent(target.dataset.id)}/acknowledge`), { why: why.value }),
     again,
   );
 }
@@ -57,13 +57,13 @@ function silence(event, target, again) {
       h("p", { class: "quiet small" }, "Nobody is told of this model's alerts for so long; everything is still recorded."),
       h("label", { for: "why" }, "Reason"), why, h("label", { for: "hours" }, "For"), hours,
     ],
-    () => post("/api/silences", { model: target.dataset.model, rule: target.dataset.rule, why: why.value, for_s: Number(hours.value) * 3600 }),
+    () => post(modelPath(target.dataset.model, "/silences"), { why: why.value, for_s: Number(hours.value) * 3600 }),
     again,
   );
 }
 
 function unsilence(event, target, again) {
-  ask("End this silence", [], () => post(`/api/silences/${encodeURIComponent(target.dataset.id)}/end`, {}), again);
+  ask("End this silence", [], () => remove(modelPath(target.dataset.model, `/silences/${encodeURIComponent(target.dataset.id)}`)), again);
 }
 
 function ask(title, fields, send, again) {

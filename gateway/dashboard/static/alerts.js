@@ -31,36 +31,33 @@ export const alertsView = {
 const list = (alerts, isOpen) => h("ul", { class: "list" }, alerts.map((alert) => alertItem(alert, isOpen)));
 
 export function alertItem(alert, withActions = false) {
-  const { finding } = alert;
-  const about = [finding.model, finding.version && `v${finding.version}`, finding.arm, finding.segment].filter(Boolean).join(" · ");
+  const about = [alert.model, alert.version && `v${alert.version}`, alert.arm, alert.segment].filter(Boolean).join(" · ");
   return h(
     "li",
     { "data-key": alert.id },
-    h("div", { class: "controls" }, pill(alert.severity ?? severity(finding)), pill(alert.state), h("a", { class: "strong", href: link(["models", finding.model]) }, about), h("span", { class: "quiet" }, words(finding.rule))),
-    h("div", null, finding.text),
-    h("div", { class: "why" }, `first seen ${clock(alert.first_us)}${finding.onset_us ? `, began about ${clock(finding.onset_us)}` : ""}${alert.who ? ` — ${alert.who}: ${alert.why || "looks at it"}` : ""}`),
-    finding.features?.length ? h("div", { class: "small" }, finding.features.map((one, place) => [place ? ", " : "", featureLink(finding, one), one.what ? ` ${one.what}` : ""])) : null,
+    h("div", { class: "controls" }, pill(alert.severity), pill(alert.state), h("a", { class: "strong", href: link(["models", alert.model]) }, about), h("span", { class: "quiet" }, words(alert.rule))),
+    h("div", null, alert.text),
+    h("div", { class: "why" }, `first seen ${clock(alert.first_us)}${alert.onset_us ? `, began about ${clock(alert.onset_us)}` : ""}${alert.who ? ` — ${alert.who}: ${alert.why || "looks at it"}` : ""}`),
+    alert.features?.length ? h("div", { class: "small" }, alert.features.map((one, place) => [place ? ", " : "", featureLink(alert, one), one.what ? ` ${one.what}` : ""])) : null,
     withActions && actions(alert),
   );
 }
 
-const severity = (finding) => (["harm", "broken_data", "no_data"].includes(finding.rule) ? "page" : "ticket");
-
-const featureLink = (finding, one) => h("a", { href: link(["models", finding.model, "feature"], { name: one.feature, version: finding.version, arm: finding.arm }) }, one.feature);
+const featureLink = (alert, one) => h("a", { href: link(["models", alert.model, "feature"], { name: one.feature, version: alert.version, arm: alert.arm }) }, one.feature);
 
 function actions(alert) {
   if (alert.state === "resolved") return null;
   return h(
     "div",
     { class: "controls" },
-    alert.state !== "acknowledged" && h("button", { type: "button", "data-action": "ack", "data-id": alert.id }, "Acknowledge"),
-    h("button", { type: "button", "data-action": "silence", "data-model": alert.finding.model, "data-rule": alert.finding.rule }, "Silence…"),
+    alert.state !== "acknowledged" && h("button", { type: "button", "data-action": "ack", "data-id": alert.id, "data-model": alert.model }, "Acknowledge"),
+    h("button", { type: "button", "data-action": "silence", "data-model": alert.model }, "Silence…"),
   );
 }
 
 function silences(all) {
   const body = all.length
-    ? h("ul", { class: "list" }, all.map((one) => h("li", { "data-key": one.id }, h("span", { class: "strong" }, one.model), one.rule ? ` · ${words(one.rule)}` : "", ` until ${clock(one.until_us)} `, h("span", { class: "why" }, `${one.who}: ${one.why}`), " ", h("button", { type: "button", "data-action": "unsilence", "data-id": one.id }, "End it"))))
+    ? h("ul", { class: "list" }, all.map((one) => h("li", { "data-key": one.id }, h("span", { class: "strong" }, one.model), one.rule ? ` · ${words(one.rule)}` : "", ` until ${clock(one.until_us)} `, h("span", { class: "why" }, `${one.who}: ${one.why}`), " ", h("button", { type: "button", "data-action": "unsilence", "data-id": one.id, "data-model": one.model }, "End it"))))
     : empty("Nobody is silenced.");
   return card("Silences", { json: PATH, flush: true }, body);
 }

@@ -27,6 +27,7 @@ async function ask(method, path, body, signal) {
 }
 
 export const get = (path, signal) => ask("GET", path, undefined, signal);
+export const remove = (path) => ask("DELETE", path);
 export const post = (path, body) => ask("POST", path, body);
 
 function reason(text) {

@@ -55,11 +55,10 @@ function look() {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: 'system-ui, "Segoe UI", Roboto, sans-serif', size: 12, color: colour("--soft") },
-    margin: { l: 44, r: 8, t: 6, b: 30 },
+    margin: { l: 44, r: 10, t: 8, b: 34 },
     hovermode: "x unified",
     hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
-    showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
+    showlegend: false,
     xaxis: { ...axis, showgrid: false },
     yaxis: { ...axis, rangemode: "tozero" },
   };

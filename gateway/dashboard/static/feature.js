@@ -6,8 +6,8 @@ import { h } from "./dom.js";
 import { clock, duration, number, percent, whole } from "./format.js";
 import { RANGES } from "./model.js";
 import { evidence } from "./overview.js";
-import { armName, card, choice, empty, failed, pill, table } from "./parts.js";
-import { link } from "./router.js";
+import { armName, card, choice, empty, failed, legend, pill, table } from "./parts.js";
+import { here, link } from "./router.js";
 
 const WINDOWS = [["1", "1 min"], ["15", "15 min"], ["60", "1 h"], ["360", "6 h"], ["1440", "1 d"]];
 const SIDES = [["reference", "reference", "var(--mute)"], ["before", "window before", "var(--bar-5)"], ["window", "window", "var(--bar)"]];
@@ -20,13 +20,15 @@ export const featureView = {
   title: ({ parts, query }) => `${query.name} of ${parts[1]}`,
   sources: (place) => ({ feature: [source(place), 2] }),
   draw(answers, errors, place) {
-    const one = answers.feature;
-    return [head(place, one), failed(errors.feature), one && [summary(one), h("div", { class: "grid" }, cellsCard(one, place), trendCard(one, place)), namesCard(one, place)]];
+    const one = flat(answers.feature, place);
+    return [head(place, one), failed(errors.feature), one && [summary(one), h("div", { class: "grid" }, cellsCard(one), trendCard(one)), namesCard(one)]];
   },
   drawn(main, answers) {
-    if (answers.feature) drawFeature(answers.feature);
+    if (answers.feature) drawFeature(flat(answers.feature, here()));
   },
 };
+
+const flat = (answer, place) => answer && { ...answer, ...answer.windows, json: source(place) };
 
 function head({ parts, query }, one) {
   const model = parts[1];
@@ -35,7 +37,7 @@ function head({ parts, query }, one) {
     { class: "head" },
     h("div", { class: "crumb" }, h("a", { href: "#/" }, "Overview"), " / ", h("a", { href: link(["models", model], { since: query.since, version: query.version, arm: query.arm }) }, model), " / ", query.name),
     h("h1", null, query.name),
-    h("p", null, one ? [armName(one), one.role, one.unit && `in ${one.unit}`].filter(Boolean).join(" · ") : ""),
+    h("p", null, one ? [armName(one), one.role].filter(Boolean).join(" · ") : ""),
     h(
       "div",
       { class: "end controls" },
@@ -47,7 +49,7 @@ function head({ parts, query }, one) {
 
 function summary(one) {
   const { effect } = one;
-  const moved = one.moved && h("p", null, pill(one.is_named ? "drifting" : "observing"), " ", h("b", null, one.moved.cell), one.moved.rises ? " has more rows than the reference lets expect" : " has fewer rows than the reference lets expect", one.moved.onset_us ? `, since about ${clock(one.moved.onset_us)}` : "", `. Evidence ${evidence(one.log10_evidence)}.`);
+  const moved = one.moved && h("p", null, pill(one.is_named ? "drifting" : "observing"), " ", h("b", null, one.moved.cell), one.moved.rises ? " has more rows than the reference lets expect" : " has fewer rows than the reference lets expect", one.moved.onset_us ? `, since about ${clock(one.moved.onset_us)}` : "", ". Evidence ", evidence(one.log10_evidence), ".");
   const sizes = effect.type === "effect_sizes"
     ? h("div", { class: "facts" }, fact(number(effect.psi), `PSI without chance, ${effect.magnitude}`), fact(number(effect.js_distance), "JS distance (base 2)"), effect.w1_sigma !== null && fact(`${number(effect.w1_sigma)} σ`, "Wasserstein"), effect.ks !== null && fact(number(effect.ks), "KS distance"), fact(whole(one.window.rows), "rows in the window"))
     : h("p", { class: "quiet" }, `How large the difference is cannot be said: ${effect.reason}.`);
@@ -77,17 +79,20 @@ const share = (one, cell, side) => (one[side].rows ? cell[side] / one[side].rows
 
 function trendCard(one) {
   const has = one.trend.start_us.length > 0;
-  return card("Trend", { json: one.json, note: has ? `steps of ${duration(one.trend.step_us / 1e6)}` : "" }, has ? [h("h3", null, "Share of null, unknown and out of range values"), chartPlace("bad", "Share of null, new and out-of-range values over time"), one.trend.mean.some((value) => value !== null) ? [h("h3", null, "Mean"), chartPlace("mean", "Mean of the feature over time")] : null] : empty("No windows in this time.", "Choose a longer time."));
+  return card("Trend", { json: one.json, note: has ? `steps of ${duration(one.trend.step_us / 1e6)}` : "" }, has ? [h("h3", null, "Share of null, unknown and out of range values"), legend(badLines(one.trend).map(([name]) => name)), chartPlace("bad", "Share of null, new and out-of-range values over time"), one.trend.mean.some((value) => value !== null) ? [h("h3", null, "Mean"), legend(["window", "reference"]), chartPlace("mean", "Mean of the feature over time")] : null] : empty("No windows in this time.", "Choose a longer time."));
 }
+
+// Kinds of bad values that this feature can have.
+const badLines = (trend) => [["null", trend.null], ["new value", trend.new], ["out of range", trend.out_of_range], ["infinite", trend.infinite], ["wrong type", trend.type_error]].filter(([, values]) => values);
 
 function drawFeature(one) {
   const colours = palette();
   const { trend } = one;
   const range = [new Date(trend.first_us / 1000), new Date(trend.end_us / 1000)];
-  const lines = [["null", trend.null], ["new value", trend.new], ["out of range", trend.out_of_range], ["infinite", trend.infinite], ["wrong type", trend.type_error]]
-    .filter(([, values]) => values)
-    .map(([name, values], place) => ({ ...gapped(trend.start_us, values, trend.step_us), name, mode: "lines", line: { color: colours[place], width: 1.8 }, hovertemplate: "%{y:.2%}" }));
-  draw("bad", lines, { xaxis: { range, type: "date" }, yaxis: { tickformat: ".2~%" } });
+  const bad = badLines(trend);
+  const lines = bad.map(([name, values], place) => ({ ...gapped(trend.start_us, values, trend.step_us), name, mode: "lines", line: { color: colours[place], width: 1.8 }, hovertemplate: "%{y:.2%}" }));
+  const most = Math.max(0.01, ...bad.flatMap(([, values]) => values.filter((value) => value !== null))) * 1.1;
+  draw("bad", lines, { xaxis: { range, type: "date" }, yaxis: { tickformat: ".2~%", range: [0, Math.min(1, most)] } });
   const mean = { ...gapped(trend.start_us, trend.mean, trend.step_us), name: label("mean"), mode: "lines", line: { color: colours[0], width: 1.8 }, hovertemplate: "%{y:.4~g}" };
   const reference = { x: range, y: [one.reference.mean, one.reference.mean], name: "reference", mode: "lines", line: { color: colours[1], dash: "dash", width: 1.4 }, hoverinfo: "skip" };
   draw("mean", one.reference.mean === null ? [mean] : [reference, mean], { xaxis: { range, type: "date" }, yaxis: { rangemode: "normal" } });

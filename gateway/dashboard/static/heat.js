@@ -14,7 +14,7 @@ export function heatStrips(arm, answer, parts, query) {
   return [
     h("div", { class: "strips", "data-key": "strips" }, features.map((feature) => strip(feature, parts, query))),
     h("div", { class: "strip axis", "aria-hidden": "true" }, h("span"), h("span", null, h("i", null, clock(answer.first_us)), h("i", null, clock(answer.end_us))), h("span")),
-    h("p", { class: "readout", id: "heat-readout", "data-keep": true }, "Evidence 10^4 or more is strong; it is none while shares stay where the reference had them."),
+    h("p", { class: "readout", id: "heat-readout", "data-keep": true }, "Brighter is more. Ten thousand and more is strong; without drift there is hardly ever so much."),
   ];
 }
 
@@ -29,7 +29,7 @@ function strip(feature, parts, query) {
   );
 }
 
-export const heatScale = () => h("span", { class: "scale" }, "none", h("canvas", { "data-keep": true, "data-scale": true, "aria-hidden": "true" }), `10^${FULL}`);
+export const heatScale = () => h("span", { class: "scale" }, "none", h("canvas", { "data-keep": true, "data-scale": true, "aria-hidden": "true" }), evidence(FULL));
 
 // Paint after the lines are on the page.
 export function paintHeat(root, arm, answer) {

@@ -46,7 +46,7 @@ export class Live {
     const found = await Promise.allSettled(names.map((name) => get([watch.sources[name]].flat()[0], watch.aborter.signal)));
     watch.running = false;
     if (this.current !== watch) return;
-    const reached = found.some((one) => one.status === "fulfilled" || one.reason instanceof Refused);
+    const reached = !names.length || found.some((one) => one.status === "fulfilled" || one.reason instanceof Refused);
     names.forEach((name, place) => keep(watch, name, found[place]));
     this.#say(watch, reached);
     const refused = Object.values(watch.errors).find((error) => error?.status === 401);

@@ -1,12 +1,13 @@
 // One model: its arms, traffic, versions, time series, features by evidence, data quality and reference.
 
+import { alertItem, openAlerts } from "./alerts.js";
 import { modelPath, path } from "./api.js";
 import { chartPlace, draw, gapped, label, palette } from "./charts.js";
 import { h } from "./dom.js";
 import { bytes, clock, duration, number, percent, whole, words } from "./format.js";
 import { heatScale, heatStrips, paintHeat } from "./heat.js";
 import { armRows, armTable, evidence } from "./overview.js";
-import { armColour, armName, card, choice, empty, eventItem, failed, pill, table } from "./parts.js";
+import { armColour, armName, card, choice, empty, eventGroups, stepItem, failed, legend, pill, table } from "./parts.js";
 import { link } from "./router.js";
 
 export const RANGES = [["1h", "1 h"], ["6h", "6 h"], ["24h", "24 h"], ["7d", "7 d"]];
@@ -21,6 +22,7 @@ function paths({ parts, query }) {
     evidence: path(modelPath(model, "/evidence"), { since }),
     quality: modelPath(model, "/quality"),
     power: modelPath(model, "/power"),
+    alerts: modelPath(model, "/alerts"),
     events: path("/api/events", { since: "30d", model, limit: 100 }),
     overview: "/api/overview",
   };
@@ -41,7 +43,8 @@ export const modelView = {
       head(name, report, place),
       failed(errors.report),
       report?.problems.map((problem) => h("p", { class: "error" }, problem)),
-      model && card("Arms", { json: json.overview, flush: true }, armTable(armRows(model, answers.overview.at_us, true))),
+      openAlerts(answers.alerts).length ? card("Open alerts", { json: json.alerts, flush: true }, h("ul", { class: "list" }, openAlerts(answers.alerts).map((alert) => alertItem(alert, true)))) : null,
+      model && card("Arms", { json: json.overview, flush: true }, armTable(armRows(model, answers.overview.at_us, true), "Arm")),
       report && h("div", { class: "grid" }, split(report, answers.events, json), charts(answers.history, errors.history, json)),
       evidenceCard(answers, errors, place, json),
       h("div", { class: "grid" }, quality(answers.quality, errors.quality, json, place), reference(answers, errors, json)),
@@ -70,8 +73,8 @@ function head(name, report, place) {
 }
 
 function split(report, events, json) {
-  const arms = report.traffic.filter((arm) => arm.percent > 0);
-  const changes = [...(events?.events ?? [])].reverse().filter((event) => CHANGES.has(event.kind)).slice(0, 6);
+  const arms = report.traffic.filter((arm) => arm.percent > 0).sort((a, b) => a.version - b.version);
+  const changes = [...(events?.events ?? [])].reverse().filter((event) => CHANGES.has(event.kind)).slice(0, 20);
   const about = arms.map((arm) => `${arm.name} v${arm.version} ${number(arm.percent)} %`).join(", ");
   return card(
     "Traffic split",
@@ -82,7 +85,7 @@ function split(report, events, json) {
     h("div", { class: "legend" }, arms.map((arm, place) => h("span", null, h("i", { class: "dot", style: { "--arm": armColour(place) } }), `${arm.name} · v${arm.version} `, h("b", null, `${number(arm.percent, 4)}\u2009%`))), (report.shadows ?? []).map((one) => h("span", { class: "quiet" }, `shadow v${one.version} copies ${number(one.percent)}\u2009%`))),
     Object.entries(report.ejected ?? {}).map(([version, why]) => h("p", { class: "error" }, `v${version} is ejected: ${why}`)),
     h("h3", null, "Recent changes"),
-    changes.length ? h("ul", { class: "list" }, changes.map((event) => eventItem(event))) : h("p", { class: "quiet small" }, "None in the last 30 days."),
+    changes.length ? h("ul", { class: "list" }, eventGroups(changes).slice(0, 5).map((group) => stepItem(group))) : h("p", { class: "quiet small" }, "None in the last 30 days."),
     h("a", { class: "small", href: link(["timeline"], { model: report.name }) }, "The whole timeline"),
   );
 }
@@ -95,7 +98,7 @@ function charts(answer, error, json) {
     : !answer
       ? h("p", { class: "quiet" }, "Loading…")
       : answer.arms.length
-        ? [h("h3", null, "Rows per second"), chartPlace("rows", "Rows per second of each arm over time"), h("h3", null, "Latency in the worker, p50 and p99"), chartPlace("latency", "Latency of each arm over time, median and 99th percentile")]
+        ? [h("h3", null, "Rows per second"), legend(answer.arms.map(armName)), chartPlace("rows", "Rows per second of each arm over time"), h("h3", null, "Latency in the worker: p50, and p99 dotted"), chartPlace("latency", "Latency of each arm over time, median and 99th percentile")]
         : empty("No windows in this time.", "Choose a longer time, or send predictions: only logged rows are counted.");
   return card("Rows and latency", { json: json.history, note: answer && `steps of ${duration(answer.step_us / 1e6)}` }, body);
 }
@@ -155,22 +158,40 @@ function quality(answer, error, json, place) {
   return card("Data quality", { json: json.quality, note: window ? `window of ${clock(window)}` : "", flush: true }, body);
 }
 
-const SOURCES = { training: "the rows given at publishing", traffic: "recorded traffic", none: "none" };
+const SOURCES = { training: "the rows given at publishing", traffic: "recorded traffic", none: "nothing yet" };
+const WATCHES = {
+  observing: "Observing: evidence is shown, and nobody is notified of drift.",
+  proposed: "Proposed: two weeks have been seen; look at the back-test, then arm it.",
+  armed: "Armed: drift notifies.",
+};
 
 function reference(answers, errors, json) {
   const answer = answers.power;
-  const one = answer?.versions[0];
-  const body = errors.power ? failed(errors.power) : !answer ? empty("Loading…") : answer.versions.length ? answer.versions.map(settings) : empty("No reference yet.", "It is met with the first logged row of a version.");
-  return card("Reference and power", { json: json.power, note: one ? "the smallest change that this much traffic would show" : "", flush: true }, body);
+  const body = errors.power
+    ? failed(errors.power)
+    : !answer
+      ? empty("Loading…")
+      : answer.versions.length
+        ? answer.versions.map(settings)
+        : empty("No version has had rows in the last hour.", "Its reference and power are shown once it has.");
+  return card("Reference and power", { json: json.power, note: "the smallest change that this traffic would show", flush: true }, body);
 }
 
 function settings(one) {
-  const columns = [["Feature", { wide: true }], ["Smallest change seen within a day", { wide: true }], ["After rows", { num: true }]];
+  const columns = [["Feature"], ["Smallest change seen within a day"], ["After rows", { num: true }]];
   const rows = one.features.map((feature) => ({ key: feature.name, cells: [feature.name, feature.smallest, feature.rows === null ? "–" : whole(feature.rows)] }));
-  return [
-    h("div", { class: "empty" }, h("b", null, `v${one.version}: `), `compared with ${SOURCES[one.source] ?? one.source}, ${whole(one.reference_rows)} rows`, one.age_s ? `, made ${duration(one.age_s)} ago` : "", `; ${number(one.rows_per_s)} rows/s lately; budget ${one.budget}.`, one.todo ? ` ${one.todo}` : ""),
-    rows.length ? h("details", { "data-key": `power-${one.version}` }, h("summary", null, `Power for ${rows.length} features`), table(columns, rows, { label: `Power of version ${one.version}`, className: "" })) : null,
+  const facts = [
+    ["compared with", `${SOURCES[one.source] ?? one.source}${one.reference_rows ? `, ${whole(one.reference_rows)} rows` : ""}`],
+    ["in force since", one.from_us ? clock(one.from_us) : "the version's first row"],
+    ["traffic", `${number(one.rows_per_s)} rows/s in the last hour`],
+    ["notifies at", ["evidence ", evidence(one.log10_target), one.judged_by_hours ? ", by hours of the week" : ""]],
   ];
+  return h(
+    "div",
+    { "data-key": `reference-${one.version}` },
+    h("dl", { class: "about empty" }, h("dt", null, h("b", null, `v${one.version}`)), h("dd", null, one.reason || WATCHES[one.watch] || ""), facts.map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
+    rows.length ? h("details", null, h("summary", null, `Smallest change of ${rows.length} features that would be seen`), table(columns, rows, { label: `Power of version ${one.version}`, className: "" })) : null,
+  );
 }
 
 function versions(report, json) {

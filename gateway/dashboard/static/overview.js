@@ -4,10 +4,10 @@ import { path } from "./api.js";
 import { alertItem, openAlerts } from "./alerts.js";
 import { h } from "./dom.js";
 import { clock, duration, milliseconds, number, percent, whole } from "./format.js";
-import { armName, card, empty, eventItem, failed, meter, state, table } from "./parts.js";
+import { armName, card, empty, eventGroups, stepItem, failed, meter, state, table } from "./parts.js";
 import { link } from "./router.js";
 
-const EVENTS = path("/api/events", { since: "7d", limit: 12 });
+const EVENTS = path("/api/events", { since: "7d", limit: 40 });
 
 export const overviewView = {
   title: () => "Overview",
@@ -50,12 +50,12 @@ function modelsCard(overview) {
   return card("Models", { json: "/api/overview", note: `${overview.models.length} models`, flush: true }, body);
 }
 
-const COLUMNS = [
-  ["Model", { wide: true }], ["State", { wide: true }], ["Traffic"], ["Rows/s", { num: true }], ["Errors", { num: true }],
-  ["p50", { num: true }], ["p99", { num: true }], ["Evidence", { num: true }], ["Last window", { num: true }],
+const columns = (first) => [
+  [first, { wide: true }], ["State", { wide: true }], ["Traffic"], ["Rows/s", { num: true }], ["Errors", { num: true }],
+  ["p50", { num: true }], ["p99", { num: true }], ["Strongest evidence", { num: true }], ["Last window", { num: true }],
 ];
 
-export const armTable = (rows) => table(COLUMNS, rows, { label: "Models and arms" });
+export const armTable = (rows, first = "Model") => table(columns(first), rows, { label: "Models and arms" });
 
 export function armRows(model, nowUs, isAlone = false) {
   if (!model.arms.length) return [{ key: model.name, cells: [modelCell(model), h("span", { class: "quiet" }, model.problems[0] ?? "no version has traffic")] }];
@@ -64,12 +64,9 @@ export function armRows(model, nowUs, isAlone = false) {
     cells: [
       modelCell(model, arm, place > 0 || isAlone, isAlone),
       state(arm.state, nowUs),
-      arm.percent === null ? "outside the split" : [meter(arm.percent / 100), ` ${number(arm.percent)}\u2009%`],
-      number(arm.traffic.rows_per_s),
-      errorShare(arm.traffic),
-      milliseconds(arm.traffic.p50_ms),
-      milliseconds(arm.traffic.p99_ms),
-      evidence(arm.log10_evidence),
+      arm.percent === null ? "not in the split" : [meter(arm.percent / 100), ` ${number(arm.percent)}\u2009%`],
+      ...figures(arm),
+      [evidence(arm.log10_evidence), arm.strongest && arm.log10_evidence >= 1 ? h("div", { class: "small quiet" }, arm.strongest) : null],
       arm.window_us ? [`${whole(arm.window_rows)} rows, `, clock(arm.window_us, nowUs)] : "none",
     ],
   }));
@@ -88,8 +85,17 @@ function errorShare(traffic) {
   return traffic.requests_per_s ? percent(errors / traffic.requests_per_s) : "–";
 }
 
+// Traffic is counted by version, so that it is told with the arm of the split alone.
+function figures({ percent: share, traffic }) {
+  if (share === null) return ["–", "–", "–", "–"];
+  return [number(traffic.rows_per_s), errorShare(traffic), milliseconds(traffic.p50_ms), milliseconds(traffic.p99_ms)];
+}
+
 // Evidence is a factor; people read its power of ten.
-export const evidence = (log10) => (log10 === null || log10 === undefined ? "–" : log10 < 0.05 ? "none" : `10^${number(log10, 2)}`);
+export function evidence(log10) {
+  if (log10 === null || log10 === undefined) return "–";
+  return log10 < 0.05 ? "none" : h("span", { class: "nowrap" }, "10", h("sup", null, number(log10, 2)));
+}
 
 function alertsCard(answers, errors) {
   const open = openAlerts(answers.alerts);
@@ -102,7 +108,7 @@ function alertsCard(answers, errors) {
 function eventsCard(answers, errors) {
   const events = [...(answers.events?.events ?? [])].reverse();
   const body = events.length
-    ? h("ul", { class: "list" }, events.map((event) => eventItem(event)))
+    ? h("ul", { class: "list" }, eventGroups(events).slice(0, 7).map((group) => stepItem(group)))
     : empty(errors.events ? errors.events.message : "Nothing changed in the last seven days.");
   return card("Latest changes", { json: EVENTS, flush: true }, body);
 }

@@ -100,20 +100,68 @@ export function choice(label, options, current, parts, query) {
 
 export const armName = (one) => (one.arm ? `${one.arm} · v${one.version}` : `v${one.version} (asked for by number)`);
 
+export const legend = (names) => h("div", { class: "legend small" }, names.map((name, place) => h("span", null, h("i", { class: "dot", style: { "--arm": armColour(place) } }), name)));
+
 const COLOURS = ["var(--bar)", "var(--bar-2)", "var(--bar-3)", "var(--bar-4)", "var(--bar-5)"];
 export const armColour = (place) => COLOURS[place % COLOURS.length];
 
-export function eventItem(event, nowUs) {
-  const about = event.model && (event.version ? `${event.model} v${event.version}` : event.model);
+// Events of one generation are one step: what it did, then why and who.
+export function eventGroups(events) {
+  const groups = [];
+  for (const event of events) {
+    const last = groups.at(-1)?.[0];
+    if (last && event.generation && last.generation === event.generation) groups.at(-1).push(event);
+    else groups.push([event]);
+  }
+  return groups;
+}
+
+export function stepItem(events, nowUs) {
+  if (events.length === 1) return eventItem(events[0], nowUs);
+  const common = shared(events.map((event) => event.why));
+  const [first] = events;
   return h(
     "li",
-    { class: "event", "data-key": `${event.at}${event.kind}${about ?? ""}` },
+    { class: "event", "data-key": `generation-${first.generation}` },
+    h("time", { datetime: first.at, title: first.at }, clock(Date.parse(first.at) * 1000, nowUs)),
+    h(
+      "div",
+      null,
+      [...events].reverse().map((event) => h("div", null, headline(event), detail(event.why.slice(common.length)))),
+      h("div", { class: "who" }, [common, `by ${first.who}`].filter(Boolean).join(" — ")),
+    ),
+  );
+}
+
+const detail = (text) => {
+  const inner = text.trim().replace(/^\((.*)\)$/s, "$1");
+  return inner && h("span", { class: "who" }, ` ${inner}`);
+};
+
+// The beginning that all texts share, up to what is added in parentheses.
+function shared(texts) {
+  const [first] = texts.map((text) => text ?? "");
+  for (let end = first.length; end > 0; end--) {
+    const part = first.slice(0, end);
+    if (texts.every((text) => text === part || text.startsWith(`${part} (`))) return part;
+  }
+  return "";
+}
+
+function headline(event) {
+  const about = event.model && (event.version ? `${event.model} v${event.version}` : event.model);
+  return [h("span", { class: "strong" }, event.kind.replaceAll("_", " ")), about && [" · ", h("a", { href: link(["models", event.model]) }, about)]];
+}
+
+export function eventItem(event, nowUs) {
+  return h(
+    "li",
+    { class: "event", "data-key": `${event.at}${event.kind}${event.model ?? ""}${event.version ?? ""}` },
     h("time", { datetime: event.at, title: event.at }, clock(Date.parse(event.at) * 1000, nowUs)),
     h(
       "div",
       null,
-      h("span", { class: "strong" }, event.kind.replaceAll("_", " ")),
-      about && [" · ", h("a", { href: link(["models", event.model]) }, about)],
+      headline(event),
       h("div", { class: "who" }, [event.why, event.who && `by ${event.who}`].filter(Boolean).join(" — ")),
     ),
   );

@@ -1,0 +1,191 @@
+"""Reads the windows of one model and says what they show; thin, and for a thread of its own."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+
+from driftgate.gateway.dashboard.drift_words import MovedCell, find_feature, moved_cell, named_features
+from driftgate.gateway.dashboard.evidence import ArmEvidence, arm_evidence
+from driftgate.gateway.dashboard.history import step_us
+from driftgate.gateway.dashboard.monitor_reader import monitor_book, read_drift_status
+from driftgate.gateway.dashboard.one_feature import FeatureCells, NamedValue, Stretch, feature_cells
+from driftgate.gateway.dashboard.power_book import PowerBook, VersionPower
+from driftgate.gateway.dashboard.quality import ArmQuality, arm_quality
+from driftgate.gateway.errors import NotFound
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.processes.window_metrics import read_window_status
+from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.pane import ALL_ROWS, PANE_US
+from driftgate.monitoring.reference_book import Reference
+
+HOUR_US = 3600 * 1_000_000
+
+
+class EvidenceAnswer(msgspec.Struct, frozen=True):
+    """Evidence of drift from `first_us` to `end_us` in steps of `step_us`, for each arm."""
+
+    model: str
+    first_us: int
+    end_us: int
+    step_us: int
+    arms: tuple[ArmEvidence, ...]
+
+
+class QualityAnswer(msgspec.Struct, frozen=True):
+    """Data quality of each arm in its last complete window."""
+
+    model: str
+    arms: tuple[ArmQuality, ...]
+
+
+class PowerAnswer(msgspec.Struct, frozen=True):
+    """References of a model's versions, and what they can show."""
+
+    model: str
+    versions: tuple[VersionPower, ...]
+
+
+class FeatureAnswer(msgspec.Struct, frozen=True):
+    """One feature of one arm. `moved` is the cell that speaks most for drift, None where nothing does."""
+
+    model: str
+    version: int
+    arm: str
+    name: str
+    role: str
+    log10_evidence: float | None
+    is_named: bool
+    moved: MovedCell | None
+    windows: FeatureCells
+
+
+@dataclass(frozen=True)
+class FeatureQuestion:
+    """Which feature of which arm (None: the one with the newest window), and of what time.
+
+    The window is the last `minutes`; the trend begins at `first_us`.
+    """
+
+    model: str
+    name: str
+    version: int | None
+    arm: str | None
+    minutes: int
+    first_us: int
+
+
+class WindowReader:
+    """Answers questions about windows from the files of the monitor."""
+
+    def __init__(self, layout: StateLayout) -> None:
+        self._layout = layout
+        self._power = PowerBook()
+
+    def evidence(self, model: str, first_us: int) -> EvidenceAnswer:
+        """Return how evidence went since a time."""
+        end_us = _now_us()
+        step = step_us(first_us, end_us)
+        first_us = first_us // step * step
+        with monitor_book(self._layout) as db:
+            stored = db.evidence(model, first_us, end_us) if db else []
+            profiles = {one.id: one.profile for one in db.references(model)} if db else {}
+        named = named_features(read_drift_status(self._layout), model)
+        return EvidenceAnswer(model, first_us, end_us, step, arm_evidence(stored, profiles, named, step))
+
+    def quality(self, model: str) -> QualityAnswer:
+        """Return the rates of the last complete windows."""
+        status = read_window_status(self._layout)
+        figures = [one for one in (status.figures if status else ()) if one.model == model]
+        found: dict[tuple[int, str, str], list[NamedValue]] = {}
+        with monitor_book(self._layout) as db:
+            if db is not None and figures:
+                found = _new_values(db, model, min(one.start_us for one in figures))
+        return QualityAnswer(model, tuple(arm_quality(one, found) for one in figures))
+
+    def power(self, model: str) -> PowerAnswer:
+        """Return what windows are compared with, and what that can show."""
+        now_us = _now_us()
+        with monitor_book(self._layout) as db:
+            references = db.references(model) if db else []
+            panes = db.pane_counts(model, now_us - HOUR_US, now_us) if db else []
+        rows: Counter[int] = Counter()
+        for key, pane in panes:
+            rows[key.version] += pane.rows
+        first_us = min((key.start_us for key, _ in panes), default=now_us)
+        seconds = max(60.0, (now_us - first_us) / 1e6)
+        rates = {version: count / seconds for version, count in rows.items()}
+        status = read_drift_status(self._layout)
+        return PowerAnswer(model, self._power.versions(references, rates, status))
+
+    def feature(self, question: FeatureQuestion) -> FeatureAnswer:
+        """Return what is to be said of one feature; raise NotFound where nothing is known of it."""
+        with monitor_book(self._layout) as db:
+            reference, arm = _reference(db, question)
+            place = next(
+                (at for at, one in enumerate(reference.profile.features) if one.name == question.name), None
+            )
+            if db is None or place is None:
+                raise NotFound(f"version {reference.version} has no feature of that name that is watched")
+            stretch = _stretch(question)
+            stored = db.panes(
+                question.model,
+                min(stretch.first_us, stretch.before_us),
+                stretch.end_us,
+                lambda key: (
+                    (key.version, key.arm, key.segment, key.profile)
+                    == (reference.version, arm, ALL_ROWS, reference.id)
+                ),
+            )
+        panes = {one.key.start_us: one.pane for one in stored}
+        status = read_drift_status(self._layout)
+        figure = find_feature(status, question.model, (reference.version, arm), question.name)
+        return FeatureAnswer(
+            model=question.model,
+            version=reference.version,
+            arm=arm,
+            name=question.name,
+            role=reference.profile.features[place].role,
+            log10_evidence=figure.log10_evidence if figure else None,
+            is_named=figure.is_named if figure else False,
+            moved=moved_cell(figure),
+            windows=feature_cells(reference.profile, place, panes, stretch),
+        )
+
+
+def _reference(db: MonitorDb | None, question: FeatureQuestion) -> tuple[Reference, str]:
+    """Return the newest reference of the arm that is asked for, and the arm's name."""
+    arms = {
+        (version, arm): start_us
+        for (model, version, arm), (start_us, _) in (db.last_panes() if db else {}).items()
+        if model == question.model and question.version in (None, version) and question.arm in (None, arm)
+    }
+    if db is None or not arms:
+        raise NotFound("this arm has no windows yet: rows are counted some seconds after their answers")
+    version, arm = max(arms, key=lambda key: arms[key])
+    found = [one for one in db.references(question.model) if one.version == version]
+    if not found:
+        raise NotFound(f"version {version} has no reference yet")
+    return found[-1], arm
+
+
+def _stretch(question: FeatureQuestion) -> Stretch:
+    end_us = _now_us() // PANE_US * PANE_US + PANE_US
+    first_us = min(question.first_us, end_us - PANE_US)
+    return Stretch(end_us - question.minutes * PANE_US, end_us, first_us, step_us(first_us, end_us))
+
+
+def _new_values(db: MonitorDb, model: str, first_us: int) -> dict[tuple[int, str, str], list[NamedValue]]:
+    names = {one.id: [feature.name for feature in one.profile.features] for one in db.references(model)}
+    found: dict[tuple[int, str, str], list[NamedValue]] = {}
+    for key, pane in db.pane_counts(model, first_us, _now_us()):
+        for place, values in pane.quality.new_values.items():
+            if place < len(names.get(key.profile, ())):
+                own = found.setdefault((key.version, key.arm, names[key.profile][place]), [])
+                own[:] = [NamedValue(one.value, one.count) for one in values.get(10)]
+    return found
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
