@@ -1,7 +1,7 @@
 """From columns to the numbers of their cells: many rows of all features at once. Pure."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,13 +14,16 @@ from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import ReferenceProfile
 from driftgate.monitoring.text_hash import hash_of, text_hashes
 
+_OF_CLIENTS = ("input", "feature")
+"""The roles of columns that a row is given with."""
+
 
 @dataclass(frozen=True, slots=True)
 class CodedRows:
     """Rows in cells: `codes` uint8[features, rows] of the profile's features at the places `features`.
 
     `row_hashes` uint64[rows] are equal for rows whose inputs and stored features are; `texts` are the
-    categorical columns, by the place of their feature.
+    categorical columns, by the place of their feature. `fits`: the columns are those of the profile.
     """
 
     rows: int
@@ -28,6 +31,7 @@ class CodedRows:
     codes: Array
     numbers: tuple[Numbers, ...]
     row_hashes: Array
+    fits: bool
     texts: dict[int, Texts]
 
 
@@ -40,7 +44,8 @@ class CellCoder:
             "single": NumericCoder(profile.features, "single"),
             "double": NumericCoder(profile.features, "double"),
         }
-        self._are_inputs = np.array([one.role in ("input", "feature") for one in profile.features])
+        self._are_inputs = np.array([one.role in _OF_CLIENTS for one in profile.features])
+        self._expected = frozenset(one.column for one in profile.features if one.role in _OF_CLIENTS)
         self._categorical: dict[int, _CategoricalCoder] = {}
         self._by_column: dict[str, list[int]] = {}
         for place, feature in enumerate(profile.features):
@@ -48,14 +53,16 @@ class CellCoder:
             if isinstance(feature.cells, CategoricalCells):
                 self._categorical[place] = _CategoricalCoder(feature.cells)
 
-    def code(self, columns: Iterable[Observed], rows: int) -> CodedRows:
-        """Return so many rows of columns in cells."""
+    def code(
+        self, columns: Sequence[Observed], rows: int, left_out: frozenset[str] = frozenset()
+    ) -> CodedRows:
+        """Return so many rows of columns in cells; those that are `left_out` are not missed."""
         found: dict[Precision, list[tuple[int, Array]]] = {"single": [], "double": []}
         codes: list[tuple[int, Array]] = []
         texts: dict[int, Texts] = {}
         hashes = np.zeros(rows, np.uint64)
         for column in columns:
-            if isinstance(column.values, Texts) and column.role in ("input", "feature"):
+            if isinstance(column.values, Texts) and column.role in _OF_CLIENTS:
                 hashes += text_hashes(column.values)
             for place, values in self._features_of(column):
                 feature = self.profile.features[place]
@@ -67,7 +74,7 @@ class CellCoder:
                     codes.append((place, np.full(rows, feature.cells.mistyped, np.uint8)))
                 else:
                     found[feature.cells.precision].append((place, values))
-        return self._together(found, codes, texts, hashes)
+        return replace(self._together(found, codes, texts, hashes), fits=self._fits(columns, left_out))
 
     def new_values(
         self, coded: CodedRows, rows: Array | slice, most: int
@@ -81,6 +88,12 @@ class CellCoder:
             found = found[coded.codes[row, rows] == self._categorical[place].new]
             if len(found):
                 yield place, _counts(texts, found, most)
+
+    def _fits(self, columns: Iterable[Observed], left_out: frozenset[str]) -> bool:
+        """Tell whether the columns are the profile's; those of tensors that are left out are not known."""
+        found = {column.name for column in columns if column.role in _OF_CLIENTS}
+        lacking = self._expected - found - left_out if left_out <= self._expected else frozenset()
+        return found <= self._expected and not lacking
 
     def _features_of(self, column: Observed) -> Iterator[tuple[int, Array | Texts]]:
         """Yield the features that are counted of a column, and what is counted."""
@@ -125,6 +138,7 @@ class CellCoder:
             codes=np.concatenate(parts) if parts else np.zeros((0, len(hashes)), np.uint8),
             numbers=tuple(numbers),
             row_hashes=hashes,
+            fits=True,
             texts=texts,
         )
 

@@ -4,6 +4,8 @@ Every rate has a highest share that is in order: what the reference had and its 
 thousand where there is no reference. Evidence is gathered for each, from the first window on.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,15 +20,16 @@ from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
 
 Reason = Literal[
     "null", "type_error", "infinite", "out_of_range", "new_value", "constant",
-    "refused", "failed", "repeated", "stale_feature",
+    "refused", "failed", "repeated", "stale_feature", "schema", "no_traffic",
 ]  # fmt: skip
 """What is wrong: with a feature's value ("constant": all rows of the window are in one cell), with a request
-("refused": 4xx, "failed": 5xx), a row that is a repeat, or a stored feature that was stale, missing or too
-late."""
+("refused": 4xx, "failed": 5xx), a row that is a repeat, a stored feature that was stale, missing or too late,
+a row whose columns are not the reference's, or an arm that should have traffic and has none (of windows, and
+not among the rates of a profile: see SilenceWatch)."""
 
 LEAST_ROWS = 30
 """Fewer rows with one value are no surprise."""
-_OF_ROWS: tuple[Reason, ...] = ("refused", "failed", "repeated", "stale_feature")
+_OF_ROWS: tuple[Reason, ...] = ("refused", "failed", "repeated", "schema", "stale_feature")
 _FRESH, _NULL, _SENT = 0, 2, 6
 
 
@@ -56,7 +59,8 @@ class QualityRates:
             for feature, cells in zip(profile.features, self._cells, strict=True)
             for reason in (*cells, "constant")
         ]
-        self.rates = (*named, *(QualityRate(reason, "") for reason in _OF_ROWS))
+        stale = [QualityRate("stale_feature", name) for name in profile.stored]
+        self.rates = (*named, *(QualityRate(reason, "") for reason in _OF_ROWS), *stale)
 
     def count(self, pane: Pane) -> QualityCounts:
         """Return the counts of a window."""
@@ -68,7 +72,7 @@ class QualityRates:
             rows += [n] * len(cells)
             hits.append(int(_is_constant(counts, self._profile.features[place])))
             rows.append(int(n >= LEAST_ROWS))
-        for hit, row in _of_rows(pane, self._profile.rows):
+        for hit, row in (*_of_rows(pane, self._profile.rows), *_stale(pane, self._profile.stored)):
             hits.append(hit)
             rows.append(row)
         return QualityCounts(np.array(hits, np.int64), np.array(rows, np.int64))
@@ -82,7 +86,7 @@ class QualityRates:
             rows += [feature.rows] * len(cells)
             hits.append(0)
             rows.append(0)
-        rest = [0] * len(_OF_ROWS)
+        rest = [0] * (len(_OF_ROWS) + len(self._profile.stored))
         repeats = _OF_ROWS.index("repeated") + len(hits)
         highest = highest_rates(np.array(hits + rest, np.int64), np.array(rows + rest, np.int64))
         highest[repeats] = self._highest_of_repeats()
@@ -141,11 +145,21 @@ def _of_rows(pane: Pane, reference_rows: int) -> list[tuple[int, int]]:
     """Return hits and rows. Of more rows than the reference has, more may be repeats than there."""
     quality = pane.quality
     repeats = quality.repeats if pane.rows <= reference_rows else RepeatSample()
-    known = [sum(counts.values()) for counts in quality.statuses.values()]
-    good = [counts[_FRESH] + counts[_NULL] + counts[_SENT] for counts in quality.statuses.values()]
+    stale = _stale(pane, quality.statuses)
     return [
         (quality.refused, quality.requests),
         (quality.failed, quality.requests),
         (repeats.rows - repeats.distinct, repeats.rows),
-        (sum(known) - sum(good), sum(known)),
+        (quality.mismatched, pane.rows),
+        (sum(hits for hits, _ in stale), sum(rows for _, rows in stale)),
     ]
+
+
+def _stale(pane: Pane, names: Iterable[str]) -> list[tuple[int, int]]:
+    """Return for each stored feature how often it was not as it should be, and how often it was used."""
+    found = []
+    for name in names:
+        counts = pane.quality.statuses.get(name, Counter())
+        used = sum(counts.values())
+        found.append((used - counts[_FRESH] - counts[_NULL] - counts[_SENT], used))
+    return found

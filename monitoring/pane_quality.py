@@ -29,6 +29,7 @@ class QualityRecord(msgspec.Struct, frozen=True, array_like=True):
     rows_by_hash: dict[int, int] = {}
     statuses: dict[str, list[int]] = {}
     new_values: dict[int, list[Frequent]] = {}
+    mismatched: int = 0
 
 
 class RepeatSample:
@@ -83,6 +84,8 @@ class RepeatSample:
 class PaneQuality:
     """Counts of requests and rows. `refused` got a 4xx, `failed` a 5xx.
 
+    `mismatched` rows had columns that the profile lacks, or lacked some that it has.
+
     `statuses` count, by stored feature, the codes 0 (fresh), 1 (stale), 2 (null), 3 (missing), 4 (defaulted),
     5 (timed out) and 6 (sent by the client); `new_values` go by the place of their feature in the profile.
     """
@@ -90,6 +93,7 @@ class PaneQuality:
     requests: int = 0
     refused: int = 0
     failed: int = 0
+    mismatched: int = 0
     repeats: RepeatSample = field(default_factory=RepeatSample)
     statuses: dict[str, Counter[int]] = field(default_factory=dict)
     new_values: dict[int, SpaceSaving] = field(default_factory=dict)
@@ -116,6 +120,7 @@ class PaneQuality:
         self.requests += other.requests
         self.refused += other.refused
         self.failed += other.failed
+        self.mismatched += other.mismatched
         self.repeats.merge(other.repeats)
         for name, counts in other.statuses.items():
             self.statuses.setdefault(name, Counter()).update(counts)
@@ -138,6 +143,7 @@ class PaneQuality:
                 name: [counts[code] for code in range(STATUS_CODES)] for name, counts in self.statuses.items()
             },
             new_values={place: values.get(most) for place, values in self.new_values.items()},
+            mismatched=self.mismatched,
         )
 
 
@@ -147,6 +153,7 @@ def restored(record: QualityRecord) -> PaneQuality:
         requests=record.requests,
         refused=record.refused,
         failed=record.failed,
+        mismatched=record.mismatched,
         repeats=RepeatSample(record.repeat_rows, record.repeat_distinct, record.rows_by_hash),
         statuses={name: Counter(dict(enumerate(counts))) for name, counts in record.statuses.items()},
         new_values={place: SpaceSaving(MOST_NAMED, values) for place, values in record.new_values.items()},

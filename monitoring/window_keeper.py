@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 
+from driftgate.monitoring.alert import Finding, Rule
 from driftgate.monitoring.drift_keeper import DriftKeeper
 from driftgate.monitoring.drift_status import DriftStatus
 from driftgate.monitoring.drift_targets import DriftTargets
@@ -14,6 +15,7 @@ from driftgate.monitoring.pane_codec import InvalidPane
 from driftgate.monitoring.pane_tables import WindowChanges
 from driftgate.monitoring.reference import InvalidProfile, ReferenceProfile
 from driftgate.monitoring.reference_book import Reference, ReferenceBook
+from driftgate.monitoring.silence_watch import SilenceWatch
 from driftgate.monitoring.window_status import WindowStatus
 from driftgate.monitoring.window_watch import WindowWatch
 from driftgate.monitoring.windows import Watched, Windows
@@ -43,7 +45,8 @@ class WindowKeeper:
         self._book = ReferenceBook(known, watched.find_profile, on_problem)
         saved = db.detectors()
         self._windows = Windows(self._book, watched, HeavySegments(saved), db.sealed_until_us(), panes)
-        self._watch = WindowWatch(self._book, saved)
+        silence = SilenceWatch(watched.arms_of, watched.window_us, saved)
+        self._watch = WindowWatch(self._book, saved, silence)
         self._window_us = watched.window_us
         targets = DriftTargets(watched.receivers, watched.window_us, on_problem)
         self.drift = DriftKeeper(db, self._book, watched.plan_of, targets, on_problem)
@@ -63,7 +66,7 @@ class WindowKeeper:
         self._fold()
         sealed = self._windows.seal(watermark_us)
         self._sealed.update(sealed)
-        self._watch.update(sealed)
+        self._watch.update(sealed, self._windows.sealed_us)
         self.drift.update(sealed)
         if sealed or now_us >= self._shown_at_us + SHOW_EVERY_US:
             self._shown_at_us = now_us
@@ -132,6 +135,15 @@ class WindowKeeper:
             lost_rows=windows.lost_rows,
             figures=self._watch.figures(),
         )
+
+    def findings(self) -> list[Finding]:
+        """Return what alerts are told of now."""
+        return self.drift.findings()
+
+    def acknowledge(self, finding: Finding, now_us: int) -> None:
+        """Let evidence begin anew, as somebody has looked at what was found."""
+        if finding.rule in (Rule.DRIFT, Rule.DEPENDENCE):
+            self.drift.acknowledge(finding.model, finding.version, now_us)
 
     def drift_status(self, now_us: int) -> DriftStatus:
         """Return what evidence of drift there is."""

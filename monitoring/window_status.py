@@ -4,7 +4,10 @@ import msgspec
 
 
 class QualityFigure(msgspec.Struct, frozen=True, array_like=True):
-    """One rate of a window that is not 0, or that there is evidence about."""
+    """One rate of a window that is not 0, or that there is evidence about.
+
+    Of "no_traffic" `hits` are the windows on end, up to the last, in which an arm had no rows.
+    """
 
     reason: str
     feature: str

@@ -1,6 +1,6 @@
-"""What is watched in the sealed windows of each version and arm: rates of bad data, and evidence."""
+"""What is watched in the sealed windows of each version and arm: rates of bad data, silence, and evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import log10
 
 from driftgate.monitoring.data_quality import QualityRates, QualityWatch
@@ -8,6 +8,7 @@ from driftgate.monitoring.detector_codec import decode_state, encode_state
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.pane import ALL_ROWS, Pane, PaneKey
 from driftgate.monitoring.reference_book import ReferenceBook
+from driftgate.monitoring.silence_watch import ModelArm, SilenceWatch
 from driftgate.monitoring.window_status import QualityFigure, WindowFigures
 
 MOST_FIGURES = 50
@@ -19,16 +20,18 @@ Stream = tuple[str, int, str, str]
 class WindowWatch:
     """Takes sealed windows in, in the order of time; goes on from what another one had `saved`."""
 
-    def __init__(self, book: ReferenceBook, saved: Mapping[str, bytes]) -> None:
+    def __init__(self, book: ReferenceBook, saved: Mapping[str, bytes], silence: SilenceWatch) -> None:
         self._book = book
+        self._silence = silence
         self._saved = dict(saved)
         self._watches: dict[Stream, QualityWatch] = {}
         self._rates: dict[Stream, QualityRates] = {}
         self._last: dict[Stream, tuple[int, Pane]] = {}
         self._changed: set[Stream] = set()
 
-    def update(self, sealed: Mapping[PaneKey, Pane]) -> None:
-        """Take in windows that were sealed together."""
+    def update(self, sealed: Mapping[PaneKey, Pane], sealed_us: int) -> None:
+        """Take in windows that were sealed together; now all before `sealed_us` are."""
+        self._silence.update(sealed, sealed_us)
         for key in sorted(sealed, key=lambda key: key.start_us):
             if key.segment == ALL_ROWS:
                 stream = (key.model, key.version, key.arm, key.profile)
@@ -40,18 +43,24 @@ class WindowWatch:
 
     def changes(self) -> dict[str, bytes]:
         """Return the states that changed since `committed`, by name."""
-        return {_name(stream): encode_state(self._watches[stream].state) for stream in self._changed}
+        rates = {_name(stream): encode_state(self._watches[stream].state) for stream in self._changed}
+        return rates | self._silence.changes()
 
     def committed(self) -> None:
         """Forget what has changed: it is saved."""
         self._changed.clear()
+        self._silence.committed()
 
     def figures(self) -> tuple[WindowFigures, ...]:
         """Return the last window of every version's arm."""
         newest: dict[Stream, Stream] = {}
         for stream in sorted(self._last, key=lambda stream: self._last[stream][0]):
             newest[(*stream[:3], "")] = stream
-        return tuple(self._figures(stream) for stream in sorted(newest.values()))
+        last = {ModelArm(stream[0], stream[2]): stream for stream in newest.values()}
+        return tuple(
+            self._figures(stream, last[ModelArm(stream[0], stream[2])] == stream)
+            for stream in sorted(newest.values())
+        )
 
     def _watch(self, stream: Stream, key: PaneKey) -> QualityWatch | None:
         watch = self._watches.get(stream)
@@ -66,7 +75,8 @@ class WindowWatch:
                 _restore(watch, saved)
         return watch
 
-    def _figures(self, stream: Stream) -> WindowFigures:
+    def _figures(self, stream: Stream, is_last: bool) -> WindowFigures:
+        """Return a stream's figures; of the versions that served an arm the last one is told to be silent."""
         start_us, pane = self._last[stream]
         reference = self._book.at(stream[0], stream[1], start_us)
         profile = reference.reference.profile if reference is not None else None
@@ -77,6 +87,7 @@ class WindowWatch:
             for rate, hits, rows, capital in zip(self._rates[stream].rates, *counts, evidence, strict=True)
             if hits or capital >= 1
         ]
+        found += self._silent(stream) if is_last else ()
         found.sort(key=lambda one: (-one.log10_evidence, -one.hits, one.feature))
         return WindowFigures(
             model=stream[0],
@@ -89,6 +100,12 @@ class WindowWatch:
             reference_id=stream[3],
             quality=tuple(found[:MOST_FIGURES]),
         )
+
+    def _silent(self, stream: Stream) -> Iterator[QualityFigure]:
+        silence = self._silence.arms().get(ModelArm(stream[0], stream[2]))
+        if silence is not None and (silence.run or silence.evidence >= 1):
+            strength = log10(silence.evidence) if silence.evidence > 0 else 0.0
+            yield QualityFigure("no_traffic", "", silence.run, silence.run, strength)
 
 
 def _name(stream: Stream) -> str:

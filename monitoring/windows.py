@@ -26,6 +26,7 @@ from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
 from driftgate.monitoring.pane_segments import segment_rows
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference_book import FindProfile, InForce, ReferenceBook
+from driftgate.monitoring.silence_watch import ArmsOf
 
 WATCHED_PURPOSES = ("live", "batch")
 MOST_NEW_NAMES = 1000
@@ -41,7 +42,8 @@ class Watched:
 
     `find_profile` finds what a version was published with; by the cells of `segments_of` windows are kept
     apart; the columns in `hashed_of` are logged as hashes, so they are not watched. A window is `window_us`
-    long; `plan_of` says how drift is judged, `receivers` who is notified of it.
+    long; `plan_of` says how drift is judged, `receivers` who is notified of it. `arms_of` are the arms that
+    should have traffic.
     """
 
     find_profile: FindProfile = lambda model, version: None
@@ -50,6 +52,7 @@ class Watched:
     window_us: int = PANE_US
     plan_of: PlanOf = lambda model, version: DriftPlan()
     receivers: Receivers = dict
+    arms_of: ArmsOf = lambda model: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ class Windows:
                 pane.rows += int(group.rows[requests].sum())
                 continue
             if key.profile not in coded:
-                coded[key.profile] = reference.coder.code(columns, row_count)
+                coded[key.profile] = reference.coder.code(columns, row_count, self._left_out(group))
             if hashes is None:
                 declared = without_cells(reference.reference.profile, self._segments_of(group.model))
                 hashes = self.heavy.update((group.model, group.version), columns, declared)
@@ -172,6 +175,10 @@ class Windows:
             if not hashed & {column.name, column.name.rpartition(".")[0]}
         ]
 
+    def _left_out(self, group: _Group) -> frozenset[str]:
+        """Return the columns, and tensors, that are not watched though the version has them."""
+        return frozenset(group.blocks[0].layout.omitted) | frozenset(self._hashed_of(group.model))
+
     def _reference(self, group: _Group, minute: int, columns: Sequence[Observed]) -> InForce | None:
         known = self._book.at(group.model, group.version, minute)
         if known is None and any(column.role in ("prediction", "score") for column in columns):
@@ -180,7 +187,9 @@ class Windows:
 
     def _add(self, key: PaneKey, reference: InForce, coded: CodedRows, rows: Array | slice) -> None:
         pane = self._pane(key, reference)
+        before = pane.rows
         reference.fold.update(pane, coded, rows)
+        pane.quality.mismatched += 0 if coded.fits else pane.rows - before
         pane.quality.repeats.update(coded.row_hashes[rows])
         self._name_new(pane, coded, rows, reference)
         declared = self._segments_of(key.model)
