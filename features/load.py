@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.features.errors import InvalidRows
-from driftgate.features.history import history_directory, put_parts, table_columns
+from driftgate.features.errors import InvalidRows, StoreError
+from driftgate.features.history import table_columns
+from driftgate.features.history_parts import history_directory, put_parts, remove_parts
 from driftgate.features.layout import RowLayout
 from driftgate.features.load_progress import LoadCounts, LoadDirectory
 from driftgate.features.rows import encode_rows, event_time_of
@@ -84,17 +85,16 @@ def load(job: LoadJob, on_progress: OnProgress, now_us: int) -> LoadReport:
     began = time.monotonic()
     reader = RowReader(job.view, job.shape)
     unused = reader.check_columns(job.file.columns)
-    files = ViewFiles(job.store, job.view.name)
-    kept = LoadDirectory(files.directory / ".loading", job.rejected, _identity(job))
+    loading = ViewFiles(job.store, job.view.name).directory / ".loading"
+    kept = LoadDirectory(loading, job.rejected, _identity(job))
     with SnapshotWriter(job.store, job.view, _identity(job), job.onto_current) as writer:
         kept.open()
         resumed_at = kept.counts.last_row
         _read(job, reader, kept, on_progress, now_us)
         _check_rejected(job, kept.counts)
         _merge(kept, writer, on_progress)
-        entities, number = writer.count(), max(snapshot_numbers(files), default=0) + 1
-        put_parts(_history_parts(kept), history_directory(job.store, job.view.name), number)
-        snapshot = writer.finish(job.file.path.name).number
+        entities = writer.count()
+        snapshot = _finish(job, kept, writer)
         kept.remove()
     counts = kept.counts
     return LoadReport(
@@ -188,9 +188,22 @@ def _merge(kept: LoadDirectory, writer: SnapshotWriter, on_progress: OnProgress)
             on_progress(READING_SHARE + (1 - READING_SHARE) * number / len(ranges))
 
 
+def _finish(job: LoadJob, kept: LoadDirectory, writer: SnapshotWriter) -> int:
+    """Swap the snapshot in, its history before it: what is served can be trained with."""
+    number = max(snapshot_numbers(ViewFiles(job.store, job.view.name)), default=0) + 1
+    history = history_directory(job.store, job.view.name)
+    try:
+        put_parts(_history_parts(kept), history, number)
+        return writer.finish(job.file.path.name).number
+    except (StoreError, OSError):
+        remove_parts(history, number)
+        raise
+
+
 def _history_parts(kept: LoadDirectory) -> Iterator[tuple[int, Path]]:
     for part in range(kept.counts.parts):
-        yield part, kept.history_part(part)
+        if kept.history_part(part).exists():
+            yield part, kept.history_part(part)
 
 
 def _boot_id() -> str:

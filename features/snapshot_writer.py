@@ -15,7 +15,7 @@ from types import TracebackType
 import msgspec
 
 from driftgate.features.durable import only_one, sync_directory
-from driftgate.features.errors import StoreError, StoreFull
+from driftgate.features.errors import StoreDamaged, StoreError, StoreFull
 from driftgate.features.key_buckets import BUCKET, BucketState, KeyBuckets
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
@@ -134,6 +134,7 @@ class SnapshotWriter:
             rows=self._rows.count(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             source=source,
+            after=_read_until_now(self._files),
         )
         self._rows.sync()
         self._rows.close()
@@ -248,6 +249,13 @@ def _newest(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         if found is not row and event_time_of(found) < event_time_of(row):
             by_key[key] = row
     return sorted(by_key.items())
+
+
+def _read_until_now(files: ViewFiles) -> int:
+    try:
+        return current_snapshot(files)
+    except StoreDamaged:
+        return NO_SNAPSHOT
 
 
 def _boot_id() -> str:

@@ -8,13 +8,15 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from driftgate.features.durable import only_one, replace_file
-from driftgate.features.errors import SnapshotUnknown, StoreDamaged
+from driftgate.features.errors import SnapshotUnknown, StoreDamaged, StoreError
+from driftgate.features.history_parts import follow_rollback, history_directory
 from driftgate.features.store import NO_SNAPSHOT
 
 FORMAT = 1
@@ -27,7 +29,8 @@ _SNAPSHOT = re.compile(r"snap-([1-9][0-9]{0,8})")
 class SnapshotInfo(msgspec.Struct, frozen=True):
     """What a snapshot is; kept in it as `snapshot.json`.
 
-    `schema` is the schema id in hexadecimal, `digest` that of the declaration with which it was built.
+    `schema` is the schema id in hexadecimal, `digest` that of the declaration with which it was built;
+    `after` is the snapshot that was read before it.
     """
 
     format: int
@@ -38,6 +41,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
     rows: int
     created_at: str
     source: str
+    after: int = NO_SNAPSHOT
 
 
 class _Current(msgspec.Struct, frozen=True):
@@ -141,15 +145,23 @@ def snapshot_numbers(files: ViewFiles) -> list[int]:
 
 
 def previous_snapshot(files: ViewFiles, number: int) -> int:
-    """Return the snapshot before `number`, to which a rollback goes; NO_SNAPSHOT if there is none."""
-    return max((other for other in snapshot_numbers(files) if other < number), default=NO_SNAPSHOT)
+    """Return the snapshot that was read before `number`, to which a rollback goes; NO_SNAPSHOT if none was.
+
+    Where it is not there any more, or not known, it is the newest of those before.
+    """
+    earlier = [other for other in snapshot_numbers(files) if other < number]
+    with contextlib.suppress(SnapshotUnknown, StoreDamaged):
+        after = snapshot_info(files, number).after
+        if after in earlier:
+            return after
+    return max(earlier, default=NO_SNAPSHOT)
 
 
 def rollback(files: ViewFiles, number: int | None = None) -> SnapshotInfo:
     """Make readers go back to a snapshot, the previous one if none is named, and return what it is.
 
     Where CURRENT is damaged or missing, the previous one is the newest there is. Raises SnapshotUnknown,
-    StoreDamaged, and StoreBusy while one is being built.
+    StoreDamaged, StoreError, and StoreBusy while one is being built.
     """
     with only_one(files.loader_lock, f"loading the view {files.view!r}"):
         target = _previous(files) if number is None else number
@@ -157,7 +169,19 @@ def rollback(files: ViewFiles, number: int | None = None) -> SnapshotInfo:
             raise SnapshotUnknown(f"the view {files.view!r} has no earlier snapshot to go back to")
         info = snapshot_info(files, target)
         make_current(files, target)
+        try:
+            follow_rollback(history_directory(files.root, files.view), target, _before(files, target))
+        except OSError as error:
+            raise StoreError(
+                f"snapshot {target} is read now, but training still sees later ones: {error.strerror}"
+            ) from error
         return info
+
+
+def _before(files: ViewFiles, number: int) -> Iterator[int]:
+    """Yield the snapshots that were read one after the other until `number` was, the last one first."""
+    while (number := previous_snapshot(files, number)) != NO_SNAPSHOT:
+        yield number
 
 
 def _previous(files: ViewFiles) -> int:

@@ -14,10 +14,12 @@ import pandas as pd
 
 from driftgate.features.declaration import declared_view
 from driftgate.features.errors import InvalidRows, StoreUnavailable
-from driftgate.features.history import history_directory, parts_of, read_history
+from driftgate.features.history import read_history
+from driftgate.features.history_parts import history_directory, parts_of
 from driftgate.features.layout import RowLayout
 from driftgate.features.resolve import Resolved, Resolver
 from driftgate.features.rows import EntityRows, StoredRows, decode_rows, encode_rows, never_written
+from driftgate.features.snapshots import ViewFiles, snapshot_numbers
 from driftgate.features.status import FeatureStatus
 from driftgate.features.table_cells import (
     Array,
@@ -76,8 +78,9 @@ def _declared(name: str, source: FeatureSource) -> FeatureView:
 def _resolved_then(
     view: FeatureView, entities: pd.DataFrame, times_us: Array, source: FeatureSource
 ) -> Resolved:
-    directory = history_directory(Path(source.state) / "features", view.name)
-    parts = parts_of(directory)
+    store = Path(source.state) / "features"
+    finished = snapshot_numbers(ViewFiles(store, view.name))
+    parts = parts_of(history_directory(store, view.name), finished[-1] if finished else None)
     if not parts:
         raise StoreUnavailable(f"nothing was loaded into the view {view.name} of the state {source.state}")
     history = read_history(view, parts)

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from driftgate.features.errors import InvalidRows
-from driftgate.features.history import history_directory, parts_of
+from driftgate.features.errors import InvalidRows, StoreFull
+from driftgate.features.history_parts import history_directory, parts_of
 from driftgate.features.keys import encode_key
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_store import LmdbFeatureStore
 from driftgate.features.load import LoadJob, LoadReport, check, load
-from driftgate.features.snapshots import ViewFiles, current_snapshot
+from driftgate.features.snapshots import ViewFiles, current_snapshot, rollback
 from driftgate.features.store import Fetched, Lookup
 from driftgate.features.table_rows import FileShape
 from driftgate.features.tables import InvalidTable, open_table
@@ -288,3 +288,31 @@ def test_a_changed_file_is_loaded_anew(tmp_path: Path) -> None:
     report = run(job(tmp_path, path))
     assert (report.entities, report.resumed_at) == (1, 0)
     assert stored(tmp_path, "ada", "bob")["event_time"] == [0, 1_769_860_800]
+
+
+def test_the_history_is_of_what_was_served(tmp_path: Path) -> None:
+    """Training has no rows of a load that failed at its end, nor of snapshots that were gone back from."""
+    files = ViewFiles(tmp_path / "store", "users")
+    history = history_directory(files.root, "users")
+
+    def counting() -> list[int]:
+        return sorted({int(part.name[:12]) for part in parts_of(history)})
+
+    run(job(tmp_path, as_parquet(tmp_path / "rows", [GOOD])))
+    in_the_way = files.current.with_name(".CURRENT.unfinished")
+    in_the_way.mkdir()
+    again = as_parquet(tmp_path / "rows", [{**GOOD, "spend": 2.0}])
+    with pytest.raises(StoreFull):
+        run(job(tmp_path, again))
+    assert (counting(), stored(tmp_path, "ada")["spend"]) == ([1], [1.5])
+    in_the_way.rmdir()
+    number = run(job(tmp_path, again)).snapshot
+    assert counting() == [1, number]
+    rollback(files)
+    assert counting() == [1]
+    last = run(job(tmp_path, again)).snapshot
+    assert counting() == [1, last]
+    rollback(files, number)
+    assert counting() == [1, number]
+    rollback(files, last)
+    assert counting() == [1, last]

@@ -84,6 +84,16 @@ def test_rolling_back_reads_the_previous_snapshot_until_the_next_load(tmp_path: 
         assert read(store, "a") == (4, [4.0])
 
 
+def test_a_rollback_skips_what_was_gone_back_from(tmp_path: Path) -> None:
+    """The one before is the one that was read before, not the one that was found to be wrong then."""
+    files = ViewFiles(tmp_path, VIEW.name)
+    load(tmp_path, 1.0)
+    load(tmp_path, 2.0)
+    rollback(files)
+    assert load(tmp_path, 3.0) == 3
+    assert rollback(files).number == 1
+
+
 def test_pushes_count_where_they_are_newer(tmp_path: Path) -> None:
     """A push newer than the snapshot is read at once, an older or equal one is not; new entities appear."""
     load(tmp_path, 1.0)

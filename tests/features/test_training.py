@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftgate.features.errors import InvalidRows, StoreUnavailable
-from driftgate.features.history import history_directory, table_columns
+from driftgate.features.history import table_columns
+from driftgate.features.history_parts import history_directory
 from driftgate.features.keys import encode_key
 from driftgate.features.layout import RowLayout
 from driftgate.features.memory_store import MemoryFeatureStore
