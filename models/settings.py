@@ -25,6 +25,7 @@ description = ""
 """
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+_UTC_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
 
 
 class VersionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -77,6 +78,31 @@ class ModelAlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     max_age_days: Positive | None = None
 
 
+class ModelDriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How drift of this model is watched.
+
+    `mode`: in "observe" (default) evidence is shown, and nobody is told before a version is armed; in "armed"
+    every version is, from its first window on; "off" watches nothing. `tolerance` is a change of a share of
+    rows that nobody minds. `thin`: "window" where rows follow from each other, so that each window counts as
+    one observation. Hours of the week are those of `utc_offset`.
+    """
+
+    mode: Literal["observe", "armed", "off"] = "observe"
+    tolerance: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
+    thin: Literal["none", "window"] = "none"
+    utc_offset: str = "+00:00"
+
+    def __post_init__(self) -> None:
+        if not _UTC_OFFSET.fullmatch(self.utc_offset):
+            raise ValueError(f'utc_offset: {self.utc_offset!r} is none; write one like "+02:00" or "-03:30"')
+
+    @property
+    def utc_offset_s(self) -> int:
+        """The offset in seconds, east of Greenwich positive."""
+        sign = -1 if self.utc_offset[0] == "-" else 1
+        return sign * (int(self.utc_offset[1:3]) * 3600 + int(self.utc_offset[4:]) * 60)
+
+
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of one model; part of the desired state.
 
@@ -92,6 +118,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     max_rows_per_request: Positive | None = None
     segments: tuple[str, ...] = ()
     log: ModelLogSettings = ModelLogSettings()
+    drift: ModelDriftSettings = ModelDriftSettings()
     alerts: ModelAlertSettings = ModelAlertSettings()
 
 
@@ -136,7 +163,7 @@ def parse_settings(text: str, source: str = SETTINGS_FILE) -> ModelSettings:
 
 def _line_of(text: str, problem: str, document: dict[str, Any]) -> int:
     """Find the line a validation error speaks of: by the key it names, else by its path."""
-    named = re.search(r"unknown field `([^`]+)`", problem)
+    named = re.search(r"unknown field `([^`]+)`", problem) or re.match(r"(\w+): ", problem)
     path = re.findall(r"\.([A-Za-z0-9_]+)", problem.partition("$")[2])
     section, key = (path[:-1], path[-1]) if path and not named else (path, "")
     if named:

@@ -1,18 +1,29 @@
 """The hours of the week that armed versions are judged by: learnt once from stored windows, then kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from driftgate.monitoring.drift_plan import Judging
 from driftgate.monitoring.drift_watch import Seasons
 from driftgate.monitoring.learnt_hours import decode_hours, encode_hours, learnt_hours
-from driftgate.monitoring.pane import PaneKey
+from driftgate.monitoring.pane import Pane, PaneKey
 from driftgate.monitoring.pane_tables import StoredPane
 from driftgate.monitoring.reference import ReferenceProfile
 from driftgate.monitoring.version_drift import Learn
 
 FindPanes = Callable[[str, int, int, Callable[[PaneKey], bool]], list[StoredPane]]
 """Returns the accepted panes of a model that begin in [first, end), as `MonitorDb.panes`."""
+PART_US = 6 * 3_600_000_000
 _STATES = "hours/"
+
+
+def each_pane(
+    find: FindPanes, model: str, between: tuple[int, int], accept: Callable[[PaneKey], bool]
+) -> Iterator[tuple[int, Pane]]:
+    """Yield start and pane of the accepted panes of a model, by start; few are in memory at a time."""
+    first_us, end_us = between
+    for start_us in range(first_us, end_us, PART_US):
+        for one in find(model, start_us, min(start_us + PART_US, end_us), accept):
+            yield one.key.start_us, one.pane
 
 
 class HoursKeeper:
@@ -43,12 +54,10 @@ class HoursKeeper:
             def accept(key: PaneKey) -> bool:
                 return (key.version, key.profile, key.segment) == (version[1], profile_id, segment)
 
-            panes = self._panes(version[0], *learnt, accept)
-            if not panes:
+            panes = each_pane(self._panes, version[0], learnt, accept)
+            seasons = learnt_hours(profile, panes, judging.utc_offset_s)
+            if not seasons.cells.rows.any():
                 self._note(f"{version[0]} version {version[1]}: the windows that it was armed with are gone")
-            seasons = learnt_hours(
-                profile, ((one.key.start_us, one.pane) for one in panes), judging.utc_offset_s
-            )
             self._known[name] = self._unsaved[name] = encode_hours(seasons)
             return seasons
 

@@ -9,15 +9,13 @@ class Judging:
     """What evidence depends on: another one makes it begin anew.
 
     `tolerance` and `one_observation` as in `WatchSettings`. `learnt`: the traffic whose hours of the week
-    judge, as [first, end) in Unix microseconds; None: the reference alone does. `thinned`: one row of each
-    entity counts in a window.
+    judge, as [first, end) in Unix microseconds; None: the reference alone does.
     """
 
     tolerance: float = 0.0
     one_observation: bool = False
     learnt: tuple[int, int] | None = None
     utc_offset_s: int = 0
-    thinned: bool = False
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,10 @@ class VersionDrift:
 
     def look(self, target: float, window_us: int) -> None:
         """Let the alarms see the evidence after a window."""
-        features, pairs = self.features(target), self.pairs(target)
-        self.alarm = looked(self.alarm, _look(features, target, window_us, self.feature_name))
-        self.pair_alarm = looked(self.pair_alarm, _look(pairs, target, window_us, self.pair_name))
+        self.alarm = looked(self.alarm, _look(self.features(target), target, window_us, self.feature_name))
+        self.pair_alarm = looked(
+            self.pair_alarm, _look(self.pairs(target), target, window_us, self.pair_name)
+        )
 
     def features(self, target: float) -> Test:
         """Return what the features show."""
@@ -134,9 +135,15 @@ class VersionDrift:
         return _test(found, target, lambda key, place: self.streams[key].watch.moved(place))
 
     def pairs(self, target: float) -> Test:
-        """Return what the pairs show."""
+        """Return what the pairs show; those of a feature that drifts itself say nothing of dependence.
+
+        Where only such pairs are named, the evidence is not known (NaN).
+        """
         found = {key: stream.pairs for key, stream in self.streams.items() if stream.pairs is not None}
-        return _test(found, target, lambda key, place: self.streams[key].watch.pair_moved(place))
+        test = _test(found, target, lambda key, place: self.streams[key].watch.pair_moved(place))
+        drifting = set(self.alarm.features)
+        telling = tuple(one for one in test.named if drifting.isdisjoint(self.pair_names(one.place)))
+        return Test(test.evidence if telling or not test.named else float("nan"), telling)
 
     def feature_name(self, place: int) -> str:
         """Return the name of a feature."""

@@ -16,6 +16,7 @@ from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.alerts import AlertsApi, alert_routes
 from driftgate.gateway.admin.api import AdminApi, admin_app
 from driftgate.gateway.admin.dashboard import DashboardApi, dashboard_routes
+from driftgate.gateway.admin.drift import DriftApi, drift_routes
 from driftgate.gateway.admin.features import FeaturesApi, feature_routes
 from driftgate.gateway.admin.references import ReferencesApi, reference_routes
 from driftgate.gateway.admin.settings import SettingsApi, settings_routes
@@ -175,6 +176,7 @@ class ControlProcess:
             *window_routes(WindowsApi(self._reconciler, layout)),
             *dashboard_routes(DashboardApi(self._reconciler, layout, self._meter)),
             *reference_routes(ReferencesApi(self._reconciler, layout)),
+            *drift_routes(DriftApi(self._reconciler, layout)),
             *alert_routes(AlertsApi(self._reconciler, layout, self._logger)),
             *settings_routes(SettingsApi(self._reconciler, registry, self._logger)),
         ]

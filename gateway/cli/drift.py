@@ -1,4 +1,4 @@
-"""`driftgate drift`: what windows of traffic are compared with."""
+"""`driftgate drift`: whether models drift, who is told, and what windows of traffic are compared with."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -21,10 +21,10 @@ from driftgate.gateway.cli.admin_client import (
     model_path,
 )
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, change
+from driftgate.gateway.cli.drift_subjects import Subject, parsed
+from driftgate.gateway.cli.drift_watching import ack, arm, backtest, observe, status
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.cli.model_tables import print_json, print_plain
-from driftgate.models.errors import InvalidName
-from driftgate.models.names import check_model_name, parse_version
 from driftgate.monitoring.log_store import now_us
 
 MOST_CELLS = 6
@@ -34,16 +34,14 @@ PIPE_WIDTH = 200
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Watch for drift.")
 profile = typer.Typer(no_args_is_help=True, help="What windows are compared with.")
 app.add_typer(profile, name="profile")
-
-Subject = Annotated[
-    str, typer.Argument(metavar="MODEL[@VERSION]", help="Model, and version if not the newest.")
-]
+for verb in (status, arm, observe, ack, backtest):
+    app.command(epilog=EXIT_CODES)(verb)
 
 
 @profile.command("show", epilog=EXIT_CODES)
 def show(subject: Subject, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """Show the reference of a version: where it is from, how many rows it has, and its features."""
-    name, version = _parsed(subject)
+    name, version = parsed(subject)
     references = _references(name, version, server)
     if json:
         print_json(ReferencesAnswer(name, references))
@@ -65,7 +63,7 @@ def rebaseline(
 
     Drift that is there already becomes normal by this: it is your decision, and stands in `driftgate events`.
     """
-    name, version = _parsed(subject)
+    name, version = parsed(subject)
     first_us, end_us = _window(window)
     version = version or _references(name, None, server)[-1].version
     body = {"version": version, "first_us": first_us, "end_us": end_us}
@@ -85,14 +83,6 @@ def _references(name: str, version: int | None, server: str) -> tuple[ReferenceD
     if not found:
         leave(Refused(f"no rows of {name} have been seen yet, so there is no reference", Exit.NOT_FOUND))
     return found
-
-
-def _parsed(subject: str) -> tuple[str, int | None]:
-    name, at, version = subject.partition("@")
-    try:
-        return check_model_name(name), parse_version(version) if at else None
-    except InvalidName as error:
-        raise typer.BadParameter(str(error), param_hint="MODEL") from error
 
 
 def _window(text: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ SHORTEST_US = 60_000_000
 
 
 def rebaseline(subject: Subject, window: ReferenceWindow) -> DesiredModel:
-    """Return the model with a reference that is to be made of the traffic of a window.
+    """Return the model with a reference that is to be made of the traffic of a window; it is observed anew.
 
     Raises BadRequest for a window shorter than a minute, Conflict for a version that is not held.
     """
@@ -19,4 +19,5 @@ def rebaseline(subject: Subject, window: ReferenceWindow) -> DesiredModel:
     if subject.model.held_version(window.version) is None:
         held = ", ".join(str(one.version) for one in subject.model.held) or "none"
         raise Conflict(f"version {window.version} of {subject.name} is not held; held are: {held}")
-    return replace(subject.model, reference=window)
+    armed = {number: it for number, it in subject.model.armed.items() if number != str(window.version)}
+    return replace(subject.model, reference=window, armed=armed)

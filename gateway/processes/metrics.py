@@ -19,6 +19,7 @@ from driftgate.gateway.access.auth_metrics import auth_metrics
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.alert_metrics import alert_metrics
 from driftgate.gateway.processes.desired_metrics import desired_metrics
+from driftgate.gateway.processes.drift_metrics import drift_metrics
 from driftgate.gateway.processes.feature_metrics import feature_metrics
 from driftgate.gateway.processes.log_metrics import log_metrics
 from driftgate.gateway.processes.process_metrics import process_metrics
@@ -89,6 +90,7 @@ class _Machine(Collector):
         yield from log_metrics(self._layout)
         yield from feature_metrics(self._layout)
         yield from window_metrics(self._layout)
+        yield from drift_metrics(self._layout)
         yield from alert_metrics(self._layout)
         yield from auth_metrics(self._layout)
         yield GaugeMetricFamily(

@@ -35,6 +35,7 @@ from driftgate.gateway.state.slots import slot_numbers, take_lock
 from driftgate.models.durable import write_whole
 from driftgate.monitoring.archive_files import Ages
 from driftgate.monitoring.archiver import Archiver
+from driftgate.monitoring.drift_status import VersionFigure
 from driftgate.monitoring.follower import Follower, FollowerSettings
 from driftgate.monitoring.log_query import Places
 from driftgate.monitoring.log_store import now_us
@@ -60,7 +61,7 @@ class MonitorProcess:
         self._db = open_book(layout, self._logger, int(time.time()))
         settings = arguments.settings.log
         archiver = Archiver(layout.archive, self._db, ages(settings), self._note)
-        desired = DesiredWindows(layout)
+        desired = DesiredWindows(layout, arguments.settings)
         self._follower = Follower(
             self._directories,
             self._db,
@@ -75,6 +76,7 @@ class MonitorProcess:
         self._stopping = threading.Event()
         self._failures, self._unwritten = Repeats(), Repeats()
         self._stated_at = 0.0
+        self._told_drift: tuple[VersionFigure, ...] | None = None
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -96,7 +98,7 @@ class MonitorProcess:
         try:
             self._follower.step(now_us())
             self._references.step(now_us())
-            self._alerting.step((), now_us())
+            self._judge(now_us())
         except Exception as error:  # the loop's edge: the log is still there at the next step
             if self._failures.is_news(repr(error), time.monotonic()):
                 self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
@@ -104,6 +106,12 @@ class MonitorProcess:
         if time.monotonic() >= self._stated_at + STATE_EVERY_S:
             self._stated_at = time.monotonic()
             self._state()
+
+    def _judge(self, at_us: int) -> None:
+        windows = self._follower.windows
+        self._alerting.step(windows.findings(), at_us)
+        for finding in self._alerting.acknowledged():
+            windows.acknowledge(finding, at_us)
 
     def _finish(self) -> None:
         try:
@@ -117,6 +125,10 @@ class MonitorProcess:
             write_whole(self._layout.monitor_status, msgspec.json.encode(status))
             windows = self._follower.windows.status(now_us())
             write_whole(self._layout.monitor_windows, msgspec.json.encode(windows))
+            drift = self._follower.windows.drift_status(now_us())
+            if drift.versions != self._told_drift:
+                write_whole(self._layout.monitor_drift, msgspec.json.encode(drift))
+                self._told_drift = drift.versions
             alerts = self._alerting.status(now_us())
             write_whole(self._layout.monitor_alerts, msgspec.json.encode(alerts))
         except OSError as error:

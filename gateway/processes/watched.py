@@ -3,12 +3,16 @@
 from pathlib import Path
 
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.processes.alert_routes import budgets
+from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import UnsafeFile
 from driftgate.models.files import open_directory, read_below
 from driftgate.models.settings import ModelSettings
+from driftgate.monitoring.budget import Receiver
+from driftgate.monitoring.drift_plan import DriftPlan, Judging
 from driftgate.monitoring.reference import MAX_PROFILE_BYTES, PROFILE_FILE
 from driftgate.monitoring.windows import Watched
 
@@ -16,14 +20,23 @@ from driftgate.monitoring.windows import Watched
 class DesiredWindows:
     """Follows the desired state: which versions are held, where they are, how models are segmented."""
 
-    def __init__(self, layout: StateLayout) -> None:
+    def __init__(self, layout: StateLayout, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
         self._generations = GenerationStore(layout.desired)
         self._cache = VersionCache(layout.cache)
         self._state: DesiredState | None = None
 
     def watched(self) -> Watched:
         """Return what the keeper of windows asks for."""
-        return Watched(self.find_profile, self.segments_of, self.hashed_of)
+        return Watched(
+            find_profile=self.find_profile,
+            segments_of=self.segments_of,
+            hashed_of=self.hashed_of,
+            window_us=self._settings.monitor.window_s * 1_000_000,
+            plan_of=self.plan_of,
+            receivers=self.receivers,
+            arms_of=self.arms_of,
+        )
 
     def state(self) -> DesiredState | None:
         """Return the newest desired state that could be read."""
@@ -34,6 +47,21 @@ class DesiredWindows:
         """Return the settings of all models."""
         state = self.state()
         return {name: model.settings for name, model in state.models.items()} if state is not None else {}
+
+    def plan_of(self, model: str, version: int) -> DriftPlan:
+        """Return how drift of a version is watched; one that is not known is observed."""
+        found = self._model(model)
+        return drift_plan(found, version) if found is not None else DriftPlan()
+
+    def receivers(self) -> dict[str, Receiver]:
+        """Return who is notified of the drift of which models, with the budget of each."""
+        return budgets(self._settings.alerts, self.model_settings())
+
+    def arms_of(self, model: str) -> frozenset[str]:
+        """Return the arms of a model that have weight."""
+        found = self._model(model)
+        arms = found.split.arms if found is not None else ()
+        return frozenset(arm.name for arm in arms if arm.weight_ppm)
 
     def segments_of(self, model: str) -> tuple[str, ...]:
         """Return the features by which a model's rows are segmented."""
@@ -65,6 +93,22 @@ class DesiredWindows:
         except UnreadableState:
             return  # control says so; what was known stays
         self._state = newest[0] if newest is not None else None
+
+
+def drift_plan(model: DesiredModel, version: int) -> DriftPlan:
+    """Return how drift of a model's version is watched, by its settings and what operators asked for."""
+    settings, armed = model.settings.drift, model.armed.get(str(version))
+    return DriftPlan(
+        is_watched=settings.mode != "off",
+        notifies=armed is not None or settings.mode == "armed",
+        forget_us=max(model.drift_acknowledged_us, armed.since_us if armed else 0),
+        judging=Judging(
+            tolerance=settings.tolerance,
+            one_observation=settings.thin == "window",
+            learnt=(armed.first_us, armed.end_us) if armed and armed.end_us else None,
+            utc_offset_s=settings.utc_offset_s,
+        ),
+    )
 
 
 def _read(directory: Path) -> bytes | None:

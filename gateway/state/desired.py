@@ -123,6 +123,18 @@ class ReferenceWindow(msgspec.Struct, frozen=True):
     end_us: int
 
 
+class Armed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version whose drift notifies, judged by windows from `since_us` on.
+
+    With `end_us` each hour of the week is judged by the traffic of [first_us, end_us); without by the
+    reference alone. Times are in Unix microseconds.
+    """
+
+    since_us: int
+    first_us: int = 0
+    end_us: int = 0
+
+
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change of traffic that waits until every member holds the versions it needs.
 
@@ -152,7 +164,8 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     the last, the second is where a rollback goes. `refused` tells why a change to a version failed.
     `ejected` tells why a version gets none of the rows that split and shadows give it: the stable one answers
     in its place. What happened before generation `evidence_since` ejects nothing. `reference` is the traffic
-    that somebody last made a reference of.
+    that somebody last made a reference of. `armed` are the versions whose drift notifies, by number; windows
+    before `drift_acknowledged_us` count as evidence of drift no more.
     """
 
     split: TrafficSplit
@@ -167,6 +180,8 @@ class DesiredModel(msgspec.Struct, frozen=True, omit_defaults=True):
     ejected: dict[str, str] = {}
     evidence_since: int = 0
     reference: ReferenceWindow | None = None
+    armed: dict[str, Armed] = {}
+    drift_acknowledged_us: int = 0
 
     @property
     def ejected_versions(self) -> frozenset[int]:

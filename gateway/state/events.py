@@ -87,8 +87,20 @@ def _of_traffic(before: DesiredModel, after: DesiredModel, state: DesiredState) 
         yield _event(state, "shadow", said or "none")
     if after.reference is not None and after.reference != before.reference:
         yield _event(state, "rebaseline", _traffic_of(after.reference), after.reference.version)
+    yield from _of_drift(before, after, state)
     if after.pinned != before.pinned:
         yield _event(state, "pinned" if after.pinned else "unpinned", version=after.pinned)
+
+
+def _of_drift(before: DesiredModel, after: DesiredModel, state: DesiredState) -> Iterator[Event]:
+    for number, armed in after.armed.items():
+        if before.armed.get(number) != armed:
+            by = "judged by the hours of its traffic" if armed.end_us else "judged by its reference alone"
+            yield _event(state, "drift_armed", by, int(number))
+    for number in before.armed.keys() - after.armed.keys():
+        yield _event(state, "drift_observed", version=int(number))
+    if after.drift_acknowledged_us != before.drift_acknowledged_us:
+        yield _event(state, "drift_acknowledged")
 
 
 def _traffic_of(window: ReferenceWindow) -> str:
