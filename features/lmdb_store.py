@@ -53,6 +53,10 @@ class LmdbFeatureStore:
         """Return the snapshot that is read of every view that was asked for."""
         return {name: view.snapshot for name, view in self._views.items()}
 
+    def pushed(self, name: str) -> int:
+        """Return how many pushed rows of a view have not left the delta."""
+        return self._view(name).pushed()
+
     def unavailable(self, view: FeatureView) -> str | None:
         """Return why features of `view` cannot be had; None if they can."""
         held = self._view(view.name)
@@ -124,6 +128,10 @@ class _OpenView:
             return stored
         # What was pushed and cannot be used hides nothing.
         return decode_rows(layout, [base[i] if i in stored.faults else row for i, row in enumerate(chosen)])
+
+    def pushed(self) -> int:
+        """Return how many rows the delta has."""
+        return self._delta.count() if self._delta else 0
 
     def unavailable(self, view: FeatureView) -> str | None:
         """Return why rows of `view` cannot be read."""

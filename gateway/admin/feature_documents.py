@@ -20,8 +20,9 @@ class Consumer(msgspec.Struct, frozen=True):
 class ViewReport(msgspec.Struct, frozen=True):
     """One view: its declaration, what is stored, and who reads it.
 
-    `snapshot` is the one that is read (0: none), with `rows` entities, made `age_s` ago; `size_bytes` is that
-    of the snapshot and of what was pushed. `problem` says why the view cannot be read, "" if it can.
+    `snapshot` is the one that is read (0: none), with `rows` entities, made `age_s` ago; `pushed` is how many
+    have a row beside it that was pushed; `size_bytes` is that of both. `problem` says why the view cannot be
+    read, "" if it can.
     """
 
     view: FeatureView
@@ -29,6 +30,7 @@ class ViewReport(msgspec.Struct, frozen=True):
     digest: str
     snapshot: int = 0
     rows: int = 0
+    pushed: int = 0
     age_s: float | None = None
     size_bytes: int = 0
     snapshots: tuple[SnapshotInfo, ...] = ()

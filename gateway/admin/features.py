@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +17,7 @@ from driftgate.features.declaration import write_view
 from driftgate.features.errors import StoreUnavailable
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import RowLayout
+from driftgate.features.lmdb_store import LmdbFeatureStore
 from driftgate.features.resolve import Resolver
 from driftgate.features.snapshots import SnapshotInfo, ViewFiles, rollback, snapshot_numbers
 from driftgate.features.store import Fetched, Lookup
@@ -124,8 +126,12 @@ class FeaturesApi:
 
     async def _report(self, view: FeatureView, manifests: Sequence[Manifest]) -> documents.ViewReport:
         consumers = consumers_of(view.name, manifests)
-        problem = self._views.store.unavailable(view) or ""
-        return await asyncio.to_thread(view_report, view, self._root, consumers, time.time(), problem)
+        store = self._views.store
+        problem = store.unavailable(view) or ""
+        report = await asyncio.to_thread(view_report, view, self._root, consumers, time.time(), problem)
+        return (
+            replace(report, pushed=store.pushed(view.name)) if isinstance(store, LmdbFeatureStore) else report
+        )
 
     def _check_readable(self, view: FeatureView) -> None:
         """Raise Conflict where there are rows that the declaration could not read."""

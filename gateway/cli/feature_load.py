@@ -1,4 +1,4 @@
-"""`driftgate features load` and `export`: between files of rows and the store on this machine."""
+"""`driftgate features load`, `export` and `compact`: what works on the store's files on this machine."""
 
 import gc
 import time
@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
+from driftgate.features.compaction import compact
 from driftgate.features.export import export_view
 from driftgate.features.load import LoadJob, check, load
 from driftgate.features.table_rows import FileShape
 from driftgate.features.tables import open_table
+from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.feature_places import (
     Json,
     Registry,
@@ -102,3 +104,16 @@ def export_file(
     with telling():
         rows = export_view(places.store, places.view(view), file)
     typer.echo(f"{rows} entities of {view} in {file}")
+
+
+def compact_view(view: ViewName, state: State = None, registry: Registry = None, json: Json = False) -> None:
+    """Make a snapshot of what is stored of a view now, pushes included, and swap it in."""
+    places = feature_places(state, registry)
+    with telling(), uncollected():
+        info = compact(places.store, places.view(view))
+    if info is None:
+        leave(Refused(f"nothing was ever pushed to the view {view}", Exit.CONFLICT))
+    if json:
+        print_json(info)
+    else:
+        typer.echo(f"{view}: snapshot {info.number} with {info.rows} entities")

@@ -10,12 +10,13 @@ from driftgate.gateway.cli.terminal import console, plain, table
 def print_views(answer: ViewsAnswer) -> None:
     """Print one line per view, then what is wrong."""
     if answer.views:
-        rows = table("VIEW", "SNAPSHOT", "ENTITIES", "AGE", "SIZE", "FEATURES", "OWNER", "NOTES")
+        rows = table("VIEW", "SNAPSHOT", "ENTITIES", "PUSHED", "AGE", "SIZE", "FEATURES", "OWNER", "NOTES")
         for report in answer.views:
             cells = (
                 report.view.name,
                 str(report.snapshot or "-"),
                 str(report.rows),
+                str(report.pushed),
                 age_text(report.age_s),
                 size_text(report.size_bytes),
                 str(len(report.view.features)),

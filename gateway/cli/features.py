@@ -23,7 +23,7 @@ from driftgate.gateway.cli.admin_client import (
     leave,
 )
 from driftgate.gateway.cli.feature_import import import_feast
-from driftgate.gateway.cli.feature_load import export_file, load_file
+from driftgate.gateway.cli.feature_load import compact_view, export_file, load_file
 from driftgate.gateway.cli.feature_places import Json, ViewName
 from driftgate.gateway.cli.feature_push import push
 from driftgate.gateway.cli.feature_tables import print_catalogue, print_entity, print_skew, print_views
@@ -33,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 app.command("load", epilog=EXIT_CODES)(load_file)
 app.command("push", epilog=EXIT_CODES)(push)
 app.command("export", epilog=EXIT_CODES)(export_file)
+app.command("compact", epilog=EXIT_CODES)(compact_view)
 app.command("import-feast", epilog=EXIT_CODES)(import_feast)
 
 _VIEWS = "/api/features"

@@ -217,10 +217,21 @@ def test_views_and_catalogue(gateway: Gateway) -> None:
     (report,) = shown(gateway, "ls")["views"]
     assert (report["view"]["name"], report["view"]["owner"], report["problem"]) == ("users", "growth", "")
     assert report["size_bytes"] > 0
+    assert report["pushed"] > 1200
     text = run(gateway, "catalogue")[1]
     assert "Spent in 30 days" in text
     assert "EUR" in text
     assert "No request has sent a feature" in run(gateway, "skew", "users")[1]
+
+
+def test_compacting_takes_pushes_into_a_snapshot(gateway: Gateway) -> None:
+    """`compact` makes a snapshot with every entity, of which workers answer the same as before."""
+    code, out, errors = run(gateway, "compact", "users", "--json")
+    assert code == 0, errors
+    info = json.loads(out)
+    assert (info["source"], info["rows"] > 1200) == ("compaction", True)
+    assert shown(gateway, "ls")["views"][0]["snapshot"] == info["number"]
+    assert spend_of(gateway, "ada") == (2.0, "FRESH")
 
 
 def test_an_import_from_feast(gateway: Gateway) -> None:
