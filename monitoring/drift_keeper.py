@@ -204,6 +204,7 @@ class DriftKeeper:
         kept = self._begun(key, profile, reference)
         try:
             restore_drift(kept.drift, data)
+            kept.drift.obey(kept.drift.plan)
         except (ValueError, NewerFormat) as error:
             self._note(f"the evidence of {model} version {version} begins anew: {error}")
             kept = self._begun(key, profile, reference)

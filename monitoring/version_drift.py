@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from driftgate.monitoring.dependence import pair_at
-from driftgate.monitoring.drift_alarm import DriftAlarm, Event, Look, ended, looked
+from driftgate.monitoring.drift_alarm import DriftAlarm, Event, Look, Phase, ended, looked
 from driftgate.monitoring.drift_plan import DriftPlan
 from driftgate.monitoring.drift_watch import DriftWatch, Seasons, WatchSettings
 from driftgate.monitoring.e_detector import Evidence, MovedCell, joined, named
@@ -124,10 +126,12 @@ class VersionDrift:
 
     def look(self, target: float, window_us: int) -> None:
         """Let the alarms see the evidence after a window."""
-        self.alarm = looked(self.alarm, _look(self.features(target), target, window_us, self.feature_name))
-        self.pair_alarm = looked(
-            self.pair_alarm, _look(self.pairs(target), target, window_us, self.pair_name)
-        )
+        features = self.features(target)
+        self.alarm = looked(self.alarm, _look(features, target, window_us, self.feature_name))
+        pairs = self.pairs(target)
+        if np.isnan(pairs.evidence) and self.pair_alarm.phase is not Phase.QUIET:
+            self.pair_alarm = ended(self.pair_alarm, Event.NEW_REFERENCE)
+        self.pair_alarm = looked(self.pair_alarm, _look(pairs, target, window_us, self.pair_name))
 
     def features(self, target: float) -> Test:
         """Return what the features show."""
@@ -135,15 +139,19 @@ class VersionDrift:
         return _test(found, target, lambda key, place: self.streams[key].watch.moved(place))
 
     def pairs(self, target: float) -> Test:
-        """Return what the pairs show; those of a feature that drifts itself say nothing of dependence.
+        """Return what the pairs show; those of a feature that itself drifts say nothing of dependence.
 
-        Where only such pairs are named, the evidence is not known (NaN).
+        A feature does from the root of the target on: half the way, in logarithms. Where only such pairs are
+        named, the evidence is not known (NaN).
         """
         found = {key: stream.pairs for key, stream in self.streams.items() if stream.pairs is not None}
         test = _test(found, target, lambda key, place: self.streams[key].watch.pair_moved(place))
-        drifting = set(self.alarm.features)
-        telling = tuple(one for one in test.named if drifting.isdisjoint(self.pair_names(one.place)))
+        telling = tuple(one for one in test.named if not self._drifts(one, target**0.5))
         return Test(test.evidence if telling or not test.named else float("nan"), telling)
+
+    def _drifts(self, pair: Named, least: float) -> bool:
+        names, evidence = set(self.pair_names(pair.place)), self.streams[pair.stream].features.features
+        return any(evidence[at] >= least for at, one in enumerate(self.profile.features) if one.name in names)
 
     def feature_name(self, place: int) -> str:
         """Return the name of a feature."""
