@@ -152,7 +152,7 @@ class ControlProcess:
         self._views = FeatureViewWatcher(
             Path(settings.server.registry),
             layout.feature_views,
-            open_feature_store(settings.features, layout),
+            open_feature_store(settings.features, layout, self._logger),
             self._logger,
         )
         world.verifier.missing = self._views.missing

@@ -9,12 +9,16 @@ from driftgate.gateway.state.feature_counters import (
     AGE_LIMITS_S,
     AGE_S,
     BUCKET_CELLS,
+    CACHED_BYTES,
     CELLS,
     FAULT_CELLS,
     FAULTS,
     FETCH_LIMITS_S,
     FETCH_NS,
     LAYOUT,
+    ROWS_CACHED,
+    ROWS_FETCHED,
+    ROWS_JOINED,
     SKEW_CELLS,
     SKEW_RESULTS,
     SNAPSHOT,
@@ -22,6 +26,8 @@ from driftgate.gateway.state.feature_counters import (
     STATUSES,
     STORE_DOWN,
     TIMEOUTS,
+    TRIPS_ENDED,
+    TRIPS_FAILED,
 )
 from driftgate.gateway.state.integer_blocks import Block, UnreadableBlocks, read_blocks
 from driftgate.gateway.state.slots import slot_numbers
@@ -43,6 +49,7 @@ def feature_metrics(layout: StateLayout) -> Iterator[Metric]:
         yield from _values(total)
         yield from _skew(total)
         yield from _store(total)
+        yield from _remote(total)
         yield from _snapshots(slots)
 
 
@@ -116,6 +123,29 @@ def _store(total: Total) -> Iterator[Metric]:
         "driftgate_feature_store_down",
         "Workers whose breaker is open: the feature store fails, and is not asked.",
         value=cells[STORE_DOWN],
+    )
+
+
+def _remote(total: Total) -> Iterator[Metric]:
+    """What only a store that is far away has to tell."""
+    cells = total.get(("", ""), (0,) * CELLS)
+    if not cells[TRIPS_ENDED]:
+        return
+    rows = CounterMetricFamily(
+        "driftgate_feature_store_rows",
+        "Rows that turns wanted, by where they came from: remembered, fetched, or fetched for another turn.",
+        labels=["source"],
+    )
+    for source, place in (("cached", ROWS_CACHED), ("fetched", ROWS_FETCHED), ("joined", ROWS_JOINED)):
+        rows.add_metric([source], cells[place])
+    trips = CounterMetricFamily(
+        "driftgate_feature_store_round_trips", "Pipelines sent to the store, by result.", labels=["result"]
+    )
+    trips.add_metric(["ok"], cells[TRIPS_ENDED] - cells[TRIPS_FAILED])
+    trips.add_metric(["failed"], cells[TRIPS_FAILED])
+    yield from (rows, trips)
+    yield GaugeMetricFamily(
+        "driftgate_feature_cache_bytes", "Rows that workers remember.", value=cells[CACHED_BYTES]
     )
 
 

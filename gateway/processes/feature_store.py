@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+from driftgate.features.breaker import BreakerState
 from driftgate.features.delta_writer import PackedRow, PushOutcome
 from driftgate.features.lmdb_store import LmdbFeatureStore
 from driftgate.features.redis_store import RowCache
 from driftgate.features.store import FeatureStore
 from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.feature_pushes import FeaturePushes
 from driftgate.gateway.settings import FeatureSettings, InvalidConfiguration
 
@@ -23,14 +25,32 @@ class RowPushes(Protocol):
         ...
 
 
-def open_feature_store(settings: FeatureSettings, layout: StateLayout) -> FeatureStore:
+class BreakerLog:
+    """Logs when a store that is far away stops being asked, and when it is asked again."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self._is_down = False
+
+    def __call__(self, state: BreakerState, failure: str) -> None:
+        """Take a new state and, where there is one, the failure that led to it."""
+        if (state is not BreakerState.CLOSED) == self._is_down:
+            return
+        self._is_down = not self._is_down
+        if self._is_down:
+            self._logger.error("feature_store_down", reason=failure)
+        else:
+            self._logger.info("feature_store_back")
+
+
+def open_feature_store(settings: FeatureSettings, layout: StateLayout, logger: Logger) -> FeatureStore:
     """Return the store; raise InvalidConfiguration where its settings are wrong.
 
     Call it in the process that uses it, after that was started: files are not shared over a fork.
     """
     if settings.store == "embedded":
         return LmdbFeatureStore(layout.features)
-    return _redis_store(settings)
+    return _redis_store(settings, BreakerLog(logger))
 
 
 def open_feature_pushes(settings: FeatureSettings, layout: StateLayout) -> RowPushes | None:
@@ -79,7 +99,7 @@ def _redis_opening() -> Any:
         ) from error
 
 
-def _redis_store(settings: FeatureSettings) -> FeatureStore:
+def _redis_store(settings: FeatureSettings, changed: BreakerLog) -> FeatureStore:
     opening = _redis_opening()
     try:
         store: FeatureStore = opening.open_redis_store(
@@ -88,7 +108,8 @@ def _redis_store(settings: FeatureSettings) -> FeatureStore:
                 layout=settings.redis_layout,
                 project=settings.feast_project,
                 cache=RowCache(settings.cache_ttl_s, settings.cache_bytes),
-            )
+            ),
+            changed,
         )
     except ValueError as error:
         raise InvalidConfiguration(f"features: {error}") from error

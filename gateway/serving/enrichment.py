@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from driftgate.features.breaker import BreakerState
 from driftgate.features.redis_store import RedisFeatureStore
 from driftgate.features.resolve import Resolved
 from driftgate.features.status import FeatureStatus
@@ -87,7 +86,7 @@ class Enricher:
 
         def done(fetched: Sequence[Fetched]) -> None:
             if self._redis is not None:
-                self._counters.store_down(self._redis.breaker is not BreakerState.CLOSED)
+                self._counters.remote(self._redis)
             timed_out = any([answer.timed_out for answer in fetched])
             self._counters.fetched(time.perf_counter_ns() - started_ns, timed_out)
             answers = self._resolve(asked, dict(zip(entities.wanted, fetched, strict=True)))

@@ -7,6 +7,8 @@ blocks is bounded, so that the series made of them are.
 from bisect import bisect_left
 from pathlib import Path
 
+from driftgate.features.breaker import BreakerState
+from driftgate.features.redis_store import RedisFeatureStore
 from driftgate.features.resolve import Resolved
 from driftgate.features.skew import FeatureSkew
 from driftgate.features.status import Fault, FeatureStatus
@@ -24,6 +26,8 @@ STATUS_CELLS = 0
 SKEW_CELLS = FAULT_CELLS = 8
 """Of a feature: rows by what came of comparing them; of a view: entities by why stored rows were not used."""
 SNAPSHOT, AGE_S, FETCH_NS, TIMEOUTS, STORE_DOWN = range(16, 21)
+ROWS_CACHED, ROWS_FETCHED, ROWS_JOINED, TRIPS_ENDED, TRIPS_FAILED, CACHED_BYTES = range(6)
+"""Of a store that is far away: where rows came from, what became of its round trips, what is remembered."""
 BUCKET_CELLS = 24
 CELLS = 40
 LAYOUT = BlockLayout(b"DGFEATC1", 512, CELLS, 2048)
@@ -40,6 +44,8 @@ class FeatureCounters:
     def __init__(self, path: Path) -> None:
         self._file = BlockFile(path, LAYOUT)
         self._store = self._file.of("", "")
+        self._store[STORE_DOWN] = self._store[CACHED_BYTES] = 0
+        self._before = self._store[ROWS_CACHED : TRIPS_FAILED + 1].tolist()
 
     def fetched(self, took_ns: int, timed_out: bool) -> None:
         """Count one question to the store and how long its answer took."""
@@ -48,9 +54,14 @@ class FeatureCounters:
         cells[FETCH_NS] += took_ns
         cells[TIMEOUTS] += timed_out
 
-    def store_down(self, is_down: bool) -> None:
-        """Note whether the store is known not to answer, so that it is not asked."""
-        self._store[STORE_DOWN] = is_down
+    def remote(self, store: RedisFeatureStore) -> None:
+        """Note what a store that is far away says of itself: it has counted since this process began."""
+        rows, trips, cells = store.counts, store.round_trips, self._store
+        now = (rows.cached, rows.fetched, rows.joined, trips.ended, trips.failed)
+        for place, (before, count) in enumerate(zip(self._before, now, strict=True), ROWS_CACHED):
+            cells[place] = before + count
+        cells[CACHED_BYTES] = store.cached_bytes
+        cells[STORE_DOWN] = store.breaker is not BreakerState.CLOSED
 
     def resolved(self, found: Resolved, snapshot: int) -> None:
         """Count what became of the entities of one view: statuses, ages, and what was not used."""

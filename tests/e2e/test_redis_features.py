@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from driftgate.features.breaker import FAILURES_IN_A_ROW
 from driftgate.features.view import Feature, FeatureView, JoinKey
 from driftgate.models.binding import FeatureBinding
 from driftgate.models.describe import Description
@@ -110,3 +111,24 @@ def test_predictions_go_on_without_redis(served: Served) -> None:
     assert push(served, user="bob", age=21.0, score=200.0).status_code == 503
     served.proxy.harm = NONE
     until(lambda: predicted(served, "bob")[1] == "fresh=2", 10, "features are back")
+
+
+def test_metrics_tell_of_redis(served: Served) -> None:
+    """Where rows came from, round trips and the breaker are in the metrics; its changes are logged once."""
+    gateway = served.gateway
+    for _ in range(2):
+        predicted(served, "somebody")
+    metrics = gateway.client.get(f"{gateway.ports.metrics}/metrics").text
+    found = {
+        line.partition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in metrics.splitlines()
+        if line.startswith("driftgate_feature_")
+    }
+    assert found['driftgate_feature_store_rows_total{source="fetched"}'] > 0
+    assert found['driftgate_feature_store_round_trips_total{result="failed"}'] >= FAILURES_IN_A_ROW
+    assert found['driftgate_feature_store_round_trips_total{result="ok"}'] > 0
+    assert found["driftgate_feature_store_down"] == 0
+    assert found["driftgate_feature_cache_bytes"] >= 0
+    log = gateway.log.read_text()
+    down, back = log.count('"feature_store_down"'), log.count('"feature_store_back"')
+    assert (down >= 1, down) == (True, back)
