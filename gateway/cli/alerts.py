@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 Alert = Annotated[str, typer.Argument(metavar="MODEL/ID", help="As `driftgate alerts list` shows it.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in `driftgate events`.")]
+Why = Annotated[str, typer.Option("--why", help="Why; it stands in `driftgate events`.")]
 
 
 class Asking(NamedTuple):
@@ -64,17 +64,17 @@ def show(alert: Alert, server: Server = DEFAULT_SERVER, json: Json = False) -> N
 
 
 @app.command(epilog=EXIT_CODES)
-def ack(alert: Alert, reason: Reason, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
+def ack(alert: Alert, why: Why, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """Say that you look at an alert. Drift is watched anew from then on: if it lasts, it alarms again."""
     model, alert_id = _parsed(alert)
     path = model_path(model, f"alerts/{quote(alert_id, safe='')}/acknowledge")
-    _ask(Asking("POST", path, {"why": reason}, f"{alert} is acknowledged"), server, json)
+    _ask(Asking("POST", path, {"why": why}, f"{alert} is acknowledged"), server, json)
 
 
 @app.command(epilog=EXIT_CODES)
 def silence(  # noqa: PLR0913 - each is one option of the command
     subject: Annotated[str, typer.Argument(metavar="MODEL[@VERSION]", help="Whose alerts.")],
-    reason: Reason,
+    why: Why,
     duration: Annotated[
         str, typer.Option("--for", help="How long, such as 30m, 4h or 2d; at most 30d.")
     ] = "4h",
@@ -84,7 +84,7 @@ def silence(  # noqa: PLR0913 - each is one option of the command
 ) -> None:
     """Tell nobody of a model's alerts for a while. They are recorded and shown all the same."""
     name, version = _model_and_version(subject)
-    body = {"why": reason, "for_s": _duration_s(duration), "rule": rule, "version": version}
+    body = {"why": why, "for_s": _duration_s(duration), "rule": rule, "version": version}
     _ask(
         Asking("POST", model_path(name, "silences"), body, f"alerts of {subject} are silenced"), server, json
     )

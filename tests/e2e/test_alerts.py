@@ -95,9 +95,7 @@ def test_people_see_alerts(running: Running) -> None:
 
 def test_a_silence_hushes_and_ends(running: Running) -> None:
     """A silence with a reason is in force when the command ends, a metric, and lifted by its id."""
-    code, said, problem = run(
-        running.gateway, "silence", "m", "--reason", "migration", "--for", "1h", "--json"
-    )
+    code, said, problem = run(running.gateway, "silence", "m", "--why", "migration", "--for", "1h", "--json")
     assert (code, json.loads(said)["state"]) == (0, "done"), problem
 
     def metrics() -> str:
@@ -114,9 +112,9 @@ def test_a_silence_hushes_and_ends(running: Running) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("silence", "m", "--reason", "x", "--for", "ever"),
-        ("silence", "m", "--reason", "x", "--rule", "sunspots"),
-        ("ack", "no-id", "--reason", "x"),
+        ("silence", "m", "--why", "x", "--for", "ever"),
+        ("silence", "m", "--why", "x", "--rule", "sunspots"),
+        ("ack", "no-id", "--why", "x"),
         ("silence", "m"),
     ],
 )
@@ -144,8 +142,8 @@ def test_bad_requests_are_refused(running: Running, path: str, body: dict[str, o
 def test_an_acknowledgement_is_audited(running: Running) -> None:
     """Who looks at an alert, and why, stands in the alert and in the timeline; twice is a conflict."""
     name = f"m/{running.alert.id}"
-    assert run(running.gateway, "ack", name, "--reason", "a known season")[0] == 0
-    assert run(running.gateway, "ack", name, "--reason", "again")[0] == 4
+    assert run(running.gateway, "ack", name, "--why", "a known season")[0] == 0
+    assert run(running.gateway, "ack", name, "--why", "again")[0] == 4
     events = running.gateway.admin("GET", "/api/events?since=1h&model=m").json()["events"]
     kinds = [event["kind"] for event in events]
     assert {"alerts_silenced", "alerts_unsilenced", "alert_acknowledged"} <= set(kinds)
