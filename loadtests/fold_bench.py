@@ -95,13 +95,13 @@ def measure_day(directory: Path) -> Figure:
     path = directory / "monitor.db"
     db = MonitorDb(path)
     for hour in range(24):
-        db.commit(Checkpoint({}, windows=WindowChanges(0, dict(_hour(profile, hour)))))
+        db.commit(Checkpoint({}, windows=WindowChanges(0, dict(hour_of_panes(profile, hour)))))
     db.close()
     size_mb = sum(file.stat().st_size for file in directory.iterdir()) / 1e6
     return Figure(f"24 h of windows, {DAY_FEATURES} features, 2 arms", size_mb, "MB", DAY_GOAL_MB)
 
 
-def _hour(profile: ReferenceProfile, hour: int) -> Iterator[tuple[PaneKey, Pane]]:
+def hour_of_panes(profile: ReferenceProfile, hour: int) -> Iterator[tuple[PaneKey, Pane]]:
     """Yield windows whose counts vary as those of so many rows do."""
     rng = np.random.default_rng(hour)
     shape = PaneFold(profile).shape

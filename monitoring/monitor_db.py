@@ -216,10 +216,14 @@ class MonitorDb:
         return panes_between(self._db, model, first_us, end_us, accept) if self._has_panes else []
 
     def pane_counts(
-        self, model: str, first_us: int, end_us: int, segment: str = ALL_ROWS
+        self,
+        model: str,
+        first_us: int,
+        end_us: int,
+        accept: Callable[[PaneKey], bool] = lambda key: key.segment == ALL_ROWS,
     ) -> list[tuple[PaneKey, CountedPane]]:
-        """Return the counts of a segment's panes that begin in [first_us, end_us), by start, as they are."""
-        return counts_between(self._db, model, segment, first_us, end_us) if self._has_panes else []
+        """Return the counts of accepted panes (of all rows) that begin in [first_us, end_us), by start."""
+        return counts_between(self._db, model, first_us, end_us, accept) if self._has_panes else []
 
     def sealed_panes(self, first_us: int) -> list[tuple[PaneKey, Pane]]:
         """Return the sealed panes of the book that began at a time or later, by start; raise InvalidPane."""

@@ -1,5 +1,6 @@
 """Panes: the rows of one version, arm and segment in one minute, as counts that add and subtract. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,12 +43,13 @@ class PaneShape(NamedTuple):
 
 
 class CountedPane(NamedTuple):
-    """What many windows are shown by: a pane without pairs, moments and extremes; `counts` as in `Pane`."""
+    """What many windows are shown by; `counts` as in `Pane`. `read_sums` unpacks the sums of `Pane`."""
 
     rows: int
     late_rows: int
     counts: Array
     quality: PaneQuality
+    read_sums: Callable[[], Array]
 
 
 @dataclass(slots=True)

@@ -160,18 +160,18 @@ def panes_between(
 
 
 def counts_between(
-    db: sqlite3.Connection, model: str, segment: str, first_us: int, end_us: int
+    db: sqlite3.Connection, model: str, first_us: int, end_us: int, accept: Callable[[PaneKey], bool]
 ) -> list[tuple[PaneKey, CountedPane]]:
-    """Return the counts of a segment's panes that begin in [first_us, end_us), by start, as they are now."""
-    found: dict[tuple[Any, ...], bytes] = {}
+    """Return the accepted panes that begin in [first_us, end_us), by start, as they are now."""
+    found: dict[PaneKey, bytes] = {}
     for table in ("panes", "live"):
         query = (
             f"SELECT model, version, arm, segment, profile, start_us, data FROM {table}"  # noqa: S608 - ours
-            " JOIN series ON series = id WHERE model = ? AND segment = ? AND start_us >= ? AND start_us < ?"
+            " JOIN series ON series = id WHERE model = ? AND start_us >= ? AND start_us < ?"
         )
-        found |= {row[:6]: row[6] for row in _rows(db, query, (model, segment, first_us, end_us))}
-    ordered = sorted(found.items(), key=lambda one: one[0][5])
-    return [(PaneKey(*key), decode_counts(data)) for key, data in ordered]
+        found |= {PaneKey(*row[:6]): row[6] for row in _rows(db, query, (model, first_us, end_us))}
+    chosen = sorted((key for key in found if accept(key)), key=lambda key: key.start_us)
+    return [(key, decode_counts(found[key])) for key in chosen]
 
 
 def last_panes(db: sqlite3.Connection, segment: str) -> dict[tuple[str, int, str], tuple[int, int]]:

@@ -9,12 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from driftgate.gateway.admin.api import AdminRoute
-from driftgate.gateway.admin.change_requests import report
 from driftgate.gateway.admin.timeline import moment_of
 from driftgate.gateway.control.model_report import model_names, report_model
 from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.dashboard.drift_words import drift_words
-from driftgate.gateway.dashboard.history import ArmHistory, history, step_us
 from driftgate.gateway.dashboard.monitor_reader import monitor_book, read_drift_status
 from driftgate.gateway.dashboard.overview import GatewayOverview, OverviewAnswer, Seen, overview_of
 from driftgate.gateway.dashboard.traffic_meter import TrafficMeter
@@ -26,18 +24,7 @@ from driftgate.gateway.state.slots import slot_numbers
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.log_counts import DROPPED, read_log_counts
 
-_MODEL = "/api/models/{model}"
 LONGEST_US = 35 * 86_400_000_000
-
-
-class HistoryAnswer(msgspec.Struct, frozen=True):
-    """Rows, errors and latency of a model's arms in steps of `step_us`, from `first_us` to `end_us`."""
-
-    model: str
-    first_us: int
-    end_us: int
-    step_us: int
-    arms: tuple[ArmHistory, ...]
 
 
 class DashboardApi:
@@ -66,13 +53,6 @@ class DashboardApi:
         )
         return json_now(OverviewAnswer(seen.now_us, gateway, overview_of(reports, seen)))
 
-    async def history(self, request: Request) -> Response:
-        """Answer how rows, errors and latency of a model's arms went."""
-        name = report(self._reconciler, request.path_params["model"]).name
-        now_us = time.time_ns() // 1000
-        first_us = since_us(request, now_us)
-        return json_now(await asyncio.to_thread(self._history, name, first_us, now_us))
-
     def _look(self) -> tuple[Seen, int]:
         layout = self._layout
         counts: Counter[str] = Counter()
@@ -89,14 +69,6 @@ class DashboardApi:
             drift=drift_words(read_drift_status(layout)),
         )
         return seen, sum(counts[cell] for cell in DROPPED.values())
-
-    def _history(self, model: str, first_us: int, end_us: int) -> HistoryAnswer:
-        step = step_us(first_us, end_us)
-        first_us = first_us // step * step
-        with monitor_book(self._layout) as db:
-            panes = db.pane_counts(model, first_us, end_us) if db else []
-            profiles = {one.id: one.profile for one in db.references(model)} if db else {}
-        return HistoryAnswer(model, first_us, end_us, step, history(panes, profiles, step))
 
 
 def since_us(request: Request, now_us: int) -> int:
@@ -116,11 +88,5 @@ def json_now(document: object) -> Response:
 
 def dashboard_routes(api: DashboardApi) -> list[AdminRoute]:
     """Return the routes of this part."""
-    rows = (
-        ("GET", "/api/overview", "How everything fares", OverviewAnswer, api.overview),
-        ("GET", f"{_MODEL}/history", "Rows, errors and latency over time", HistoryAnswer, api.history),
-    )
-    return [
-        AdminRoute(Operation(method, path, summary, None, answer), endpoint)
-        for method, path, summary, answer, endpoint in rows
-    ]
+    overview = Operation("GET", "/api/overview", "How everything fares", None, OverviewAnswer)
+    return [AdminRoute(overview, api.overview)]

@@ -14,6 +14,7 @@ from driftgate.gateway.dashboard.window_reader import (
     EvidenceAnswer,
     FeatureAnswer,
     FeatureQuestion,
+    HistoryAnswer,
     PowerAnswer,
     QualityAnswer,
     WindowReader,
@@ -33,6 +34,11 @@ class WindowsApi:
     def __init__(self, reconciler: Reconciler, layout: StateLayout) -> None:
         self._reconciler = reconciler
         self._windows = WindowReader(layout)
+
+    async def history(self, request: Request) -> Response:
+        """Answer how rows, errors and latency went, by arm."""
+        first_us = since_us(request, time.time_ns() // 1000)
+        return json_now(await asyncio.to_thread(self._windows.history, self._model(request), first_us))
 
     async def evidence(self, request: Request) -> Response:
         """Answer how evidence of drift went, by feature."""
@@ -69,6 +75,7 @@ class WindowsApi:
 def window_routes(api: WindowsApi) -> list[AdminRoute]:
     """Return the routes of this part."""
     rows = (
+        ("history", "Rows, errors and latency over time", HistoryAnswer, api.history),
         ("evidence", "Evidence of drift over time", EvidenceAnswer, api.evidence),
         ("feature", "Cells and trend of one feature", FeatureAnswer, api.feature),
         ("quality", "Data quality by reason", QualityAnswer, api.quality),

@@ -85,7 +85,7 @@ def _found(facts: ArmFacts) -> ArmState | None:
         return ArmState(
             "drifting",
             facts.drifting_since_us,
-            facts.drifting,
+            f"named: {facts.drifting}",
             ("Nobody is notified before it is armed. " if facts.observing else "")
             + "Look at the features that are named, then acknowledge, or make a new reference.",
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from driftgate.monitoring.cells import CategoricalCells, NumericCells
 from driftgate.monitoring.effect_sizes import EffectSizes, effect_sizes
-from driftgate.monitoring.pane import Pane
+from driftgate.monitoring.pane import CountedPane
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
 from driftgate.monitoring.space_saving import SpaceSaving
@@ -88,37 +88,41 @@ class Stretch:
 
 
 class _Part:
-    """One feature's share of some panes."""
+    """One feature's share of panes, given by their start."""
 
-    def __init__(self, profile: ReferenceProfile, place: int) -> None:
+    def __init__(self, profile: ReferenceProfile, place: int, panes: Mapping[int, CountedPane]) -> None:
         offsets = profile.offsets()
         self.feature = profile.features[place]
-        self.place = place
-        self.cells = slice(int(offsets[place]), int(offsets[place + 1]))
+        cells = slice(int(offsets[place]), int(offsets[place + 1]))
+        self._counts = {start: pane.counts[cells] for start, pane in panes.items()}
+        is_number = isinstance(self.feature.cells, NumericCells)
+        self._sums = {start: float(pane.read_sums()[place]) for start, pane in panes.items() if is_number}
 
-    def counts(self, panes: Iterable[Pane]) -> Array:
+    def counts(self, starts: Iterable[int]) -> Array:
+        """Return the counts of some panes together."""
         total = np.zeros(self.feature.cells.size, np.int64)
-        for pane in panes:
-            total += pane.counts[self.cells]
+        for start in starts:
+            total += self._counts[start]
         return total
 
-    def mean(self, panes: Sequence[Pane]) -> float | None:
+    def mean(self, starts: Sequence[int]) -> float | None:
+        """Return the mean of the finite numbers of some panes, None where there are none."""
         cells = self.feature.cells
         if not isinstance(cells, NumericCells):
             return None
-        finite = int(self.counts(panes)[cells.BELOW : cells.above + 1].sum())
-        total = sum(float(pane.sums[self.place]) for pane in panes)
+        finite = int(self.counts(starts)[cells.BELOW : cells.above + 1].sum())
+        total = sum(self._sums[start] for start in starts)
         return self.feature.centre + self.feature.spread * total / finite if finite else None
 
 
 def feature_cells(
-    profile: ReferenceProfile, place: int, panes: Mapping[int, Pane], stretch: Stretch
+    profile: ReferenceProfile, place: int, panes: Mapping[int, CountedPane], stretch: Stretch
 ) -> FeatureCells:
     """Return what panes, by start, say of the feature at a place of the profile that counted them."""
-    part = _Part(profile, place)
+    part = _Part(profile, place, panes)
     feature = part.feature
-    window = [pane for start, pane in panes.items() if start >= stretch.window_us]
-    before = [pane for start, pane in panes.items() if stretch.before_us <= start < stretch.window_us]
+    window = [start for start in panes if start >= stretch.window_us]
+    before = [start for start in panes if stretch.before_us <= start < stretch.window_us]
     now, then = part.counts(window), part.counts(before)
     return FeatureCells(
         cells=tuple(map(Cell, feature.cells.names, feature.counts, then.tolist(), now.tolist())),
@@ -126,8 +130,8 @@ def feature_cells(
         before=Rows(int(then.sum()), stretch.before_us, stretch.window_us, part.mean(before)),
         window=Rows(int(now.sum()), stretch.window_us, stretch.end_us, part.mean(window)),
         effect=effect_of(feature, now),
-        trend=_trend(part, panes, stretch),
-        new_values=_new_values(window, place),
+        trend=_trend(part, sorted(panes), stretch),
+        new_values=_new_values((panes[start] for start in window), place),
     )
 
 
@@ -139,11 +143,11 @@ def effect_of(feature: FeatureProfile, counts: Array) -> EffectSizes | NotEnough
     return effect_sizes(reference, counts)
 
 
-def _trend(part: _Part, panes: Mapping[int, Pane], stretch: Stretch) -> Trend:
-    steps: dict[int, list[Pane]] = {}
-    for start, pane in sorted(panes.items()):
+def _trend(part: _Part, starts: Sequence[int], stretch: Stretch) -> Trend:
+    steps: dict[int, list[int]] = {}
+    for start in starts:
         if start >= stretch.first_us:
-            steps.setdefault(start // stretch.step_us * stretch.step_us, []).append(pane)
+            steps.setdefault(start // stretch.step_us * stretch.step_us, []).append(start)
     counts = [part.counts(some) for some in steps.values()]
     cells = part.feature.cells
     is_number, is_known = isinstance(cells, NumericCells), part.feature.rows > 0
@@ -169,7 +173,7 @@ def _shares(counts: Iterable[Array], cells: tuple[int, ...]) -> tuple[float | No
     )
 
 
-def _new_values(panes: Iterable[Pane], place: int) -> tuple[NamedValue, ...]:
+def _new_values(panes: Iterable[CountedPane], place: int) -> tuple[NamedValue, ...]:
     found = SpaceSaving(64)
     for pane in panes:
         if place in pane.quality.new_values:

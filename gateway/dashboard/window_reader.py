@@ -8,7 +8,7 @@ import msgspec
 
 from driftgate.gateway.dashboard.drift_words import MovedCell, find_feature, moved_cell, named_features
 from driftgate.gateway.dashboard.evidence import ArmEvidence, arm_evidence
-from driftgate.gateway.dashboard.history import step_us
+from driftgate.gateway.dashboard.history import ArmHistory, history, step_us
 from driftgate.gateway.dashboard.monitor_reader import monitor_book, read_drift_status
 from driftgate.gateway.dashboard.one_feature import FeatureCells, NamedValue, Stretch, feature_cells
 from driftgate.gateway.dashboard.power_book import PowerBook, VersionPower
@@ -21,6 +21,16 @@ from driftgate.monitoring.pane import ALL_ROWS, PANE_US
 from driftgate.monitoring.reference_book import Reference
 
 HOUR_US = 3600 * 1_000_000
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True):
+    """Rows, errors and latency of each arm from `first_us` to `end_us`, in steps of `step_us`."""
+
+    model: str
+    first_us: int
+    end_us: int
+    step_us: int
+    arms: tuple[ArmHistory, ...]
 
 
 class EvidenceAnswer(msgspec.Struct, frozen=True):
@@ -83,6 +93,16 @@ class WindowReader:
         self._layout = layout
         self._power = PowerBook()
 
+    def history(self, model: str, first_us: int) -> HistoryAnswer:
+        """Return how rows, errors and latency went since a time, up to the last whole minute."""
+        end_us = _now_us() // PANE_US * PANE_US
+        step = step_us(first_us, end_us)
+        first_us = first_us // step * step
+        with monitor_book(self._layout) as db:
+            panes = db.pane_counts(model, first_us, end_us) if db else []
+            profiles = {one.id: one.profile for one in db.references(model)} if db else {}
+        return HistoryAnswer(model, first_us, end_us, step, history(panes, profiles, step))
+
     def evidence(self, model: str, first_us: int) -> EvidenceAnswer:
         """Return how evidence went since a time."""
         end_us = _now_us()
@@ -129,7 +149,7 @@ class WindowReader:
             if db is None or place is None:
                 raise NotFound(f"version {reference.version} has no feature of that name that is watched")
             stretch = _stretch(question)
-            stored = db.panes(
+            stored = db.pane_counts(
                 question.model,
                 min(stretch.first_us, stretch.before_us),
                 stretch.end_us,
@@ -138,7 +158,7 @@ class WindowReader:
                     == (reference.version, arm, ALL_ROWS, reference.id)
                 ),
             )
-        panes = {one.key.start_us: one.pane for one in stored}
+        panes = {key.start_us: pane for key, pane in stored}
         status = read_drift_status(self._layout)
         figure = find_feature(status, question.model, (reference.version, arm), question.name)
         return FeatureAnswer(

@@ -66,7 +66,7 @@ function cellsCard(one) {
     key: cell.name,
     className: cell.name === one.moved?.cell ? "moved" : null,
     cells: [
-      h("span", { class: "mono" }, cell.name),
+      h("span", { class: "mono" }, cell.name.replace("= ", "=\u00a0")),
       h("div", { class: "pair", "aria-hidden": "true" }, SIDES.map(([side, , colour]) => h("i", { style: { "--share": `${((share(one, cell, side) ?? 0) / largest) * 100}%`, "--arm": colour } }))),
       ...SIDES.map(([side]) => percent(share(one, cell, side))),
     ],

@@ -5,8 +5,11 @@ import { clock, number } from "./format.js";
 import { evidence } from "./overview.js";
 import { link } from "./router.js";
 
-// Cividis, which looks the same to colour-blind people; the first step is the ground of the page.
-const CIVIDIS = [[0, 34, 78], [33, 60, 108], [76, 86, 109], [109, 113, 116], [142, 141, 118], [177, 171, 111], [215, 203, 88], [254, 232, 56]];
+// From the ground of the page to one strong colour: lightness alone tells how much, whatever colours one sees.
+const SHADES = {
+  light: [[238, 241, 244], [240, 205, 120], [221, 123, 20], [143, 52, 0], [66, 20, 0]],
+  dark: [[31, 40, 50], [92, 64, 20], [190, 122, 10], [245, 190, 70], [255, 243, 200]],
+};
 const FULL = 6;
 
 export function heatStrips(arm, answer, parts, query) {
@@ -14,7 +17,7 @@ export function heatStrips(arm, answer, parts, query) {
   return [
     h("div", { class: "strips", "data-key": "strips" }, features.map((feature) => strip(feature, parts, query))),
     h("div", { class: "strip axis", "aria-hidden": "true" }, h("span"), h("span", null, h("i", null, clock(answer.first_us)), h("i", null, clock(answer.end_us))), h("span")),
-    h("p", { class: "readout", id: "heat-readout", "data-keep": true }, "Brighter is more. Ten thousand and more is strong; without drift there is hardly ever so much."),
+    h("p", { class: "readout", id: "heat-readout", "data-keep": true }, "Evidence as a factor: ten thousand is strong, and without drift there is hardly ever so much."),
   ];
 }
 
@@ -57,9 +60,10 @@ function paint(canvas, steps, columns, values) {
 }
 
 function shade(share) {
-  const at = Math.max(0, Math.min(1, share)) * (CIVIDIS.length - 1);
-  const low = CIVIDIS[Math.floor(at)];
-  const high = CIVIDIS[Math.ceil(at)];
+  const shades = SHADES[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"];
+  const at = Math.max(0, Math.min(1, share)) * (shades.length - 1);
+  const low = shades[Math.floor(at)];
+  const high = shades[Math.ceil(at)];
   const mixed = low.map((part, place) => Math.round(part + (high[place] - part) * (at % 1)));
   return `rgb(${mixed.join(" ")})`;
 }

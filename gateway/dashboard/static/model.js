@@ -106,13 +106,12 @@ function charts(answer, error, json) {
 function drawHistory(answer) {
   const colours = palette();
   const seconds = answer.step_us / 1e6;
-  const done = answer.end_us - 60e6;
   const rows = [];
   const latency = [];
   answer.arms.forEach((arm, place) => {
     const name = label(armName(arm));
     const line = { color: colours[place % colours.length], width: 1.8 };
-    const covered = arm.start_us.map((start) => Math.max(60, Math.min(seconds, (done - start) / 1e6 + 60)));
+    const covered = arm.start_us.map((start) => Math.max(60, Math.min(seconds, (answer.end_us - start) / 1e6)));
     rows.push({ ...gapped(arm.start_us, arm.rows.map((count, at) => count / covered[at]), answer.step_us), name, line, mode: "lines", hovertemplate: "%{y:.3~g}" });
     latency.push({ ...gapped(arm.start_us, arm.p50_ms, answer.step_us), name: `${name} p50`, line, mode: "lines", hovertemplate: "%{y:.3~g} ms" });
     latency.push({ ...gapped(arm.start_us, arm.p99_ms, answer.step_us), name: `${name} p99`, line: { ...line, dash: "dot", width: 1.3 }, mode: "lines", hovertemplate: "%{y:.3~g} ms" });

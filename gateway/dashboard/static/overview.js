@@ -7,7 +7,9 @@ import { clock, duration, milliseconds, number, percent, whole } from "./format.
 import { armName, card, empty, eventGroups, stepItem, failed, meter, state, table } from "./parts.js";
 import { link } from "./router.js";
 
-const EVENTS = path("/api/events", { since: "7d", limit: 40 });
+const EVENTS = path("/api/events", { since: "7d", limit: 100 });
+
+const ROUTINE = new Set(["version_found", "version_verified", "version_loaded", "version_unloaded", "generation"]);
 
 export const overviewView = {
   title: () => "Overview",
@@ -34,7 +36,7 @@ function gatewayFacts({ gateway }) {
       fact(lag === null ? "silent" : duration(lag), lag === null ? "monitor" : "monitor behind", lag === null || lag > 30),
       fact(whole(gateway.dropped_rows), "rows dropped by the log", gateway.dropped_rows > 0),
       fact(whole(gateway.late_rows), "late rows", false),
-      fact(whole(gateway.generation), "generation", false),
+      h("span", null, "generation ", h("b", null, whole(gateway.generation))),
     ),
     gateway.problems.map((problem) => h("p", { class: "error" }, problem)),
   ];
@@ -64,7 +66,7 @@ export function armRows(model, nowUs, isAlone = false) {
     cells: [
       modelCell(model, arm, place > 0 || isAlone, isAlone),
       state(arm.state, nowUs),
-      arm.percent === null ? "not in the split" : [meter(arm.percent / 100), ` ${number(arm.percent)}\u2009%`],
+      arm.percent === null ? "not in the split" : h("span", { class: "nowrap" }, meter(arm.percent / 100), ` ${number(arm.percent)}\u2009%`),
       ...figures(arm),
       [evidence(arm.log10_evidence), arm.strongest && arm.log10_evidence >= 1 ? h("div", { class: "small quiet" }, arm.strongest) : null],
       arm.window_us ? [`${whole(arm.window_rows)} rows, `, clock(arm.window_us, nowUs)] : "none",
@@ -75,7 +77,7 @@ export function armRows(model, nowUs, isAlone = false) {
 function modelCell(model, arm, isFollowing, isAlone) {
   return [
     !isFollowing && h("div", null, h("a", { class: "strong", href: link(["models", model.name]) }, model.name)),
-    arm && h("div", { class: isAlone ? "strong" : "small quiet" }, armName(arm)),
+    arm && h("div", { class: isAlone ? "strong nowrap" : "small quiet nowrap" }, armName(arm)),
     !isFollowing && model.owner && h("div", { class: "small quiet" }, model.owner),
   ];
 }
@@ -106,7 +108,7 @@ function alertsCard(answers, errors) {
 }
 
 function eventsCard(answers, errors) {
-  const events = [...(answers.events?.events ?? [])].reverse();
+  const events = [...(answers.events?.events ?? [])].reverse().filter((event) => !ROUTINE.has(event.kind));
   const body = events.length
     ? h("ul", { class: "list" }, eventGroups(events).slice(0, 7).map((group) => stepItem(group)))
     : empty(errors.events ? errors.events.message : "Nothing changed in the last seven days.");

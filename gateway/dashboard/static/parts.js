@@ -105,6 +105,8 @@ export const legend = (names) => h("div", { class: "legend small" }, names.map((
 const COLOURS = ["var(--bar)", "var(--bar-2)", "var(--bar-3)", "var(--bar-4)", "var(--bar-5)"];
 export const armColour = (place) => COLOURS[place % COLOURS.length];
 
+const MOST_LINES = 6;
+
 // Events of one generation are one step: what it did, then why and who.
 export function eventGroups(events) {
   const groups = [];
@@ -127,7 +129,8 @@ export function stepItem(events, nowUs) {
     h(
       "div",
       null,
-      [...events].reverse().map((event) => h("div", null, headline(event), detail(event.why.slice(common.length)))),
+      [...events].reverse().slice(0, MOST_LINES).map((event) => h("div", null, headline(event), detail(event.why.slice(common.length)))),
+      events.length > MOST_LINES && h("div", { class: "who" }, `and ${events.length - MOST_LINES} more`),
       h("div", { class: "who" }, [common, `by ${first.who}`].filter(Boolean).join(" — ")),
     ),
   );

@@ -1,0 +1,98 @@
+"""What the dashboard's pages cost the control process: a day of windows of 50 features in two arms.
+
+Run with `python -m loadtests.dashboard_bench`. Prints the time of every answer that a page asks for, as JSON,
+and of the pages, with the goal beside them; ends with 1 if one takes too long. The first time reads all from
+the disk; the next times are those of a page that is watched.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from driftgate.gateway.dashboard.window_reader import FeatureQuestion, WindowReader
+from driftgate.gateway.layout import StateLayout
+from driftgate.monitoring.drift_tables import encode_evidence
+from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.pane import PANE_US, Pane, PaneKey
+from driftgate.monitoring.pane_tables import WindowChanges
+from driftgate.monitoring.reference import encode_profile, profile_id
+from driftgate.monitoring.reference_book import Reference
+from loadtests.fold_bench import DAY_FEATURES, hour_of_panes, profile_of
+
+PAGE_GOAL_MS = 300.0
+MODEL, REPEATS = "bench", 5
+DAY_US = 24 * 60 * PANE_US
+PAGES: Mapping[str, tuple[str, ...]] = {
+    "model": ("history", "evidence", "quality", "power"),
+    "feature": ("feature",),
+}
+
+
+def write_day(layout: StateLayout, end_us: int) -> None:
+    """Write a day of windows up to a time, with their reference and the evidence after each."""
+    profile = profile_of(DAY_FEATURES)
+    data = encode_profile(profile)
+    references = (Reference(MODEL, 1, 0, profile_id(data), profile, data),)
+    rng = np.random.default_rng(9)
+    db = MonitorDb(layout.monitor_db)
+    for hour in range(24):
+        panes = dict(_moved(hour_of_panes(profile, hour), profile_id(data), end_us - DAY_US))
+        evidence = {key: encode_evidence(rng.exponential(3.0, len(profile.features))) for key in panes}
+        db.commit(
+            Checkpoint({}, windows=WindowChanges(end_us, panes, references=references, evidence=evidence))
+        )
+    db.close()
+
+
+def answers(layout: StateLayout, end_us: int) -> dict[str, Callable[[], object]]:
+    """Return what answers each question of the pages."""
+    reader, first_us = WindowReader(layout), end_us - DAY_US
+    question = FeatureQuestion(MODEL, "feature_7", 1, "stable", 60, first_us)
+    return {
+        "history": lambda: reader.history(MODEL, first_us),
+        "evidence": lambda: reader.evidence(MODEL, first_us),
+        "quality": lambda: reader.quality(MODEL),
+        "power": lambda: reader.power(MODEL),
+        "feature": lambda: reader.feature(question),
+    }
+
+
+def measure(answer: Callable[[], object]) -> tuple[float, float, int]:
+    """Return milliseconds of CPU of the first answer and of the fastest later one, and bytes of JSON."""
+    times = []
+    for _ in range(REPEATS):
+        began = time.process_time()
+        size = len(msgspec.json.encode(answer()))
+        times.append((time.process_time() - began) * 1000)
+    return times[0], min(times[1:]), size
+
+
+def main() -> int:
+    """Print all figures; return 1 if a page is too slow."""
+    end_us = time.time_ns() // 1000 // PANE_US * PANE_US
+    with tempfile.TemporaryDirectory() as directory:
+        layout = StateLayout(Path(directory))
+        write_day(layout, end_us)
+        found = {name: measure(answer) for name, answer in answers(layout, end_us).items()}
+    for name, (first, later, size) in found.items():
+        print(f"{name:<10} first {first:6.0f} ms, then {later:6.0f} ms, {size / 1000:6.0f} kB")
+    is_slow = False
+    for page, parts in PAGES.items():
+        total = sum(found[part][1] for part in parts)
+        is_slow |= total > PAGE_GOAL_MS
+        print(f"page of one {page}: {total:.0f} ms (goal: at most {PAGE_GOAL_MS:.0f})")
+    return int(is_slow)
+
+
+def _moved(panes: Iterator[tuple[PaneKey, Pane]], profile: str, by_us: int) -> Iterator[tuple[PaneKey, Pane]]:
+    for key, pane in panes:
+        yield key._replace(model=MODEL, version=1, profile=profile, start_us=key.start_us + by_us), pane
+
+
+if __name__ == "__main__":
+    sys.exit(main())
