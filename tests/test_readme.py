@@ -118,6 +118,15 @@ def test_metrics_list_is_complete_and_true() -> None:
     assert {name.removesuffix("_total") for name in shown} == set(re.findall(r'"(driftgate_\w+)"', sources))
 
 
+def test_shown_receivers_are_accepted(tmp_path: Path) -> None:
+    """The receivers that SREs are shown are settings, and what a model says of them is a model.toml."""
+    receivers, model = blocks(ROOT / "docs" / "sre.md", "toml")
+    (tmp_path / "driftgate.toml").write_text(receivers)
+    settings = load_settings(tmp_path / "driftgate.toml", {}, {})
+    named = parse_settings(model).alerts
+    assert {*named.page, *named.ticket} <= set(settings.alerts.receivers)
+
+
 def test_shown_model_settings_are_accepted() -> None:
     """The model.toml that operators are shown is one."""
     shown = blocks(ROOT / "docs" / "operators.md", "toml")
