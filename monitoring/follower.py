@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from driftgate.monitoring.archive_files import DAY_US
 from driftgate.monitoring.archiver import Archiver
+from driftgate.monitoring.book_damage import raise_if_damaged
 from driftgate.monitoring.fold import RecordCounts, late_records
 from driftgate.monitoring.follower_status import FollowerStatus
 from driftgate.monitoring.log_blocks import Block
@@ -73,6 +74,7 @@ class Follower:
         """Read what has come, archive and tidy if it is time; return how many records were read.
 
         Nothing is read while the archive cannot be written and much is waiting for it: the log keeps it.
+        Raises DamagedBook.
         """
         self.is_behind = False
         began_rows = self._totals["rows"] + self._known["rows"]
@@ -146,11 +148,13 @@ class Follower:
         try:
             self._checkpoint()
         except (OSError, sqlite3.Error) as error:
+            raise_if_damaged(error)
             self._totals["archive_failures"] += 1
             self._on_problem(f"the archive cannot be written: {error}; records stay in the log")
         self._archived_at_us = now_us
 
     def _checkpoint(self) -> None:
+        self._db.place.check()
         self._counts.update(self._uncounted)
         self._uncounted = []
         files = self._archiver.write()
@@ -190,6 +194,7 @@ class Follower:
             self._db.forget_counts(now_us - self._settings.count_days * DAY_US)
             self._db.forget_panes(now_us - self._settings.pane_days * DAY_US)
         except (OSError, sqlite3.Error) as error:
+            raise_if_damaged(error)
             self._on_problem(f"the archive cannot be tidied: {error}")
 
     def _delete_old_segments(self, now_us: int) -> None:

@@ -24,6 +24,7 @@ from driftgate.monitoring.alert_tables import (
     put_alerts,
 )
 from driftgate.monitoring.archive_files import ArchiveFile
+from driftgate.monitoring.book_damage import BookPlace
 from driftgate.monitoring.drift_tables import SCHEMA as DRIFT_SCHEMA
 from driftgate.monitoring.drift_tables import (
     StoredEvidence,
@@ -110,6 +111,7 @@ class MonitorDb:
         self._has_evidence = found >= 4 or not read_only
         if not read_only:
             self._prepare(found)
+        self.place = BookPlace(path)
 
     def check(self) -> None:
         """Look through all of it; raise sqlite3.DatabaseError if it is damaged."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from driftgate.monitoring.drift_tables import put_evidence
 from driftgate.monitoring.pane import CountedPane, Pane, PaneKey
 from driftgate.monitoring.pane_codec import decode_counts, decode_pane, encode_pane
-from driftgate.monitoring.reference import decode_profile
+from driftgate.monitoring.reference import InvalidProfile, decode_profile
 from driftgate.monitoring.reference_book import Reference
 
 SCHEMA = """
@@ -139,9 +139,16 @@ def references(db: sqlite3.Connection, model: str | None = None) -> list[Referen
     )
     found = []
     for model, version, from_us, name, packed in rows:
-        data = zlib.decompress(packed)
+        data = _unpacked(packed)
         found.append(Reference(model, version, from_us, name, decode_profile(data), data))
     return found
+
+
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        return zlib.decompress(packed)
+    except zlib.error as error:
+        raise InvalidProfile(f"a stored profile cannot be read: {error}") from error
 
 
 def panes_between(

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 
 from driftgate.monitoring.alert import Finding, Rule
+from driftgate.monitoring.book_damage import raise_if_damaged
 from driftgate.monitoring.drift_keeper import DriftKeeper
 from driftgate.monitoring.drift_status import DriftStatus
 from driftgate.monitoring.drift_targets import DriftTargets
@@ -11,9 +12,8 @@ from driftgate.monitoring.heavy_segments import HeavySegments
 from driftgate.monitoring.log_blocks import Block
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.pane import Pane, PaneKey
-from driftgate.monitoring.pane_codec import InvalidPane
 from driftgate.monitoring.pane_tables import WindowChanges
-from driftgate.monitoring.reference import InvalidProfile, ReferenceProfile
+from driftgate.monitoring.reference import ReferenceProfile
 from driftgate.monitoring.reference_book import Reference, ReferenceBook
 from driftgate.monitoring.silence_watch import SilenceWatch
 from driftgate.monitoring.window_status import WindowStatus
@@ -27,7 +27,7 @@ SHOW_EVERY_US = 1_000_000
 
 
 class WindowKeeper:
-    """Goes on where the book ends; where that cannot be read it begins anew and says so."""
+    """Goes on where the book ends; raises what the book does where that cannot be read."""
 
     def __init__(self, db: MonitorDb, watched: Watched, on_problem: Callable[[str], None]) -> None:
         self._db = db
@@ -37,14 +37,11 @@ class WindowKeeper:
         self._sealed: dict[PaneKey, Pane] = {}
         self._shown: set[PaneKey] = set()
         self._shown_at_us = 0
-        try:
-            known, panes = db.references(), db.open_panes()
-        except (InvalidPane, InvalidProfile) as error:
-            on_problem(f"windows that were open are lost: {error}")
-            known, panes = [], []
-        self._book = ReferenceBook(known, watched.find_profile, on_problem)
+        self._book = ReferenceBook(db.references(), watched.find_profile, on_problem)
         saved = db.detectors()
-        self._windows = Windows(self._book, watched, HeavySegments(saved), db.sealed_until_us(), panes)
+        self._windows = Windows(
+            self._book, watched, HeavySegments(saved), db.sealed_until_us(), db.open_panes()
+        )
         silence = SilenceWatch(watched.arms_of, watched.window_us, saved)
         self._watch = WindowWatch(self._book, saved, silence)
         self._window_us = watched.window_us
@@ -167,4 +164,5 @@ class WindowKeeper:
             )
             self._shown |= sealed.keys()
         except sqlite3.Error as error:
+            raise_if_damaged(error)
             self._on_problem(f"windows cannot be shown: {error}")

@@ -18,7 +18,7 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.alert_post import AlertPost
 from driftgate.gateway.processes.alerting import Alerting
 from driftgate.gateway.processes.event_logger import EventLogger
-from driftgate.gateway.processes.monitor_book import open_book
+from driftgate.gateway.processes.monitor_book import DAMAGE, begun_anew, open_book
 from driftgate.gateway.processes.reference_maker import ReferenceMaker
 from driftgate.gateway.processes.spawn import (
     ChildArguments,
@@ -35,6 +35,7 @@ from driftgate.gateway.state.slots import slot_numbers, take_lock
 from driftgate.models.durable import write_whole
 from driftgate.monitoring.archive_files import Ages
 from driftgate.monitoring.archiver import Archiver
+from driftgate.monitoring.book_damage import DamagedBook
 from driftgate.monitoring.drift_status import VersionFigure
 from driftgate.monitoring.follower import Follower, FollowerSettings
 from driftgate.monitoring.log_query import Places
@@ -99,6 +100,8 @@ class MonitorProcess:
             self._follower.step(now_us())
             self._references.step(now_us())
             self._judge(now_us())
+        except DamagedBook:
+            raise
         except Exception as error:  # the loop's edge: the log is still there at the next step
             if self._failures.is_news(repr(error), time.monotonic()):
                 self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
@@ -169,6 +172,13 @@ def follower_settings(settings: LogSettings, watched: Watched) -> FollowerSettin
     )
 
 
+def begin_anew_next(arguments: ChildArguments, layout: StateLayout, reason: str) -> None:
+    """Put a damaged book aside, so that the next monitor reads the logs into a new one."""
+    logger = EventLogger("monitor", arguments.settings.models.log_format)
+    attach_journal(logger, layout)
+    begun_anew(layout, logger, int(time.time()), reason).close()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the monitor until SIGTERM."""
     arguments = child_arguments(argv)
@@ -184,6 +194,9 @@ def main(argv: list[str] | None = None) -> None:
     except sqlite3.OperationalError as error:
         logger = Logger("monitor", arguments.settings.models.log_format)
         logger.error("monitor_db_not_writable", reason=str(error), effect="the logs wait; predictions go on")
+        sys.exit(1)
+    except DAMAGE as error:
+        begin_anew_next(arguments, layout, str(error))
         sys.exit(1)
 
 

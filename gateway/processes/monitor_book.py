@@ -3,10 +3,17 @@
 import sqlite3
 from pathlib import Path
 
+import msgspec
+
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.monitoring.book_damage import DamagedBook
 from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.pane_codec import InvalidPane
+from driftgate.monitoring.reference import InvalidProfile
 
+DAMAGE = (DamagedBook, InvalidPane, InvalidProfile, msgspec.MsgspecError, sqlite3.DatabaseError)
+"""What says that a book must be made anew; sqlite3.OperationalError says that it cannot be used now."""
 CHECKED_BYTES = 256 * 2**20
 """A book that is larger is not looked through at the start, which would take seconds."""
 REBUILDS = "rebuilds"
@@ -18,16 +25,23 @@ def open_book(layout: StateLayout, logger: Logger, now_s: int) -> MonitorDb:
 
     A damaged one is renamed, and so is the archive, in which the records of the logs would be twice.
     """
+    if not layout.monitor_db.exists() and layout.archive.exists():
+        return begun_anew(layout, logger, now_s, "the archive is there and monitor.db is not")
     try:
         return _opened(layout.monitor_db)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
-        kept = _put_aside(layout, now_s)
-        logger.error("monitor_db_damaged", reason=str(error), kept=kept, effect="rebuilt from the logs")
-        book = MonitorDb(layout.monitor_db)
-        book.commit(Checkpoint({}, totals={REBUILDS: 1}))
-        return book
+        return begun_anew(layout, logger, now_s, str(error))
+
+
+def begun_anew(layout: StateLayout, logger: Logger, now_s: int, reason: str) -> MonitorDb:
+    """Put the book and the archive aside, say so, and return a new book, into which the logs are read."""
+    kept = _put_aside(layout, now_s)
+    logger.error("monitor_db_damaged", reason=reason, kept=kept, effect="rebuilt from the logs")
+    book = MonitorDb(layout.monitor_db)
+    book.commit(Checkpoint({}, totals={REBUILDS: 1}))
+    return book
 
 
 def _opened(path: Path) -> MonitorDb:

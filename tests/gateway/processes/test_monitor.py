@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.settings import ServerSettings, Settings
+from driftgate.gateway.settings import LogSettings, ServerSettings, Settings
 from driftgate.gateway.state.beat import read_beat
+from driftgate.monitoring.monitor_db import MonitorDb
 
 from harness.gateway import until
+from harness.records import SlotLog, turn, version
 
 STEPS = 4
 
@@ -40,3 +42,31 @@ def test_what_fails_at_every_step_is_said_once(tmp_path: Path) -> None:
     assert monitor.returncode == 0, said
     events = [json.loads(line)["event"] for line in said.splitlines()]
     assert events == ["following", "monitor_step_failed", "monitor_not_finished"]
+
+
+def test_a_book_that_is_deleted_is_made_anew_from_the_logs(tmp_path: Path) -> None:
+    """The monitor ends and says why; the next one counts all records again, and none twice in the archive."""
+    layout = StateLayout(tmp_path / "state")
+    log = SlotLog(layout.root)
+    log.write(turn(version(), range(30)))
+    log.writer.close()
+    settings = Settings(server=ServerSettings(state=str(layout.root)), log=LogSettings(archive_every_s=0.1))
+    command = [
+        *(sys.executable, "-m", "driftgate.gateway.processes.monitor"),
+        *("--settings", msgspec.json.encode(settings).decode()),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as first:
+        until(lambda: any(layout.archive.rglob("v*.parquet")), 10, "records are archived")
+        layout.monitor_db.unlink()
+        _, said = first.communicate(timeout=10)
+    assert first.returncode == 1
+    assert "monitor_db_damaged" in {json.loads(line)["event"] for line in said.splitlines()}
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as second:
+        until(lambda: any(layout.archive.rglob("v*.parquet")), 10, "records are archived again")
+        second.send_signal(signal.SIGTERM)
+        second.communicate(timeout=10)
+    db = MonitorDb(layout.monitor_db, read_only=True)
+    assert (db.totals()["rows"], db.totals()["rebuilds"]) == (30, 1)
+    assert sum(one.pane.rows for one in db.panes("fraud", 0, 2**62)) == 30
+    db.close()
+    assert list(layout.root.glob("archive.damaged-*"))
