@@ -108,14 +108,19 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the monitor cuts time: windows of `window_s` seconds, of which there are whole ones in an hour.
 
-    Budgets of false alarms are in time, so they mean the same for windows of any length.
+    After `minute_days` those of an hour are merged, and after `window_days` they are deleted. Budgets of false
+    alarms are in time, so they mean the same for windows of any length.
     """
 
     window_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 60
+    minute_days: Positive = 7
+    window_days: Positive = 35
 
     def __post_init__(self) -> None:
         if 3600 % self.window_s:
-            raise ValueError(f"window_s must divide an hour, and {self.window_s} s do not: take 30, 60 or 300")
+            raise ValueError(
+                f"window_s must divide an hour, and {self.window_s} s do not: take 30, 60 or 300"
+            )
 
 
 class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

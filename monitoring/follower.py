@@ -26,18 +26,24 @@ ARCHIVE_BYTES = 64 * 2**20
 """Of the log: so much is archived at once, whatever time it is, so that wide rows do not fill the memory."""
 MOST_WAITING_BYTES = 256 * 2**20
 TIDY_EVERY_US = 10_000_000
+MERGE_S = 0.2
+"""Spent on merging old windows each time, so that new ones do not wait."""
 RATE_WINDOW_US = 10_000_000
 
 
 @dataclass(frozen=True)
 class FollowerSettings:
-    """When records are archived (after so many seconds or rows), and how many days things are kept then."""
+    """When records are archived (after so many seconds or rows), and how many days things are kept then.
+
+    After `minute_days` windows are merged into hours.
+    """
 
     archive_every_s: float = 10.0
     archive_rows: int = 200_000
     local_days: int = 7
     count_days: int = 120
     pane_days: int = 35
+    minute_days: int = 7
     watched: Watched = field(default_factory=Watched)
 
 
@@ -193,9 +199,15 @@ class Follower:
             self._delete_old_segments(now_us)
             self._db.forget_counts(now_us - self._settings.count_days * DAY_US)
             self._db.forget_panes(now_us - self._settings.pane_days * DAY_US)
+            self._merge_windows(now_us - self._settings.minute_days * DAY_US)
         except (OSError, sqlite3.Error) as error:
             raise_if_damaged(error)
             self._on_problem(f"the archive cannot be tidied: {error}")
+
+    def _merge_windows(self, before_us: int) -> None:
+        deadline = time.monotonic() + MERGE_S
+        while time.monotonic() < deadline and self._db.merge_next_hour(before_us):
+            pass
 
     def _delete_old_segments(self, now_us: int) -> None:
         oldest_s = now_us / 1e6 - self._settings.local_days * DAY_US / 1e6

@@ -36,6 +36,7 @@ from driftgate.monitoring.fold import CountKey
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.log_reader import BootKey, Position
 from driftgate.monitoring.pane import ALL_ROWS, CountedPane, Pane, PaneKey
+from driftgate.monitoring.pane_retention import merge_next_hour
 from driftgate.monitoring.pane_tables import (
     SCHEMA as PANE_SCHEMA,
 )
@@ -265,6 +266,11 @@ class MonitorDb:
         with self._transaction():
             forget_panes(self._db, before_us)
             forget_evidence(self._db, before_us)
+
+    def merge_next_hour(self, before_us: int) -> bool:
+        """Merge some panes that began before a time into an hour; return False if there are none left."""
+        with self._transaction():
+            return merge_next_hour(self._db, before_us)
 
     def replace_files(self, old: Iterable[ArchiveFile], new: tuple[ArchiveFile, ...]) -> None:
         """Put new files in the place of old ones, which are `leaving` from now on."""

@@ -28,7 +28,7 @@ from driftgate.gateway.processes.spawn import (
 )
 from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.repeats import Repeats
-from driftgate.gateway.settings import LogSettings
+from driftgate.gateway.settings import LogSettings, Settings
 from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.journal import Journal
 from driftgate.gateway.state.slots import slot_numbers, take_lock
@@ -67,7 +67,7 @@ class MonitorProcess:
             self._directories,
             self._db,
             archiver,
-            follower_settings(settings, desired.watched()),
+            follower_settings(arguments.settings, desired.watched()),
             self._note,
         )
         places = Places(layout.monitor_db, layout.archive, self._directories)
@@ -162,12 +162,14 @@ def ages(settings: LogSettings) -> Ages:
     return Ages(settings.archive_days, settings.index_days)
 
 
-def follower_settings(settings: LogSettings, watched: Watched) -> FollowerSettings:
+def follower_settings(settings: Settings, watched: Watched) -> FollowerSettings:
     """Return when records are archived, how long things are kept, and what windows are made with."""
     return FollowerSettings(
-        archive_every_s=settings.archive_every_s,
-        local_days=settings.local_days,
-        count_days=settings.index_days,
+        archive_every_s=settings.log.archive_every_s,
+        local_days=settings.log.local_days,
+        count_days=settings.log.index_days,
+        minute_days=settings.monitor.minute_days,
+        pane_days=settings.monitor.window_days,
         watched=watched,
     )
 

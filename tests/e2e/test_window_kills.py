@@ -42,7 +42,7 @@ def gateway(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> Gateway:
 
 def counts(db: MonitorDb) -> dict[object, Any]:
     """The integers of all windows."""
-    found = {}
+    found: dict[object, Any] = {}
     for one in db.panes("m", 0, 2**62):
         pane, quality = one.pane, one.pane.quality
         found[one.key] = (
