@@ -18,7 +18,9 @@ STARTING_S = 60.0
 DUMP_S = 0.3
 """Time to write stacks down before a hung process is killed."""
 CONTROL_HUNG_S = 30.0
-"""Patience with the loops of control and monitor: nobody's request waits for them."""
+"""Patience with the loops of control and of the feature writer: nobody's prediction waits for them."""
+MONITOR_HUNG_S = 180.0
+"""Patience with the monitor, also when it starts: it runs after all others, so a busy machine makes it slow."""
 HELPER_STOP_S = 2.0
 """Patience with control and probes at the end; they have no requests to finish."""
 MONITOR_STOP_S = 8.0
@@ -175,16 +177,22 @@ def _of_hung(child: Child, snapshot: Snapshot, patience: Patience, now: float) -
 
     beat = child.beat
     if beat is None or not beat.has_pulsed:
-        late = silent_s(child.since) > STARTING_S
+        starting_s = MONITOR_HUNG_S if child.role is Role.MONITOR else STARTING_S
+        late = silent_s(child.since) > starting_s
         return Action(Step.DUMP, child.name, "does not start") if late else None
     for run in beat.runs:
         if not run.shadow and silent_s(run.started_ns / 1e9) > patience.stuck_inference_s:
             return Action(Step.DUMP, child.name, "stuck inference", run.version)
-    hung_after_s = patience.hung_after_s if child.role is Role.WORKER else CONTROL_HUNG_S
-    if silent_s(beat.heartbeat_ns / 1e9) > hung_after_s:
+    if silent_s(beat.heartbeat_ns / 1e9) > _hung_after_s(child.role, patience):
         running = next((run.version for run in beat.runs if run.lane == 0), "")
         return Action(Step.DUMP, child.name, "blocked loop", running)
     return None
+
+
+def _hung_after_s(role: Role, patience: Patience) -> float:
+    if role is Role.WORKER:
+        return patience.hung_after_s
+    return MONITOR_HUNG_S if role is Role.MONITOR else CONTROL_HUNG_S
 
 
 def _of_leaving(

@@ -11,6 +11,7 @@ from driftgate.gateway.processes.supervision import (
     CONTROL_HUNG_S,
     HEALTHY_AFTER_S,
     LONGEST_DELAY_S,
+    MONITOR_HUNG_S,
     MONITOR_STOP_S,
     STARTING_S,
     Child,
@@ -206,7 +207,7 @@ def test_the_monitor_stops_last_and_has_time_to_archive() -> None:
     assert decided(asked, phase=Phase.STOPPING) == []
     late = replace(monitor, asked_at=NOW - MONITOR_STOP_S)
     assert decided(late, phase=Phase.STOPPING) == ["kill monitor did not stop in time"]
-    silent = replace(monitor, beat=beat(CONTROL_HUNG_S + 1))
+    silent = replace(monitor, beat=beat(MONITOR_HUNG_S + 1))
     assert decided(silent) == ["dump stacks monitor blocked loop"]
 
 
