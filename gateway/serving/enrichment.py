@@ -176,7 +176,7 @@ def _refusal(plan: FeaturePlan, status: Array, refused: Array) -> FeaturesMissin
     """Return the error of a request that lacks what its views' policies ask for."""
     cells = np.argwhere(refused)
     named = [
-        f"{plan.names[feature]} of key {row} is {FeatureStatus(int(status[row, feature])).name}"
+        f"{plan.names[feature]} of row {row} is {FeatureStatus(int(status[row, feature])).name}"
         for row, feature in cells[:MOST_NAMED].tolist()
     ]
     more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""

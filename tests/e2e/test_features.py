@@ -129,7 +129,7 @@ def test_a_feature_that_must_be_there_is_named(gateway: Gateway) -> None:
     refused = predict(gateway, {"a": 0, "d": 0, "user": "ann"}, {"a": 0, "d": 0, "user": "nobody"})
     assert (refused.status_code, refused.json()["error"]) == (
         422,
-        "features are missing that the model cannot do without: users.score of key 1 is MISSING",
+        "features are missing that the model cannot do without: users.score of row 1 is MISSING",
     )
 
 

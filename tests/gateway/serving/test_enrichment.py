@@ -23,7 +23,8 @@ from driftgate.gateway.serving.batch import completed_together, whole
 from driftgate.gateway.serving.enrichment import LONGEST_S, Enricher
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan
-from driftgate.gateway.state.feature_counters import FeatureCounters
+from driftgate.gateway.state.feature_counters import LAYOUT, SKEW_CELLS, SKEW_RESULTS, FeatureCounters
+from driftgate.gateway.state.integer_blocks import read_blocks
 from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.models.bind import bind
 from driftgate.models.manifest import Column, Manifest
@@ -39,7 +40,7 @@ PEOPLE = FeatureView(
     (
         Feature("age", "float32", on_missing="default", default=-1.0),
         Feature("visits", "int64", on_missing="default", default=7),
-        Feature("city", "string", on_missing="null"),
+        Feature("city", "string", on_missing="null", on_stale="null"),
         Feature("taste", "float32", length=2, on_missing="null"),
     ),
     ttl_s=3600.0,
@@ -267,6 +268,34 @@ def test_what_is_sent_counts_in_place_of_what_is_stored(tmp_path: Path) -> None:
     assert whole(other).feeds["x"][:, MATRIX.index("age")].tolist() == [20.0]
 
 
+def skew_counts(path: Path, feature: str) -> list[int]:
+    """What was counted of a feature: compared, mismatched, stale, missing, extra."""
+    (cells,) = (block.cells for block in read_blocks(path / "counts", LAYOUT) if block.names[1] == feature)
+    return list(cells[SKEW_CELLS : SKEW_CELLS + len(SKEW_RESULTS)])
+
+
+def test_skew_is_of_requests_that_send_the_column(tmp_path: Path) -> None:
+    """Whoever shares a turn changes nothing; what a default stands for is not compared."""
+    served = served_version(False)
+    users = ("ann", "bob", "ann", "dan", "cat")
+    age = np.array([[33.0], [20.0], [np.nan], [1.0], [1.0]], np.float32)
+    sender = exchange_of(served, [(user, 1, 0) for user in users], False, age=age)
+    silent = exchange_of(served, [("ann", 1, 0)], False, age=np.full((1, 1), np.nan, np.float32))
+    other = exchange_of(served, [("bob", 1, 0)], False)
+    assert len(enriched(enricher(tmp_path), served, [other, sender, silent])) == 3
+    assert skew_counts(tmp_path, "age") == [2, 1, 0, 1, 1]
+
+
+def test_a_stale_value_is_compared_where_the_policy_keeps_it(tmp_path: Path) -> None:
+    """A value that a policy has replaced is not known any more, so it is no mismatch."""
+    served = served_version(False)
+    sent = {"age": np.array([[10.0]], np.float32), "city": np.array([["Ulm"]], object)}
+    later = Enricher(store(), FeatureCounters(tmp_path / "counts"), 10, lambda: time.time_ns() + 7200 * 10**9)
+    assert len(enriched(later, served, [exchange_of(served, [("ann", 1, 0)], False, **sent)])) == 1
+    assert skew_counts(tmp_path, "age") == [1, 0, 1, 0, 0]
+    assert skew_counts(tmp_path, "city") == [0, 0, 0, 0, 0]
+
+
 def test_a_slow_store_holds_up_nobody_else(tmp_path: Path) -> None:
     """A store that answers later blocks nothing; a short deadline has a question of its own."""
     source = Later(store())
@@ -288,7 +317,7 @@ def test_a_store_that_does_not_answer_costs_only_who_needs_it(tmp_path: Path) ->
     exchange = exchange_of(served, [("ann", 1, 0)], False)
     assert enriched(enricher(tmp_path, source), served, [exchange]) == []
     assert isinstance(exchange.error, FeaturesUnreachable)
-    assert "shops.size of key 0 is TIMEOUT" in str(exchange.error)
+    assert "shops.size of row 0 is TIMEOUT" in str(exchange.error)
 
 
 @pytest.mark.parametrize(
