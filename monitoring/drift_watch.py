@@ -69,7 +69,7 @@ class DriftWatch:
             self._cells = _seasonal_test(seasons.cells, settings, offset_s)
             self._pairs = _seasonal_test(seasons.pairs, settings, offset_s) if seasons.pairs else None
         else:
-            band = reference_band(profile.counts(), self._offsets, settings.tolerance)
+            band = reference_band(profile.counts() * judged_cells(profile), self._offsets, settings.tolerance)
             self._cells = _test(band, self._offsets, settings)
             self._pairs = _pair_test(profile, settings)
 
@@ -148,6 +148,15 @@ class DriftWatch:
             onset_us=moved.onset_us,
             effect=_effect(feature, counts),
         )
+
+
+def judged_cells(profile: ReferenceProfile) -> Array:
+    """Return bool[cells]: those of features that drift is looked for in.
+
+    The age of stored features is none: between two loads it grows by design.
+    """
+    sizes = [one.cells.size for one in profile.features]
+    return np.repeat([one.role != "feature_age" for one in profile.features], sizes)
 
 
 def _test(band: Band, offsets: Array, settings: WatchSettings) -> _Test:

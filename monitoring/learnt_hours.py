@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from driftgate.monitoring.dependence import pair_offsets, pairs_of
-from driftgate.monitoring.drift_watch import Seasons
+from driftgate.monitoring.drift_watch import Seasons, judged_cells
 from driftgate.monitoring.e_detector import rows_of
 from driftgate.monitoring.pane import Pane
 from driftgate.monitoring.record import Array
@@ -32,9 +32,11 @@ def learnt_hours(
     """Return the hours of windows that began then (Unix microseconds), counted with this profile."""
     offsets = profile.offsets()
     cells, pairs = _empty(profile)
+    judged = judged_cells(profile)
     for start_us, pane in windows:
         hour = hour_of_week(start_us, utc_offset_s)
-        cells.update(hour, pane.counts, rows_of(pane.counts, offsets))
+        counts = pane.counts * judged
+        cells.update(hour, counts, rows_of(counts, offsets))
         if pairs is not None:
             counts = pairs_of(pane.pairs)
             pairs.update(hour, counts, np.full(len(counts), pane.rows))

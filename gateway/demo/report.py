@@ -20,6 +20,14 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.features:
         counts = ", ".join(f"{count} {status}" for status, count in summary.features.items())
         console.print(f"flight_delay was asked by key; features of plane and weather looked up: {counts}")
+    drift = summary.drift
+    if drift.found_after_s is not None:
+        console.print(
+            f"the weather feed turned to degrees Celsius: {drift.found_after_s} s later drift of "
+            f"{', '.join(drift.named)} was found; `driftgate drift status flight_delay` tells of it",
+            highlight=False,
+            soft_wrap=True,
+        )
     for sample in summary.samples:
         console.print(f"  {escape(sample)}", highlight=False, soft_wrap=True)
     for problem in summary.problems:

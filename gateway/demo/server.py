@@ -14,6 +14,8 @@ from driftgate.gateway.demo.ports import HOST, Ports
 
 READY_WITHIN_S = 60.0
 POLL_S = 0.05
+WINDOWS = {"DRIFTGATE__MONITOR__WINDOW_S": "5"}
+"""So short that a person who watches sees drift within seconds."""
 
 
 class GatewayFailed(Exception):
@@ -62,17 +64,20 @@ class Server:
 
     def promote(self, model: str, version: int) -> None:
         """Give a version all traffic of its model, and wait until it has it."""
+        self.admin("POST", f"/api/models/{model}/promote", {"version": version})
+
+    def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the admin API answers; raise GatewayFailed unless that is what was asked for."""
         try:
-            answer = httpx.post(
-                f"{self.admin_url}/api/models/{model}/promote",
-                json={"version": version},
-                timeout=READY_WITHIN_S,
-                trust_env=False,
+            answer = httpx.request(
+                method, self.admin_url + path, json=body, timeout=READY_WITHIN_S, trust_env=False
             )
         except httpx.HTTPError as error:
-            raise GatewayFailed(f"promote {model} {version}: {error}\n{last_lines(self.log)}") from error
+            raise GatewayFailed(f"{method} {path}: {error}\n{last_lines(self.log)}") from error
         if answer.status_code != 200:
-            raise GatewayFailed(f"promote {model} {version} answered {answer.status_code}: {answer.text}")
+            raise GatewayFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
+        found: dict[str, Any] = answer.json()
+        return found
 
     def _wait(self, done: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
@@ -90,7 +95,7 @@ def served(registry: Path, state: Path, log: Path, ports: Ports) -> Iterator[Ser
     words = ["driftgate.gateway.cli.main", "serve", "--registry", str(registry), "--state", str(state)]
     for option, port in (("", ports.data), ("admin-", ports.admin), ("metrics-", ports.metrics)):
         words += [f"--{option}host", HOST, f"--{option}port", str(port)]
-    with child(words, log) as process:
+    with child(words, log, WINDOWS) as process:
         yield Server(process, ports, log)
 
 

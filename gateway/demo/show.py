@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from driftgate.gateway.demo.children import child, last_lines
+from driftgate.gateway.demo.drift import show_drift
 from driftgate.gateway.demo.held_out import HeldOut, load
 from driftgate.gateway.demo.server import Server
-from driftgate.gateway.demo.summary import Summary, summarise
+from driftgate.gateway.demo.summary import Shown, Summary, summarise
 from driftgate.gateway.demo.traffic import CONNECTIONS, REQUESTS_PER_S, Target, Traffic
 from driftgate.gateway.demo.workplace import Workplace
 
@@ -42,7 +43,10 @@ def train_and_publish(place: Workplace, version: int, console: Console) -> tuple
 def swap_under_traffic(
     place: Workplace, server: Server, first: tuple[HeldOut, ...], console: Console
 ) -> Summary:
-    """Send held-out rows while version 2 of each model is trained, published and promoted; sum up."""
+    """Send held-out rows while version 2 of each model is trained, published and promoted; sum up.
+
+    Then a stored feature drifts; what is predicted from it is no longer what the estimators would say.
+    """
     console.print("starting driftgate serve")
     targets = tuple(Target(one, server.wait_until_ready(one.model, one.version)) for one in first)
     console.print(f"sending held-out rows: {REQUESTS_PER_S} requests a second over {CONNECTIONS} connections")
@@ -55,8 +59,10 @@ def swap_under_traffic(
             server.promote(one.model, one.version)
             console.print(f"{one.model}: version {one.version} has all traffic")
         time.sleep(STEADY_S)
-    seconds = time.monotonic() - start
-    return summarise(traffic.answers, (*first, *second), seconds, server.urls)
+        seconds, answers = time.monotonic() - start, tuple(traffic.answers)
+        drift = show_drift(place, server, second[0].version, console)
+    errors = [answer for answer in traffic.answers[len(answers) :] if answer.error]
+    return summarise((*answers, *errors), (*first, *second), Shown(seconds, server.urls, drift))
 
 
 def _progress(console: Console) -> Progress:

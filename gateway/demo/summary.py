@@ -1,11 +1,13 @@
 """What the demo saw, as one value: counts, latencies, quality, and what was not as it should be."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from driftgate.gateway.demo.documents import Answer
+from driftgate.gateway.demo.drift import DriftSeen, problems_of
 from driftgate.gateway.demo.held_out import HeldOut, Row
 
 TOLERANCE = 1e-4
@@ -47,11 +49,18 @@ class Summary(msgspec.Struct, frozen=True):
     features: dict[str, int]
     problems: tuple[str, ...]
     urls: dict[str, str]
+    drift: DriftSeen
 
 
-def summarise(
-    answers: Sequence[Answer], held_out: Sequence[HeldOut], seconds: float, urls: Mapping[str, str]
-) -> Summary:
+class Shown(NamedTuple):
+    """How long the swap took, where to look, and what was seen of the drift."""
+
+    seconds: float
+    urls: Mapping[str, str]
+    drift: DriftSeen
+
+
+def summarise(answers: Sequence[Answer], held_out: Sequence[HeldOut], shown: Shown) -> Summary:
     """Return the summary of `answers` by the versions in `held_out`, of which each model has some."""
     good = [answer for answer in answers if not answer.error]
     latencies = [answer.latency_ms for answer in good] or [0.0]
@@ -62,14 +71,15 @@ def summarise(
     return Summary(
         requests=len(answers),
         errors=len(answers) - len(good),
-        seconds=round(seconds, 1),
+        seconds=round(shown.seconds, 1),
         p50_ms=round(float(np.percentile(latencies, 50)), 2),
         p99_ms=round(float(np.percentile(latencies, 99)), 2),
         models=models,
         samples=tuple(text for model in models for text in _samples(good, held_out, model.name)),
         features=_features(good),
-        problems=(*_failures(answers), *_doubts(models)),
-        urls=dict(urls),
+        problems=(*_failures(answers), *_doubts(models), *problems_of(shown.drift)),
+        urls=dict(shown.urls),
+        drift=shown.drift,
     )
 
 

@@ -18,6 +18,7 @@ from driftgate.gateway.demo.documents import (
     curl_of,
     scored,
 )
+from driftgate.gateway.demo.drift import DriftSeen
 from driftgate.gateway.demo.flights import (
     FEATURES,
     STRINGS,
@@ -30,7 +31,7 @@ from driftgate.gateway.demo.flights import (
 from driftgate.gateway.demo.held_out import HeldOut, Row
 from driftgate.gateway.demo.job import rows_of
 from driftgate.gateway.demo.ports import HOST, PortTaken, choose_ports
-from driftgate.gateway.demo.summary import summarise
+from driftgate.gateway.demo.summary import Shown, summarise
 from driftgate.gateway.demo.tumours import tumour_frame
 
 MATRIX = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [-1, 2]}]}
@@ -57,6 +58,11 @@ def held_out(version: int, scores: tuple[float, ...] = (0.25, 0.75)) -> HeldOut:
 def answer(version: int, row: int = 0, score: float = 0.25, error: str = "") -> Answer:
     """Return one answer of the tumour model, after one millisecond for each row number."""
     return Answer("tumour", row, 1.0 + row, version, score, error)
+
+
+def shown(seconds: float = 1.0) -> Shown:
+    """Return what a demo whose drift was found has beside its answers."""
+    return Shown(seconds, {}, DriftSeen("temp", ("temp",), 5.0, 1.0, 9.0))
 
 
 def test_flights_are_drawn_by_seed(flights: pd.DataFrame) -> None:
@@ -160,7 +166,7 @@ def test_curl_can_be_pasted() -> None:
 def test_summary_counts_by_version() -> None:
     """Requests, errors, answers by version and latencies are those of the answers."""
     answers = [answer(1), answer(2, row=1, score=0.75), answer(2), answer(0, error="refused")]
-    summary = summarise(answers, [held_out(1), held_out(2)], 2.0, {})
+    summary = summarise(answers, [held_out(1), held_out(2)], shown(2.0))
     assert (summary.requests, summary.errors) == (4, 1)
     assert [(one.version, one.answers) for one in summary.models[0].versions] == [(1, 1), (2, 2)]
     assert (summary.p50_ms, summary.p99_ms) == (1.0, 1.98)
@@ -169,7 +175,7 @@ def test_summary_counts_by_version() -> None:
 
 def test_summary_of_a_good_run_has_no_problem() -> None:
     """Nothing is called a problem where both versions answered as their estimators do."""
-    summary = summarise([answer(1), answer(2)], [held_out(1), held_out(2)], 1.0, {})
+    summary = summarise([answer(1), answer(2)], [held_out(1), held_out(2)], shown())
     assert summary.problems == ()
     assert "25% likely to be benign; it was malignant" in summary.samples[0]
 
@@ -187,12 +193,12 @@ def test_summary_of_a_good_run_has_no_problem() -> None:
 )
 def test_summary_tells_what_is_wrong(answers: list[Answer], problem: str) -> None:
     """A silent version and a score that is not the estimator's are problems."""
-    assert problem in summarise(answers, [held_out(1), held_out(2)], 1.0, {}).problems
+    assert problem in summarise(answers, [held_out(1), held_out(2)], shown()).problems
 
 
 def test_no_request_is_a_problem() -> None:
     """A demo that sent nothing has not worked."""
-    assert "no request was sent" in summarise([], [held_out(1)], 1.0, {}).problems
+    assert "no request was sent" in summarise([], [held_out(1)], shown()).problems
 
 
 def test_ports_that_are_taken() -> None:
@@ -203,3 +209,9 @@ def test_ports_that_are_taken() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"port {port} is in use.*--admin-port"):
             choose_ports(None, port, None)
+
+
+def test_drift_that_is_not_found_is_a_problem() -> None:
+    """The demo fails if nobody says which feature drifted."""
+    summary = summarise([answer(1)], [held_out(1)], Shown(1.0, {}, DriftSeen("temp")))
+    assert any("temp" in problem for problem in summary.problems)
