@@ -108,8 +108,8 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the monitor cuts time: windows of `window_s` seconds, of which there are whole ones in an hour.
 
-    After `minute_days` those of an hour are merged, and after `window_days` they are deleted. Budgets of false
-    alarms are in time, so they mean the same for windows of any length.
+    After `minute_days` those of an hour are merged, and after `window_days` they are deleted. Budgets of
+    false alarms are in time, so they mean the same for windows of any length.
     """
 
     window_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 60
