@@ -1,0 +1,44 @@
+"""One word for an arm: what matters most comes first, with a reason and what to do."""
+
+import pytest
+from msgspec.structs import asdict
+
+from driftgate.gateway.dashboard.arm_state import MINUTE_US, ArmFacts, Word, arm_state
+
+NOW_US = 1_790_000_000_000_000
+CALM = {
+    "model": "m",
+    "version": 1,
+    "now_us": NOW_US,
+    "monitor_at_us": NOW_US - 1_000_000,
+    "window_us": NOW_US - MINUTE_US,
+    "source": "training",
+}
+
+
+@pytest.mark.parametrize(
+    ("differs", "word"),
+    [
+        ({}, "ok"),
+        ({"monitor_at_us": 0}, "stale"),
+        ({"monitor_at_us": NOW_US - MINUTE_US, "bad": "null age"}, "stale"),
+        ({"window_us": 0}, "no_data"),
+        ({"window_us": NOW_US - 10 * MINUTE_US, "drifting": "age"}, "no_data"),
+        ({"bad": "null age", "drifting": "age"}, "bad_data"),
+        ({"drifting": "age", "observing": True}, "drifting"),
+        ({"waiting": True}, "not_enough_data"),
+        ({"source": "none"}, "not_enough_data"),
+        ({"observing": True}, "observing"),
+    ],
+)
+def test_what_matters_most_is_said(differs: dict[str, object], word: Word) -> None:
+    """A monitor that is silent hides all else; bad data come before drift, and drift before calm."""
+    found = arm_state(ArmFacts(**{**CALM, **differs}))  # type: ignore[arg-type]  # a table of fields
+    assert found.word == word
+
+
+def test_whatever_is_not_well_says_why_and_what_to_do() -> None:
+    """Every word but OK has a reason and advice."""
+    for differs in ({"monitor_at_us": 0}, {"window_us": 0}, {"bad": "x"}, {"drifting": "x"}, {"source": ""}):
+        found = arm_state(ArmFacts(**{**CALM, **differs}))  # type: ignore[arg-type]  # a table of fields
+        assert all(asdict(found)[name] for name in ("why", "todo")), differs
