@@ -20,7 +20,7 @@ DUMP_S = 0.3
 CONTROL_HUNG_S = 30.0
 """Patience with the loops of control and of the feature writer: nobody's prediction waits for them."""
 MONITOR_HUNG_S = 180.0
-"""Patience with the monitor, also when it starts: it runs after all others, so a busy machine makes it slow."""
+"""Patience with the monitor, at its start too: it runs after all others, so a busy machine makes it slow."""
 HELPER_STOP_S = 2.0
 """Patience with control and probes at the end; they have no requests to finish."""
 MONITOR_STOP_S = 8.0
