@@ -29,6 +29,8 @@ RESOLVE_AFTER_US = 15 * 60_000_000
 SILENCE_S = 4 * 3600
 LONGEST_SILENCE_S = 30 * 86_400
 MOST_NOTIFIED = 20
+MOST_SILENCES = 1000
+"""Of all models together."""
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):

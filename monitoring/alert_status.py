@@ -41,7 +41,8 @@ class ReceiverFigure(msgspec.Struct, frozen=True):
 class AlertStatus(msgspec.Struct, frozen=True):
     """All models together. `request` is the last one that was carried out.
 
-    `unrouted` counts notifications for which there was no receiver.
+    `unrouted` counts notifications for which there was no receiver, `unknown_receivers` are names that only
+    models' settings know.
     """
 
     at_us: int = 0
@@ -50,3 +51,4 @@ class AlertStatus(msgspec.Struct, frozen=True):
     silences: tuple[SilenceFigure, ...] = ()
     receivers: tuple[ReceiverFigure, ...] = ()
     unrouted: int = 0
+    unknown_receivers: tuple[str, ...] = ()

@@ -52,10 +52,13 @@ class NotificationDocument(msgspec.Struct, frozen=True):
 def notification_document(
     notifications: Sequence[Notification], owners: Sequence[str], now_us: int
 ) -> NotificationDocument:
-    """Return the document about some alerts, whose models belong to `owners`, in the same order."""
+    """Return the document about some alerts, whose models belong to `owners`, in the same order.
+
+    The same states of the same alerts have the same `delivery`, after a restart too.
+    """
     alerts = tuple(_told(one, owner) for one, owner in zip(notifications, owners, strict=True))
-    names = "".join(f"{one.id}{one.said}" for one in alerts)
-    delivery = hashlib.blake2b(f"{now_us}{names}".encode(), digest_size=8).hexdigest()
+    states = "".join(f"{one.alert.id}{one.said}{one.alert.state_us}" for one in notifications)
+    delivery = hashlib.blake2b(states.encode(), digest_size=8).hexdigest()
     text = plain(" | ".join(map(_sentence, alerts)), _MOST_SUMMARY)
     return NotificationDocument(FORMAT, delivery, now_us, text, alerts)
 

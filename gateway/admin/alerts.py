@@ -40,7 +40,7 @@ from driftgate.gateway.state.alert_requests import (
 )
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.alert import TRANSITIONS, Event
-from driftgate.monitoring.alert_book import Silence
+from driftgate.monitoring.alert_book import MOST_SILENCES, Silence
 from driftgate.monitoring.alert_tables import AlertPage
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.plain_text import plain
@@ -98,6 +98,8 @@ class AlertsApi:
         """Tell nobody of a model's alerts for a while."""
         asked = await read_body(request, SilenceRequest)
         name, now_us = report(self._reconciler, request.path_params["model"]).name, _now_us()
+        if len((await self._page(None, now_us)).silences) >= MOST_SILENCES:
+            raise Conflict(f"there are {MOST_SILENCES} silences already: end some of them first")
         silence = Silence(
             id=secrets.token_hex(4),
             model=name,

@@ -26,6 +26,11 @@ def alert_metrics(layout: StateLayout) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "driftgate_alert_unrouted", "Notifications that no receiver takes.", value=status.unrouted
         )
+        yield GaugeMetricFamily(
+            "driftgate_alert_unknown_receivers",
+            "Receivers that a model.toml names and that there are not.",
+            value=len(status.unknown_receivers),
+        )
 
 
 def read_alert_status(layout: StateLayout) -> AlertStatus | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from driftgate.gateway.processes.alert_routes import receivers_of
+from driftgate.gateway.processes.alert_routes import receivers_of, unknown_receivers
 from driftgate.gateway.processes.notifier import Notifier, Parcel, Told
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
 from driftgate.models.settings import ModelSettings
@@ -33,6 +33,8 @@ class AlertPost:
         self._models = models
         self._notifier = Notifier({name: receiver_of(it) for name, it in settings.receivers.items()}, note)
         self._notifier.start()
+        self._note = note
+        self._unknown: set[str] = set()
         self.unrouted = 0
 
     def tell(self, notifications: Iterable[Notification], now_us: int) -> None:
@@ -59,6 +61,14 @@ class AlertPost:
         told = {it for one in Severity for it in receivers_of(self._settings, name, model, one)}
         for receiver in sorted(told):
             self._send(receiver, [test], now_us)
+
+    def unknown(self) -> tuple[str, ...]:
+        """Return the receivers that settings of models name and that there are not; said once each."""
+        found = {it for model in self._models().values() for it in unknown_receivers(self._settings, model)}
+        for name in sorted(found - self._unknown):
+            self._note(f"a model.toml names the receiver {name!r}; driftgate.toml has none of that name")
+        self._unknown = found
+        return tuple(sorted(found))
 
     def delivered(self, now_us: int) -> list[Delivered]:
         """Return what receivers took since the last call."""

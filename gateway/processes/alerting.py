@@ -90,6 +90,7 @@ class Alerting:
             silences=tuple(SilenceFigure(it, len(ends), max(ends)) for it, ends in sorted(silences.items())),
             receivers=self._post.figures(),
             unrouted=self._post.unrouted,
+            unknown_receivers=self._post.unknown(),
         )
 
     def close(self) -> None:
