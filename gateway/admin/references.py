@@ -22,6 +22,7 @@ from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.state.desired import ReferenceWindow
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.profile_comparison import FeatureChange, profile_changes
 from driftgate.monitoring.reference import Moments, Role, Source, decode_profile, profile_id
 from driftgate.monitoring.reference_book import Reference
 
@@ -56,7 +57,8 @@ class FeatureDocument(msgspec.Struct, frozen=True):
 class ReferenceDocument(msgspec.Struct, frozen=True):
     """A reference of one version, in force for rows from `from_us` on; `id` names its profile.
 
-    `source` is "training", "traffic" (of `first_us` to `last_us`) or "none". Times in Unix microseconds.
+    `source` is "training", "traffic" (of `first_us` to `last_us`) or "none". `changes` are from the version's
+    reference before it. Times in Unix microseconds.
     """
 
     version: int
@@ -67,6 +69,7 @@ class ReferenceDocument(msgspec.Struct, frozen=True):
     first_us: int
     last_us: int
     features: tuple[FeatureDocument, ...]
+    changes: tuple[FeatureChange, ...] = ()
 
 
 class ReferencesAnswer(msgspec.Struct, frozen=True):
@@ -100,7 +103,8 @@ class ReferencesApi:
         """Answer the references of a model: those in use, and those that were published."""
         name = request.path_params["model"]
         found = await asyncio.to_thread(self._references, name)
-        return json_answer(self._reconciler, ReferencesAnswer(name, tuple(map(_document, found))))
+        before: list[Reference | None] = [None, *found[:-1]]
+        return json_answer(self._reconciler, ReferencesAnswer(name, tuple(map(_document, found, before))))
 
     async def rebaseline(self, request: Request) -> Response:
         """Have a reference made of a window of traffic; it is in force soon after the answer."""
@@ -130,8 +134,9 @@ def _in_use(path: Path, model: str) -> list[Reference]:
         raise StateUnusable("monitor.db cannot be read: look at the log of the monitor") from error
 
 
-def _document(reference: Reference) -> ReferenceDocument:
+def _document(reference: Reference, before: Reference | None) -> ReferenceDocument:
     profile = reference.profile
+    is_later = before is not None and before.version == reference.version
     return ReferenceDocument(
         version=reference.version,
         from_us=reference.from_us,
@@ -149,4 +154,5 @@ def _document(reference: Reference) -> ReferenceDocument:
             )
             for one in profile.features
         ),
+        changes=profile_changes(before.profile, profile) if before is not None and is_later else (),
     )

@@ -26,10 +26,14 @@ from driftgate.gateway.cli.drift_watching import ack, arm, backtest, observe, st
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.cli.model_tables import print_json, print_plain
 from driftgate.monitoring.log_store import now_us
+from driftgate.monitoring.profile_comparison import FeatureChange
 
 MOST_CELLS = 6
 PIPE_WIDTH = 200
 """Columns of a table that is not shown on a terminal."""
+
+_HEADINGS = ("feature", "role", "mean", "sd", "largest cells")
+_AGAINST = ("feature", "distance", "mean before", "mean", "missing before", "missing")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Watch for drift.")
 profile = typer.Typer(no_args_is_help=True, help="What windows are compared with.")
@@ -39,14 +43,21 @@ for verb in (status, arm, observe, ack, backtest):
 
 
 @profile.command("show", epilog=EXIT_CODES)
-def show(subject: Subject, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
+def show(
+    subject: Subject,
+    server: Server = DEFAULT_SERVER,
+    against: Annotated[
+        bool, typer.Option("--against", help="Show how its features differ from those of the one before.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show the reference of a version: where it is from, how many rows it has, and its features."""
     name, version = parsed(subject)
     references = _references(name, version, server)
     if json:
         print_json(ReferencesAnswer(name, references))
     else:
-        _print(references)
+        _print(references, against)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -94,16 +105,18 @@ def _window(text: str) -> tuple[int, int]:
         raise typer.BadParameter(str(error), param_hint="--window") from error
 
 
-def _print(references: tuple[ReferenceDocument, ...]) -> None:
+def _print(references: tuple[ReferenceDocument, ...], against: bool) -> None:
     console = Console()
     console.width = console.width if console.is_terminal else PIPE_WIDTH
     for one in references:
         console.print(Text(_described(one)))
-    table = Table(box=None, pad_edge=False)
-    for heading in ("feature", "role", "mean", "sd", "largest cells"):
-        table.add_column(heading)
-    for feature in references[-1].features:
-        table.add_row(*map(Text, _row(feature)))
+    newest = references[-1]
+    if against and len(references) == 1:
+        leave(Refused(f"version {newest.version} has had no other reference", Exit.NOT_FOUND))
+    rows = map(_changed, newest.changes) if against else map(_row, newest.features)
+    table = Table(*(_AGAINST if against else _HEADINGS), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
@@ -122,6 +135,12 @@ def _row(feature: FeatureDocument) -> tuple[str, ...]:
     moments = feature.moments
     numbers = (f"{moments.mean:.4g}", f"{moments.sd:.4g}") if moments.n else ("", "")
     return feature.name, feature.role, *numbers, shares
+
+
+def _changed(change: FeatureChange) -> tuple[str, ...]:
+    old, new = change.old_moments, change.moments
+    means = (f"{old.mean:.4g}", f"{new.mean:.4g}") if old.n and new.n else ("", "")
+    return change.name, f"{change.distance:.3f}", *means, f"{change.old_missing:.2%}", f"{change.missing:.2%}"
 
 
 def _time(time_us: int) -> str:
