@@ -48,7 +48,7 @@ def run_features(console: Console, pace: Pace) -> bool:
     """Measure both ways of asking in rounds and return whether the goals are met."""
     with workplace() as root, console.status("loading features") as status:
         bench = Bench(root, split_cores())
-        _prepare(root)
+        prepare(root)
         status.update("all features sent, and by key")
         measurements = list(_rounds(bench, pace))
     findings = [without_errors(measurements), judge(GOAL, measurements), _added(measurements)]
@@ -58,7 +58,7 @@ def run_features(console: Console, pace: Pace) -> bool:
     return all(finding.met for finding in findings)
 
 
-def _prepare(root: Path) -> None:
+def prepare(root: Path) -> None:
     """Publish one model twice, of which the second time STORED columns are features, and load these."""
     publish(root, "tiny", ALL_SENT.replace(" ", "-"), 1)
     names = [f"f{number}" for number in range(SENT, SENT + STORED)]
@@ -78,14 +78,16 @@ def _prepare(root: Path) -> None:
             writer.writerow([f"user-{number}", "2026-01-01T00:00:00Z", *row])
     where = ["--registry", str(root / "registry")]
     model = ["publish", str(root / "tiny-1.onnx"), "--name", BY_KEY.replace(" ", "-")]
-    _run([*model, "--features", str(binding), *where])
-    _run(["features", "load", VIEW, str(root / "users.csv"), "--state", str(root / "state"), *where])
+    run([*model, "--features", str(binding), *where])
+    run(["features", "load", VIEW, str(root / "users.csv"), "--state", str(root / "state"), *where])
 
 
-def _run(words: list[str]) -> None:
+def run(words: list[str]) -> str:
+    """Run a command of `driftgate` and return what it prints; raise Failed where it fails."""
     done = subprocess.run([driftgate(), *words], capture_output=True, text=True)
     if done.returncode:
         raise Failed(f"driftgate {' '.join(words[:2])}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
 
 
 def _rounds(bench: Bench, pace: Pace) -> Iterator[Measurement]:
