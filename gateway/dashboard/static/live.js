@@ -4,6 +4,8 @@ import { Refused, get } from "./api.js";
 
 const EVERY_MS = 3000;
 const LONGEST_MS = 15000;
+const SLOW_MS = 3000;
+const PATIENCE_MS = 10000;
 
 export class Live {
   // `onState(state, atMs)` is told "live", "reconnecting" or "paused".
@@ -43,7 +45,10 @@ export class Live {
     watch.running = true;
     const names = Object.keys(watch.sources).filter((name) => isDue(watch, name));
     watch.rounds += 1;
-    const found = await Promise.allSettled(names.map((name) => get([watch.sources[name]].flat()[0], watch.aborter.signal)));
+    const slow = setTimeout(() => this.current === watch && this.onState("reconnecting", this.answeredAt), SLOW_MS);
+    const signal = AbortSignal.any([watch.aborter.signal, AbortSignal.timeout(PATIENCE_MS)]);
+    const found = await Promise.allSettled(names.map((name) => get([watch.sources[name]].flat()[0], signal)));
+    clearTimeout(slow);
     watch.running = false;
     if (this.current !== watch) return;
     const reached = !names.length || found.some((one) => one.status === "fulfilled" || one.reason instanceof Refused);

@@ -1,0 +1,299 @@
+"""The dashboard in a real browser, over a real gateway with real traffic."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+import driftgate
+from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
+from driftgate.gateway.state.beat import read_beat
+
+from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.past_windows import write_past
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page, Request
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; install Debian's chromium")
+
+HOSTILE = "<img src=x onerror=alert(1)> &amp; 'age' \"</script>"
+TURNED = "se\u202egaminu\u2028x"
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
+MOST_MS = 8000
+
+
+@dataclass
+class Opened:
+    """A page of the dashboard, and what it said and asked for."""
+
+    page: "Page"
+    base: str
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def go(self, place: str, heading: str) -> None:
+        """Open a place of the dashboard and wait for its heading."""
+        self.page.goto(f"{self.base}/#/{place}")
+        self.page.get_by_role("heading", name=heading, exact=True, level=1).wait_for()
+
+    def wait(self, text: str | re.Pattern[str]) -> None:
+        """Wait until a text is on the page."""
+        self.page.get_by_text(text).first.wait_for()
+
+    @property
+    def model(self) -> "Locator":
+        """The link to the model on the first page."""
+        models = self.page.get_by_role("region", name="Models")
+        return models.get_by_role("link", name="pay", exact=True)
+
+    def is_too_wide(self) -> bool:
+        """Whether one has to scroll sideways."""
+        return bool(
+            self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        )
+
+
+@pytest.fixture(scope="module", name="site")
+def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway whose model has features with hostile names, an hour of windows, and traffic."""
+    root = tmp_path_factory.mktemp("site")
+    publish(root)
+    profile = (root / "registry" / "pay" / "1" / "profile.json").read_bytes()
+    (root / "state").mkdir(mode=0o700)
+    write_past(root / "state" / "monitor.db", "pay", profile, 60, drifts=HOSTILE)
+    gateway = start(root, (), 1, {})
+    until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
+    with traffic(gateway):
+        yield gateway
+    end(gateway)
+
+
+def publish(root: Path) -> None:
+    """Publish a model of two features, one of which has a hostile name."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({HOSTILE: rng.normal(40, 10, 500), "income": rng.normal(2, 1, 500)})
+    model = LinearRegression().fit(frame, frame["income"] * 2)
+    driftgate.publish(model, name="pay", registry=root / "registry", reference=frame)
+    toml = f"owner = {json.dumps(HOSTILE)}\ndescription = {json.dumps(TURNED)}\n"
+    (root / "registry" / "pay" / "model.toml").write_text(toml)
+
+
+@contextmanager
+def traffic(gateway: Gateway) -> Iterator[None]:
+    """Ask the model ten times a second until the block ends."""
+    over = threading.Event()
+    body = {"rows": [{HOSTILE: 41.0, "income": 2.0}]}
+
+    def ask() -> None:
+        with httpx.Client(timeout=10) as client:
+            while not over.wait(0.1):
+                client.post(f"{gateway.ports.data}/v2/models/pay/predict", json=body)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module", name="browser")
+def browser_fixture() -> "Iterator[Browser]":
+    """A Chromium without a window."""
+    with playwright.sync_playwright() as run:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        chromium = run.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def opened(browser: "Browser", base: str, **options: Any) -> Iterator[Opened]:
+    """Open a new, empty browser profile; it may ask nobody but this machine."""
+    context = browser.new_context(**({"viewport": DESK} | options))
+    context.set_default_timeout(MOST_MS)
+    page = context.new_page()
+    found = Opened(page, base)
+    page.on("console", lambda message: found.said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: found.said.append(f"pageerror: {error}"))
+    page.on("request", lambda request: found.asked.append(_host(request)))
+    try:
+        yield found
+    finally:
+        context.close()
+
+
+def _host(request: "Request") -> str:
+    url = urlsplit(request.url)
+    return url.hostname or url.scheme
+
+
+def feature_place(name: str = HOSTILE) -> str:
+    """Where a feature is shown."""
+    return f"models/pay/feature?name={quote(name)}&version=1&arm=stable"
+
+
+def test_every_page_is_drawn_without_errors(site: Gateway, browser: "Browser") -> None:
+    """Each page shows its figures and charts; the browser has nothing to complain of and asks nobody else."""
+    with opened(browser, site.ports.admin) as it:
+        it.go("", "Overview")
+        it.model.wait_for()
+        it.wait("workers accept")
+        it.go("models/pay", "pay")
+        it.page.locator("#chart-latency .main-svg").first.wait_for()
+        for heading in ("Arms", "Traffic split", "Features by evidence of drift", "Data quality", "Versions"):
+            it.page.get_by_role("heading", name=heading, exact=True).wait_for()
+        it.go(feature_place(), HOSTILE)
+        it.page.locator("#chart-mean .main-svg").first.wait_for()
+        it.wait(re.compile("PSI without chance"))
+        for place, heading in (("catalogue", "Catalogue"), ("alerts", "Alerts"), ("timeline", "Timeline")):
+            it.go(place, heading)
+            it.page.locator(".card").first.wait_for()
+        assert it.said == []
+        assert set(it.asked) <= {"127.0.0.1", "data", "blob"}
+
+
+def test_what_drifts_is_first_and_in_colour(site: Gateway, browser: "Browser") -> None:
+    """The feature that drifts leads the strips, which are painted; a click on it shows its cells."""
+    with opened(browser, site.ports.admin) as it:
+        it.go("models/pay?since=1h", "pay")
+        first = it.page.locator(".strip a").first
+        first.wait_for()
+        assert first.inner_text() == HOSTILE
+        painted = (
+            "() => { const c = document.querySelector('canvas[data-feature]'); "
+            "return c.width > 1 && c.getContext('2d').getImageData(0, 0, c.width, 1).data.some(Boolean); }"
+        )
+        it.page.wait_for_function(painted)
+        first.click()
+        it.page.get_by_role("table", name="Shares by cell").wait_for()
+        rows = it.page.locator("table.cells tbody tr")
+        assert rows.count() >= 16
+
+
+def test_text_of_others_is_text(site: Gateway, browser: "Browser") -> None:
+    """Names, owners and descriptions never become elements, and cannot turn or break the line they are in."""
+    with opened(browser, site.ports.admin) as it:
+        it.go("", "Overview")
+        it.wait(HOSTILE)
+        it.go("models/pay", "pay")
+        it.wait("se\\u202egaminu\\u2028x")
+        it.go(feature_place(), HOSTILE)
+        it.go(feature_place(f"{HOSTILE}{TURNED}"), f"{HOSTILE}se\\u202egaminu\\u2028x")
+        it.wait("has no feature of that name")
+        assert it.page.locator("main img, main script").count() == 0
+        assert not [line for line in it.said if "404" not in line]
+
+
+def test_keys_alone_lead_everywhere(site: Gateway, browser: "Browser") -> None:
+    """Tab and Enter lead from the first page to a model and on to a feature; focus is seen and stays."""
+    with opened(browser, site.ports.admin) as it:
+        it.go("", "Overview")
+        it.model.wait_for()
+        press_until(it.page, "pay")
+        outline = it.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none"
+        it.page.keyboard.press("Enter")
+        it.page.get_by_role("heading", name="pay", exact=True).wait_for()
+        it.page.locator(".strip a").first.wait_for()
+        press_until(it.page, "income")
+        asked = len(it.asked)
+        it.page.wait_for_function("() => document.querySelector('.connection').dataset.state === 'live'")
+        until_asked_again(it, asked)
+        assert it.page.evaluate("document.activeElement.textContent") == "income"
+        it.page.keyboard.press("Enter")
+        it.page.get_by_role("heading", name="income", exact=True).wait_for()
+
+
+def press_until(page: "Page", text: str) -> None:
+    """Press Tab until the focus is on a link with this text."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == text:
+            return
+    pytest.fail(f"Tab does not reach {text!r}")
+
+
+def until_asked_again(it: Opened, asked: int) -> None:
+    """Wait for the next round of questions."""
+    it.page.wait_for_timeout(100)
+    until(lambda: _pumped(it) > asked, 6, "the page asks again")
+
+
+def _pumped(it: Opened) -> int:
+    it.page.wait_for_timeout(50)
+    return len(it.asked)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_in_light_and_dark(site: Gateway, browser: "Browser", scheme: str) -> None:
+    """At 360 pixels no page scrolls sideways, and the ground is as bright as the system asks for."""
+    with opened(browser, site.ports.admin, viewport=PHONE, color_scheme=scheme) as it:
+        for place, heading in (
+            ("", "Overview"),
+            ("models/pay", "pay"),
+            (feature_place(), HOSTILE),
+            ("catalogue", "Catalogue"),
+            ("timeline", "Timeline"),
+        ):
+            it.go(place, heading)
+            it.page.locator(".card").first.wait_for()
+            assert not it.is_too_wide(), place
+        ground = it.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+        assert (brightness > 128) == (scheme == "light")
+
+
+def test_it_comes_back_after_control_was_killed(site: Gateway, browser: "Browser") -> None:
+    """While nobody answers the page says so and keeps what it knew; then it goes on by itself."""
+    with opened(browser, site.ports.admin) as it:
+        it.go("", "Overview")
+        it.model.wait_for()
+        beat = read_beat(site.layout.control_beat)
+        assert beat is not None
+        os.kill(beat.pid, signal.SIGSTOP)
+        it.page.locator('.connection[data-state="reconnecting"]').wait_for()
+        os.kill(beat.pid, signal.SIGKILL)
+        assert it.model.count() == 1
+        it.page.locator('.connection[data-state="live"]').wait_for(timeout=20_000)
+
+
+def test_a_token_is_asked_for_and_kept_in_the_tab(
+    browser: "Browser", tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Where tokens are asked for, one that may read is enough; it goes with the tab."""
+    root = tmp_path_factory.mktemp("locked")
+    publish(root)
+    (root / "state").mkdir(mode=0o700)
+    token = TokenStore(root / "state" / "tokens.json", utc_now).create(Wish("t", ("read:*",), None), "t")[1]
+    gateway = start(root, (), 1, {"DRIFTGATE__AUTH__MODE": "all"})
+    with opened(browser, gateway.ports.admin) as it:
+        it.page.goto(f"{it.base}/")
+        it.page.get_by_label("Access token").fill(token)
+        it.page.keyboard.press("Enter")
+        it.model.wait_for()
+        stored = it.page.evaluate("[Object.values(sessionStorage), localStorage.length, document.cookie]")
+        assert stored == [[token], 0, ""]
+        it.page.get_by_role("link", name="Models as JSON").click()
+        it.page.locator("dialog pre").wait_for()
+        assert '"models"' in it.page.locator("dialog pre").inner_text()
+        assert token not in it.page.content()
+    end(gateway)
