@@ -9,12 +9,13 @@ import pandas as pd
 
 from driftgate.models.errors import InvalidInput
 from driftgate.models.examples import load_examples
+from driftgate.models.parquet_rows import read_parquet_rows
 
 READERS: Mapping[str, Callable[[Path], Any]] = {
     ".csv": pd.read_csv,
     ".json": pd.read_json,
     ".npz": lambda path: _arrays(path),
-    ".parquet": pd.read_parquet,
+    ".parquet": read_parquet_rows,
 }
 
 

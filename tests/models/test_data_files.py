@@ -9,6 +9,7 @@ import pytest
 from driftgate.models.data_files import read_rows
 from driftgate.models.errors import InvalidInput
 from driftgate.models.examples import save_examples
+from driftgate.models.parquet_rows import read_parquet_rows
 
 FRAME = pd.DataFrame({"a": [1, 2], "s": ["x", None]})
 
@@ -39,3 +40,32 @@ def test_bad_files_are_named(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(b"{")
     with pytest.raises(InvalidInput, match=name):
         read_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_parquet_is_read_in_chunks_as_pandas_reads_it_whole(tmp_path: Path, index: bool) -> None:
+    """Types, categories and the index survive, over row groups of any size."""
+    numbers = np.arange(150_000)
+    frame = pd.DataFrame(
+        {
+            "n": numbers,
+            "f": np.where(numbers % 7, numbers / 3, np.nan),
+            "c": pd.Categorical(np.where(numbers < 140_000, "early", "late")),
+            "t": pd.Timestamp("2026-01-01") + pd.to_timedelta(numbers, "s"),
+        }
+    )
+    frame = frame.set_index(numbers[::-1]) if index else frame
+    frame.to_parquet(tmp_path / "r.parquet", row_group_size=40_000)
+    pd.testing.assert_frame_equal(
+        read_parquet_rows(tmp_path / "r.parquet"), pd.read_parquet(tmp_path / "r.parquet")
+    )
+
+
+def test_of_a_large_file_a_fair_sample_is_read(tmp_path: Path) -> None:
+    """Each row is there at most once, in order, from all over the file; the same ones every time."""
+    pd.DataFrame({"n": np.arange(100_000)}).to_parquet(tmp_path / "r.parquet", row_group_size=9000)
+    found = read_parquet_rows(tmp_path / "r.parquet", 1000)["n"].to_numpy()
+    assert len(found) == 1000
+    assert (np.diff(found) > 0).all()
+    assert abs(found.mean() - 50_000) < 3000
+    assert found.tolist() == read_parquet_rows(tmp_path / "r.parquet", 1000)["n"].tolist()
