@@ -103,7 +103,9 @@ class QualityWatch:
 
     def __init__(self, rates: QualityRates) -> None:
         self._rates = rates
-        self._bets = rate_bets(rates.highest())
+        self.highest = rates.highest()
+        """The highest share of each rate that is in order."""
+        self._bets = rate_bets(self.highest)
         self._detector = rate_detector(self._bets)
 
     def update(self, pane: Pane, window_us: int) -> None:
@@ -114,6 +116,10 @@ class QualityWatch:
     def evidence(self) -> Array:
         """Return float64[rates]: how much speaks for more than the highest share; NaN where nothing can."""
         return self._detector.evidence().features
+
+    def reset(self) -> None:
+        """Forget all evidence."""
+        self._detector.reset()
 
     @property
     def state(self) -> DetectorState:

@@ -30,6 +30,8 @@ from driftgate.monitoring.version_drift import StreamKey, VersionDrift
 SAVE_EVERY_US = 300_000_000
 LIVE_US = 86_400_000_000
 """Versions without windows for longer take no part of the budget."""
+OTHER_TESTS = 2
+"""Of a version: bad data, and no data."""
 MOST_BYTES = 512 * 2**20
 """Of all detectors together; further segments are not watched for drift."""
 MOST_UNSAVED = 100_000
@@ -219,7 +221,7 @@ class DriftKeeper:
         tests: Counter[str] = Counter()
         for key, kept in self._versions.items():
             if kept.drift.last_us >= newest_us - LIVE_US:
-                tests[key.model] += kept.drift.tests + 1  # and one of data quality
+                tests[key.model] += kept.drift.tests + OTHER_TESTS
         moved = self._targets.count(tests)
         for key, kept in self._versions.items():
             if key.model in moved:

@@ -43,9 +43,9 @@ class WindowKeeper:
             self._book, watched, HeavySegments(saved), db.sealed_until_us(), db.open_panes()
         )
         silence = SilenceWatch(watched.arms_of, watched.window_us, saved)
-        self._watch = WindowWatch(self._book, saved, silence)
         self._window_us = watched.window_us
         targets = DriftTargets(watched.receivers, watched.window_us, on_problem)
+        self._watch = WindowWatch(self._book, saved, silence, targets.of)
         self.drift = DriftKeeper(db, self._book, watched.plan_of, targets, on_problem)
         self._committing: dict[str, bytes] = {}
         self._is_ending = False
@@ -135,7 +135,7 @@ class WindowKeeper:
 
     def findings(self) -> list[Finding]:
         """Return what alerts are told of now."""
-        return self.drift.findings()
+        return [*self._watch.findings(), *self.drift.findings()]
 
     def acknowledge(self, finding: Finding, now_us: int) -> None:
         """Let evidence begin anew, as somebody has looked at what was found."""

@@ -1,12 +1,16 @@
 """What is watched in the sealed windows of each version and arm: rates of bad data, silence, and evidence."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
 from math import log10
 
+from driftgate.monitoring.alert import Finding
 from driftgate.monitoring.data_quality import QualityRates, QualityWatch
 from driftgate.monitoring.detector_codec import decode_state, encode_state
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.pane import ALL_ROWS, Pane, PaneKey
+from driftgate.monitoring.quality_alarms import QualityAlarms, TargetOf
+from driftgate.monitoring.quality_findings import ArmQuality
 from driftgate.monitoring.reference_book import ReferenceBook
 from driftgate.monitoring.silence_watch import ModelArm, SilenceWatch
 from driftgate.monitoring.window_status import QualityFigure, WindowFigures
@@ -20,9 +24,13 @@ Stream = tuple[str, int, str, str]
 class WindowWatch:
     """Takes sealed windows in, in the order of time; goes on from what another one had `saved`."""
 
-    def __init__(self, book: ReferenceBook, saved: Mapping[str, bytes], silence: SilenceWatch) -> None:
+    def __init__(
+        self, book: ReferenceBook, saved: Mapping[str, bytes], silence: SilenceWatch, target_of: TargetOf
+    ) -> None:
         self._book = book
         self._silence = silence
+        self._alarms = QualityAlarms(target_of)
+        self._sealed_us = 0
         self._saved = dict(saved)
         self._watches: dict[Stream, QualityWatch] = {}
         self._rates: dict[Stream, QualityRates] = {}
@@ -32,6 +40,7 @@ class WindowWatch:
     def update(self, sealed: Mapping[PaneKey, Pane], sealed_us: int) -> None:
         """Take in windows that were sealed together; now all before `sealed_us` are."""
         self._silence.update(sealed, sealed_us)
+        self._sealed_us = max(self._sealed_us, sealed_us)
         for key in sorted(sealed, key=lambda key: key.start_us):
             if key.segment == ALL_ROWS:
                 stream = (key.model, key.version, key.arm, key.profile)
@@ -40,6 +49,12 @@ class WindowWatch:
                     watch.update(sealed[key], key.start_us)
                     self._last[stream] = key.start_us, sealed[key]
                     self._changed.add(stream)
+        if sealed:
+            self._look({(key.model, key.version) for key in sealed})
+
+    def findings(self) -> list[Finding]:
+        """Return what alerts are told of bad data and of silence."""
+        return self._alarms.findings(self._sealed_us)
 
     def changes(self) -> dict[str, bytes]:
         """Return the states that changed since `committed`, by name."""
@@ -53,13 +68,40 @@ class WindowWatch:
 
     def figures(self) -> tuple[WindowFigures, ...]:
         """Return the last window of every version's arm."""
-        newest: dict[Stream, Stream] = {}
-        for stream in sorted(self._last, key=lambda stream: self._last[stream][0]):
-            newest[(*stream[:3], "")] = stream
+        newest = self._newest()
         last = {ModelArm(stream[0], stream[2]): stream for stream in newest.values()}
         return tuple(
             self._figures(stream, last[ModelArm(stream[0], stream[2])] == stream)
             for stream in sorted(newest.values())
+        )
+
+    def _newest(self) -> dict[Stream, Stream]:
+        """Return the last stream of each version and arm: that of the reference in force."""
+        newest: dict[Stream, Stream] = {}
+        for stream in sorted(self._last, key=lambda stream: self._last[stream][0]):
+            newest[(*stream[:3], "")] = stream
+        return newest
+
+    def _look(self, versions: Collection[tuple[str, int]]) -> None:
+        """Let alarms see the windows of some versions, and silence."""
+        newest = sorted(self._newest().values())
+        for (model, version), group in groupby(newest, key=lambda stream: stream[:2]):
+            if (model, version) not in versions:
+                continue
+            streams = list(group)
+            if self._alarms.take(model, version, [self._quality(one) for one in streams]):
+                for stream in streams:
+                    self._watches[stream].reset()
+                    self._changed.add(stream)
+        by_time = sorted(newest, key=lambda stream: self._last[stream][0])
+        last = {ModelArm(stream[0], stream[2]): stream[1] for stream in by_time}
+        self._alarms.take_silence(self._silence.arms(), last, self._sealed_us)
+
+    def _quality(self, stream: Stream) -> ArmQuality:
+        start_us, pane = self._last[stream]
+        watch, rates = self._watches[stream], self._rates[stream]
+        return ArmQuality(
+            stream[2], start_us, rates.rates, rates.count(pane), watch.highest, watch.evidence()
         )
 
     def _watch(self, stream: Stream, key: PaneKey) -> QualityWatch | None:

@@ -16,12 +16,12 @@ from driftgate.gateway.processes.watched import drift_plan
 from driftgate.gateway.state.desired import DesiredModel
 from driftgate.monitoring.budget import FalseAlarmBudget, Receiver, alarm_targets, parse_budget
 from driftgate.monitoring.drift_backtest import Backtest, Replayed, backtest_version
+from driftgate.monitoring.drift_keeper import OTHER_TESTS
 from driftgate.monitoring.drift_plan import Judging
 from driftgate.monitoring.drift_status import DriftStatus, VersionFigure
 from driftgate.monitoring.monitor_db import MonitorDb
 
 DEFAULT_SINCE = "30d"
-TWO_TESTS = 2
 
 
 class BacktestReader:
@@ -84,7 +84,7 @@ def _target(status: DriftStatus, name: str, budget: FalseAlarmBudget) -> float:
     """Return the evidence that notifies if all live tests share the budget, as if one receiver had all."""
     tests: Counter[str] = Counter()
     for one in status.versions:
-        tests[one.model] += TWO_TESTS if one.log10_pair_evidence is None else TWO_TESTS + 1
+        tests[one.model] += OTHER_TESTS + (1 if one.log10_pair_evidence is None else 2)
     try:
         everybody = {"": Receiver("", frozenset(tests), budget)}
         return alarm_targets(everybody, tests, status.window_us / 1e6)["", name]
