@@ -164,13 +164,15 @@ class ReceiverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Who is told of which alerts, and how: by a webhook, or by a command that reads the alert.
 
     `models` are patterns such as "fraud*"; no `owners` are all. A URL that is itself a secret is in
-    `webhook_file`; `secret_file` holds what webhooks are signed with. `false_alarms`: its budget for drift.
+    `webhook_file`; `secret_file` holds what webhooks are signed with, `ca_file` whose certificates are
+    trusted. `false_alarms`: its budget for drift.
     """
 
     webhook: str = ""
     webhook_file: str = ""
     secret_file: str = ""
     allow_private: bool = False
+    ca_file: str = ""
     command: tuple[str, ...] = ()
     models: tuple[str, ...] = ("*",)
     owners: tuple[str, ...] = ()

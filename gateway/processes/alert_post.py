@@ -11,8 +11,10 @@ from driftgate.models.settings import ModelSettings
 from driftgate.monitoring.alert import Finding, Notified, Rule, Severity, State, new_alert
 from driftgate.monitoring.alert_book import Notification
 from driftgate.monitoring.alert_status import ReceiverFigure
-from driftgate.monitoring.delivery import Command, Receiver, Webhook
+from driftgate.monitoring.command_receiver import Command
+from driftgate.monitoring.delivery import Receiver
 from driftgate.monitoring.notification import MOST_ALERTS, encode_notification, notification_document
+from driftgate.monitoring.webhook import Webhook
 
 STOP_S = 1.0
 Models = Callable[[], Mapping[str, ModelSettings]]
@@ -103,4 +105,5 @@ def receiver_of(settings: ReceiverSettings) -> Receiver:
         url=settings.webhook,
         url_file=Path(settings.webhook_file) if settings.webhook_file else None,
         allow_private=settings.allow_private,
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
     )

@@ -2,13 +2,15 @@
 
 import hashlib
 import hmac
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 
-from driftgate.monitoring.delivery import DELIVERY, SIGNATURE, TIMESTAMP
+from driftgate.monitoring.webhook import DELIVERY, SIGNATURE, TIMESTAMP
 
 
 class Taken(NamedTuple):
@@ -63,9 +65,17 @@ class Receiver:
 
 
 @contextmanager
-def webhook_receiver(reply: Reply = answers(204)) -> Iterator[Receiver]:  # noqa: B008 - makes a plain function
-    """Run a receiver on a free port."""
+def webhook_receiver(
+    reply: Reply = answers(204),  # noqa: B008 - makes a plain function
+    certificate: Path | None = None,
+) -> Iterator[Receiver]:
+    """Run a receiver on a free port; with a `certificate`, which holds its key too, for `localhost`."""
     receiver = Receiver(reply)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+        receiver.url = f"https://localhost:{receiver.server.server_address[1]}/hook"
     thread = threading.Thread(target=receiver.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

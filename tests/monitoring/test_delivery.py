@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import subprocess
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from driftgate.monitoring.delivery import TIMESTAMP, Command, NotDelivered, Receiver, Webhook
+from driftgate.monitoring.command_receiver import Command
+from driftgate.monitoring.delivery import NotDelivered, Receiver
 from driftgate.monitoring.public_addresses import is_public
+from driftgate.monitoring.webhook import TIMESTAMP, Webhook
 
 from harness.webhooks import Reply, answers, webhook_receiver
 
@@ -51,6 +56,32 @@ def test_a_secret_url_is_read_from_its_file(secret: Path, tmp_path: Path) -> Non
     with webhook_receiver() as receiver:
         (tmp_path / "url").write_text(receiver.url + "\n")
         assert deliver(Webhook(secret, url_file=tmp_path / "url", allow_private=True)) == ""
+        assert len(receiver.taken) == 1
+
+
+@pytest.fixture(name="certificate")
+def certificate_fixture(tmp_path: Path) -> Path:
+    """Make a certificate for `localhost` that signs itself, with its key in the same file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path / "localhost.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
+    command = [openssl, *words.split(), "-addext", "subjectAltName=DNS:localhost"]
+    key, made = tmp_path / "key.pem", tmp_path / "made.pem"
+    subprocess.run([*command, "-keyout", str(key), "-out", str(made)], check=True, capture_output=True)
+    path.write_bytes(key.read_bytes() + made.read_bytes())
+    return path
+
+
+def test_certificates_are_checked_by_name(secret: Path, certificate: Path) -> None:
+    """The address is pinned and the name is checked: another name or authority is no receiver."""
+    with webhook_receiver(certificate=certificate) as receiver:
+        trusting = Webhook(secret, receiver.url, allow_private=True, ca_file=certificate)
+        assert deliver(trusting) == ""
+        wrong_name = replace(trusting, url=receiver.url.replace("localhost", "127.0.0.1"))
+        for refused in (wrong_name, replace(trusting, ca_file=None)):
+            assert deliver(refused) == "cannot be reached: ConnectError"
         assert len(receiver.taken) == 1
 
 
