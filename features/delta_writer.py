@@ -14,12 +14,11 @@ from pathlib import Path
 
 from driftgate.features.durable import only_one
 from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
+from driftgate.features.packed_row import PackedRow
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, event_time_of
 from driftgate.features.snapshots import ViewFiles, current_snapshot, previous_snapshot
 from driftgate.features.store import NO_SNAPSHOT
 
-PackedRow = tuple[bytes, bytes]
-"""Canonical key and packed row."""
 TRIM_CHUNK = 10_000
 
 

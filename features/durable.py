@@ -8,6 +8,7 @@ from pathlib import Path
 
 from driftgate.features.errors import StoreBusy
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -21,6 +22,14 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.fsync(file.fileno())
     os.rename(unfinished, path)
     sync_directory(path.parent)
+
+
+def boot_id() -> str:
+    """Name this start of the machine: what was not on the disk before it is gone."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def sync_directory(path: Path) -> None:

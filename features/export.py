@@ -11,9 +11,9 @@ from driftgate.features.errors import StoreUnavailable
 from driftgate.features.history import decoded_keys, table_columns
 from driftgate.features.layout import Array, RowLayout
 from driftgate.features.lmdb_file import ImmutableRows, SharedRows
+from driftgate.features.packed_row import PackedRow
 from driftgate.features.rows import EntityRows, decode_rows, event_time_of
 from driftgate.features.snapshots import ViewFiles, current_snapshot
-from driftgate.features.sorted_runs import PackedRow
 from driftgate.features.store import NO_SNAPSHOT
 from driftgate.features.tables import export_parquet
 from driftgate.features.view import FeatureView

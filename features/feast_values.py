@@ -7,7 +7,7 @@ Only what an online store holds: scalars, lists of scalars, null. Field numbers 
 import struct
 from collections.abc import Callable, Iterator
 
-from driftgate.features.protobuf_fields import BrokenMessage, fields, varint
+from driftgate.features.protobuf_fields import BrokenMessage, bytes_of, fields, text_of, varint
 
 Scalar = bool | int | float | str | bytes
 FeastValue = Scalar | list[Scalar] | None
@@ -51,7 +51,7 @@ def _scalar(kind: int, content: int | bytes) -> Scalar:
 
 
 def _items(kind: int, message: int | bytes) -> Iterator[Scalar]:
-    for number, content in fields(_bytes(message)):
+    for number, content in fields(bytes_of(message)):
         if number != 1:
             continue
         if isinstance(content, bytes) and kind in _PACKED:
@@ -74,7 +74,7 @@ def _packed_floats(number: struct.Struct, data: bytes) -> Iterator[Scalar]:
 
 
 def _float(number: struct.Struct, content: int | bytes) -> float:
-    data = _bytes(content)
+    data = bytes_of(content)
     if len(data) != number.size:
         raise BrokenMessage(f"a number has {len(data)} bytes instead of {number.size}")
     return float(number.unpack(data)[0])
@@ -87,22 +87,9 @@ def _signed(content: int | bytes, bits: int = 64) -> int:
     return content - (1 << bits) if content >> (bits - 1) else content
 
 
-def _text(content: int | bytes) -> str:
-    try:
-        return _bytes(content).decode()
-    except UnicodeDecodeError as error:
-        raise BrokenMessage("a text is not UTF-8") from error
-
-
-def _bytes(content: int | bytes) -> bytes:
-    if not isinstance(content, bytes):
-        raise BrokenMessage("a whole number stands where bytes should")
-    return content
-
-
 _SCALARS: dict[int, Callable[[int | bytes], Scalar]] = {
-    1: _bytes,
-    2: _text,
+    1: bytes_of,
+    2: text_of,
     3: lambda content: _signed(content, 32),
     4: _signed,
     5: lambda content: _float(_DOUBLE, content),

@@ -7,21 +7,22 @@ a chunk at a time. A loader that was killed goes on with the chunk at which it w
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from driftgate.features.durable import boot_id
 from driftgate.features.errors import InvalidRows, StoreError
 from driftgate.features.history import table_columns
 from driftgate.features.history_parts import history_directory, put_parts, remove_parts
 from driftgate.features.layout import RowLayout
 from driftgate.features.load_progress import LoadCounts, LoadDirectory
-from driftgate.features.rows import encode_rows, event_time_of
+from driftgate.features.packed_row import PackedRow, newest_by_key
+from driftgate.features.rows import encode_rows
 from driftgate.features.snapshot_writer import SnapshotWriter
 from driftgate.features.snapshots import ViewFiles, snapshot_numbers
-from driftgate.features.sorted_runs import PackedRow, merged, partitions
+from driftgate.features.sorted_runs import merged, partitions
 from driftgate.features.table_rows import FileShape, ReadRows, RowReader
 from driftgate.features.tables import Chunk, TableFile, write_parquet
 from driftgate.features.view import FeatureView
@@ -31,7 +32,6 @@ OnProgress = Callable[[float], None]
 
 READING_SHARE = 0.7
 """Of the whole work; the rest is merging."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _identity(job: LoadJob) -> str:
     named = (
         *(str(job.file.path.absolute()), found.st_size, found.st_mtime_ns, found.st_ino),
         *(job.view.schema_id, job.shape.event_time, job.shape.event_time_unit, job.onto_current, job.history),
-        *(str(job.rejected.absolute()), _boot_id()),
+        *(str(job.rejected.absolute()), boot_id()),
     )
     return msgspec.json.encode(named).decode()
 
@@ -152,15 +152,9 @@ def _last_row(chunk: Chunk) -> int:
 
 
 def _in_order(layout: RowLayout, read: ReadRows) -> list[PackedRow]:
-    """Return the rows of a chunk in the order of their keys, of each key the newest, of equals the first."""
     if not read.rows.keys:
         return []
-    newest: dict[bytes, bytes] = {}
-    for key, row in zip(read.rows.keys, encode_rows(layout, read.rows), strict=True):
-        found = newest.setdefault(key, row)
-        if found is not row and event_time_of(found) < event_time_of(row):
-            newest[key] = row
-    return [(key, newest[key]) for key in sorted(newest)]
+    return newest_by_key(zip(read.rows.keys, encode_rows(layout, read.rows), strict=True))
 
 
 def _check_rejected(job: LoadJob, counts: LoadCounts) -> None:
@@ -204,10 +198,3 @@ def _history_parts(kept: LoadDirectory) -> Iterator[tuple[int, Path]]:
     for part in range(kept.counts.parts):
         if kept.history_part(part).exists():
             yield part, kept.history_part(part)
-
-
-def _boot_id() -> str:
-    """After a restart of the machine, what was not yet on the disk is gone."""
-    with suppress(OSError):
-        return _BOOT_ID.read_text().strip()
-    return ""

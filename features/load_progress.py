@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.features.sorted_runs import PackedRow, Run, write_run
+from driftgate.features.packed_row import PackedRow
+from driftgate.features.sorted_runs import Run, write_run
 from driftgate.features.table_rows import ReadRows, Rejected
 
 MAX_REASONS = 50

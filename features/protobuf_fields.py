@@ -26,11 +26,11 @@ class Message:
 
     def text(self, number: int) -> str:
         """Return a string; raise BrokenMessage if it is not UTF-8."""
-        return _text(self._last(number, b""))
+        return text_of(self._last(number, b""))
 
     def texts(self, number: int) -> list[str]:
         """Return a repeated string."""
-        return [_text(value) for value in self._all(number)]
+        return [text_of(value) for value in self._all(number)]
 
     def number(self, number: int) -> int:
         """Return a number, or 0."""
@@ -41,11 +41,11 @@ class Message:
 
     def message(self, number: int) -> "Message":
         """Return a message, or an empty one."""
-        return Message(_bytes(self._last(number, b"")))
+        return Message(bytes_of(self._last(number, b"")))
 
     def messages(self, number: int) -> list["Message"]:
         """Return a repeated message."""
-        return [Message(_bytes(value)) for value in self._all(number)]
+        return [Message(bytes_of(value)) for value in self._all(number)]
 
     def _all(self, number: int) -> Sequence[int | bytes]:
         return self._fields.get(number, ())
@@ -91,14 +91,16 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     raise BrokenMessage(f"the number before byte {at} does not end")
 
 
-def _bytes(value: int | bytes) -> bytes:
+def bytes_of(value: int | bytes) -> bytes:
+    """Return the content of a field that holds bytes; raise BrokenMessage if it is a number."""
     if isinstance(value, int):
         raise BrokenMessage("a number stands where a message or text should")
     return value
 
 
-def _text(value: int | bytes) -> str:
+def text_of(value: int | bytes) -> str:
+    """Return the content of a field that holds a text; raise BrokenMessage if it does not."""
     try:
-        return _bytes(value).decode()
+        return bytes_of(value).decode()
     except UnicodeDecodeError as error:
         raise BrokenMessage("a text is not UTF-8") from error

@@ -17,12 +17,10 @@ from driftgate.features.errors import InvalidKey, InvalidRows, TooManyRows
 from driftgate.features.keys import KeyCodec
 from driftgate.features.layout import Array
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
-from driftgate.features.view import EVENT_TIME, Dtype, Feature, FeatureView
+from driftgate.features.view import EVENT_TIME, MAX_TEXT_BYTES, Dtype, Feature, FeatureView
 
 MAX_ROWS = 10_000
 """Of one push: the writer process makes each durable at once."""
-MAX_TEXT_BYTES = 16 * 1024
-"""Of one string feature; what is longer is no feature of an entity."""
 
 _LARGEST = {name: float(np.finfo(name).max) for name in ("float32", "float64")}
 _BLANK: dict[str, Any] = {"bool": False, "string": "", "int32": 0, "int64": 0, "float32": 0.0, "float64": 0.0}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from driftgate.features.delta_writer import PackedRow, PushOutcome
+from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreUnavailable
+from driftgate.features.packed_row import PackedRow
 from driftgate.features.redis_writer import RedisFeatureWriter
 
 PATIENCE_S = 5.0

@@ -6,9 +6,10 @@ damaged there is overwritten.
 
 from collections.abc import Iterator, Sequence
 
-from driftgate.features.delta_writer import PackedRow, PushOutcome
+from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreFull, StoreUnavailable
 from driftgate.features.layout import EVENT_TIME_OFFSET
+from driftgate.features.packed_row import PackedRow
 from driftgate.features.redis_client import FillingConnection
 from driftgate.features.redis_replies import Command, ErrorReply, Reply
 from driftgate.features.redis_rows import KEY_HASH_BYTES, redis_key, redis_value

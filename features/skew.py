@@ -6,15 +6,13 @@ hide both.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from driftgate.features.layout import Array
 from driftgate.features.status import FeatureStatus
 from driftgate.features.view import Feature
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 RELATIVE_TOLERANCE = 1e-5
 ABSOLUTE_TOLERANCE = 1e-8

@@ -14,11 +14,12 @@ from types import TracebackType
 
 import msgspec
 
-from driftgate.features.durable import only_one, sync_directory
+from driftgate.features.durable import boot_id, only_one, sync_directory
 from driftgate.features.errors import StoreDamaged, StoreError, StoreFull
 from driftgate.features.key_buckets import BUCKET, BucketState, KeyBuckets
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
+from driftgate.features.packed_row import PackedRow, newest_by_key
 from driftgate.features.rows import EntityRows, encode_rows, event_time_of
 from driftgate.features.snapshots import (
     FORMAT,
@@ -38,7 +39,6 @@ _PROGRESS = b"progress"
 _BUCKETS = b"buckets"
 BUCKETS_FROM = 300_000
 """Rows in a snapshot from which on rows out of order are put aside; measured at one million rows."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SnapshotWriter:
@@ -75,7 +75,7 @@ class SnapshotWriter:
         try:
             self._base = current_snapshot(self._files) if self._onto_current else NO_SNAPSHOT
             self._identity = msgspec.json.encode(
-                [FORMAT, self._view.schema_id, self._purpose, self._base, _boot_id()]
+                [FORMAT, self._view.schema_id, self._purpose, self._base, boot_id()]
             )
             self._rows = self._take_up()
             self._buckets = self._take_up_buckets()
@@ -106,9 +106,9 @@ class SnapshotWriter:
         """
         self.append_packed(zip(rows.keys, encode_rows(self._layout, rows), strict=True), progress)
 
-    def append_packed(self, rows: Iterable[tuple[bytes, bytes]], progress: bytes = b"") -> None:
+    def append_packed(self, rows: Iterable[PackedRow], progress: bytes = b"") -> None:
         """Add a chunk of packed rows, as `append` does."""
-        newest = _newest(rows)
+        newest = newest_by_key(rows)
         if self._buckets is None and not self._is_in_order(newest) and self.count() >= self._buckets_from:
             self._buckets = KeyBuckets.like(self._files.building, newest)
         if self._buckets is None:
@@ -149,7 +149,7 @@ class SnapshotWriter:
         self._rows.close()
         shutil.rmtree(self._files.building, ignore_errors=True)
 
-    def _is_in_order(self, rows: list[tuple[bytes, bytes]]) -> bool:
+    def _is_in_order(self, rows: list[PackedRow]) -> bool:
         return not rows or self._rows.write(lambda transaction: transaction.last_key()) < rows[0][0]
 
     def _empty_buckets(self) -> None:
@@ -157,7 +157,7 @@ class SnapshotWriter:
         if self._buckets is None:
             return
         for batch in self._buckets.batches():
-            newest = _newest(batch)
+            newest = newest_by_key(batch)
             self._rows.write(lambda transaction, newest=newest: _merge(transaction, newest))  # type: ignore[misc] # bound now
         self._rows.write(lambda transaction: transaction.note(_BUCKETS, b""))
         self._buckets = None
@@ -217,7 +217,7 @@ class SnapshotWriter:
         self._files.copying.rename(self._files.building)
 
 
-def _add(transaction: WriteTransaction, rows: list[tuple[bytes, bytes]], progress: bytes) -> None:
+def _add(transaction: WriteTransaction, rows: list[PackedRow], progress: bytes) -> None:
     _merge(transaction, rows)
     transaction.note(_PROGRESS, progress)
 
@@ -227,7 +227,7 @@ def _note(transaction: WriteTransaction, progress: bytes, state: BucketState) ->
     transaction.note(_BUCKETS, msgspec.msgpack.encode(state))
 
 
-def _merge(transaction: WriteTransaction, rows: list[tuple[bytes, bytes]]) -> None:
+def _merge(transaction: WriteTransaction, rows: list[PackedRow]) -> None:
     """Write sorted rows, each unless one as new is there."""
     if rows and rows[0][0] > transaction.last_key():
         transaction.append(rows)
@@ -235,20 +235,10 @@ def _merge(transaction: WriteTransaction, rows: list[tuple[bytes, bytes]]) -> No
         _replace_older(transaction, rows)
 
 
-def _replace_older(transaction: WriteTransaction, rows: Iterable[tuple[bytes, bytes]]) -> None:
+def _replace_older(transaction: WriteTransaction, rows: Iterable[PackedRow]) -> None:
     for key, row in rows:
         if event_time_of(transaction.get(key) or b"") < event_time_of(row):
             transaction.put(key, row)
-
-
-def _newest(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the rows by key, of each key the one with the newest event time; of equals the first."""
-    by_key: dict[bytes, bytes] = {}
-    for key, row in rows:
-        found = by_key.setdefault(key, row)
-        if found is not row and event_time_of(found) < event_time_of(row):
-            by_key[key] = row
-    return sorted(by_key.items())
 
 
 def _read_until_now(files: ViewFiles) -> int:
@@ -256,10 +246,3 @@ def _read_until_now(files: ViewFiles) -> int:
         return current_snapshot(files)
     except StoreDamaged:
         return NO_SNAPSHOT
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""

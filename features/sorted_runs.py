@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from driftgate.features.errors import StoreDamaged
-
-PackedRow = tuple[bytes, bytes]
+from driftgate.features.packed_row import PackedRow
 
 PARTITION_ROWS = 100_000
 _SAMPLES_EACH = 256

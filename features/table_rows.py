@@ -15,10 +15,7 @@ from driftgate.features.keys import KeyCodec
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, EntityRows
 from driftgate.features.table_cells import Array, Cells, read_cells, read_times_us
 from driftgate.features.tables import Chunk, InvalidTable
-from driftgate.features.view import EVENT_TIME, Feature, FeatureView
-
-MAX_TEXT_BYTES = 16 * 1024
-"""Of one string feature; what is longer is no feature of an entity."""
+from driftgate.features.view import EVENT_TIME, MAX_TEXT_BYTES, Feature, FeatureView
 
 
 class Rejected(NamedTuple):

@@ -26,6 +26,8 @@ MAX_JOIN_KEYS = 8
 MAX_FEATURES = 4096
 MAX_ELEMENTS = 65_536
 """Elements of all features of an entity together."""
+MAX_TEXT_BYTES = 16 * 1024
+"""Of one value of a string feature; what is longer is no feature of an entity."""
 
 Dtype = Literal["float32", "float64", "int32", "int64", "bool", "string"]
 KeyDtype = Literal["string", "int64"]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from driftgate.features.delta_writer import PackedRow, PushOutcome
+from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
+from driftgate.features.packed_row import PackedRow
 from driftgate.gateway.processes.feature_frames import (
     MAX_FRAME_BYTES,
     Failed,

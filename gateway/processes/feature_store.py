@@ -7,8 +7,9 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from driftgate.features.breaker import BreakerState
-from driftgate.features.delta_writer import PackedRow, PushOutcome
+from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.lmdb_store import LmdbFeatureStore
+from driftgate.features.packed_row import PackedRow
 from driftgate.features.redis_store import RowCache
 from driftgate.features.store import FeatureStore
 from driftgate.gateway.layout import StateLayout

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftgate.features.delta_writer import DeltaWriter, PackedRow, PushOutcome
+from driftgate.features.delta_writer import DeltaWriter, PushOutcome
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
 from driftgate.features.layout import RowLayout
 from driftgate.features.lmdb_file import SharedRows
 from driftgate.features.lmdb_store import LmdbFeatureStore
+from driftgate.features.packed_row import PackedRow
 from driftgate.features.snapshot_writer import SnapshotWriter
 from driftgate.features.snapshots import ViewFiles
 from driftgate.features.store import Fetched, Lookup
