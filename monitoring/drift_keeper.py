@@ -136,13 +136,13 @@ class DriftKeeper:
         return dict(self._evidence)
 
     def states(self, sealed_us: int, all_of_them: bool = False) -> dict[str, bytes]:
-        """Return the states to be saved, if it is time: all that changed, and up to when they go."""
+        """Return the states to be saved, if it is time: what changed, or all, and up to when they go."""
         if not all_of_them and sealed_us < self._saved_us + SAVE_EVERY_US:
             return self._hours.unsaved()
         found = {
             _name(key, kept.profile): encode_drift(kept.drift)
             for key, kept in self._versions.items()
-            if not kept.is_saved
+            if all_of_them or not kept.is_saved
         }
         given_up = dict.fromkeys(self._given_up - found.keys(), b"")
         return self._hours.unsaved() | given_up | found | {POSITION: sealed_us.to_bytes(8, "big")}

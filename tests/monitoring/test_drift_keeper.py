@@ -1,5 +1,6 @@
 """Evidence in a monitor: the same to the last bit whenever it is killed, and begun anew by those who may."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,53 @@ def test_a_damaged_state_begins_anew_and_says_so(tmp_path: Path) -> None:
     again = DriftMonitor(tmp_path)
     assert again.figure().drift.phase is Phase.QUIET
     assert any("begins anew" in problem for problem in again.problems)
+
+
+def test_a_lost_book_is_made_anew_with_the_same_evidence(tmp_path: Path) -> None:
+    """Without monitor.db the logs that are there give the same evidence again."""
+    start = first_window()
+    log = SlotLog(tmp_path)
+    monitor = DriftMonitor(tmp_path)
+    write_windows([log], start, drifting(np.random.default_rng(11), 5, 3))
+    monitor.step(start)
+    before = states(monitor)
+    monitor.kill()
+    for path in tmp_path.glob("monitor.db*"):
+        path.unlink()
+    shutil.rmtree(tmp_path / "archive")
+    again = DriftMonitor(tmp_path)
+    again.step(start + 1)
+    assert states(again) == before
+
+
+def test_a_full_disk_costs_no_evidence(tmp_path: Path) -> None:
+    """While nothing can be written evidence grows on in memory, and it is said; later all is written."""
+    start, rng = first_window(), np.random.default_rng(12)
+    log = SlotLog(tmp_path)
+    monitor = DriftMonitor(tmp_path)
+    write_windows([log], start, drifting(rng, 4, 0))
+    monitor.step(start)
+    monitor.db._db.execute("PRAGMA max_page_count = 1")
+    write_windows([log], start + 5 * WINDOW_US, drifting(rng, 0, 40))
+    monitor.step(start + 1)
+    assert monitor.figure().drift.phase is Phase.DRIFTING
+    assert any("cannot be written" in problem for problem in monitor.problems)
+    monitor.db._db.execute("PRAGMA max_page_count = 1073741823")
+    monitor.follower.finish(start + 2, 5)
+    monitor.kill()
+    again = DriftMonitor(tmp_path)
+    assert states(again) == states(monitor)
+
+
+def test_a_clock_that_steps_back_changes_no_evidence(tmp_path: Path) -> None:
+    """An hour of rows for windows that are complete is late: counted as such, and judged by nobody."""
+    start, rng = first_window(), np.random.default_rng(13)
+    monitor_log, monitor = SlotLog(tmp_path), DriftMonitor(tmp_path)
+    write_windows([monitor_log], start + 3600_000_000, drifting(rng, 6, 0))
+    monitor.step(start)
+    before = monitor.figure()
+    write_windows([SlotLog(tmp_path)], start, drifting(rng, 0, 6))
+    monitor.step(start + 1)
+    assert monitor.figure().drift == before.drift
+    assert monitor.figure().streams[0].features == before.streams[0].features
+    assert monitor.follower.windows.status(start).late_rows > 0
