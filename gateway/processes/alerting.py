@@ -54,7 +54,7 @@ class Alerting:
 
     def step(self, findings: Iterable[Finding], now_us: int) -> None:
         """Take in all that evidence says now, and what people asked; tell receivers what is new."""
-        if now_us < self._looked_at_us + LOOK_EVERY_US:
+        if 0 <= now_us - self._looked_at_us < LOOK_EVERY_US:  # else a clock that steps back would stop it
             return
         self._looked_at_us = now_us
         self._carry_out(now_us)

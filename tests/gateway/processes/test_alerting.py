@@ -191,6 +191,14 @@ def test_requests_that_nobody_takes_are_refused(tmp_path: Path) -> None:
     assert requests.add(EndSilence("s")) == MOST_WAITING + 1
 
 
+def test_a_clock_that_steps_back_stops_nothing(begin: Callable[..., Monitor]) -> None:
+    """After a step of an hour back what is found is told as before."""
+    monitor = begin()
+    monitor.step(after_us=7200 * SECOND_US)
+    monitor.step(DRIFT, after_us=-3600 * SECOND_US)
+    assert len(monitor.heard(1)) == 1
+
+
 def test_a_full_disk_keeps_nobody_from_being_told(begin: Callable[..., Monitor]) -> None:
     """A book that cannot be written does not stop notifications."""
     monitor = begin()
