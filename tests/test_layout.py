@@ -61,8 +61,8 @@ def loaded_by(module: str, tmp_path: Path) -> set[str]:
     "process", ["serving.worker", "admin.process", "processes.supervisor", "processes.probes"]
 )
 def test_server_processes_import_no_training_library(process: str, tmp_path: Path) -> None:
-    """No process of the server brings in pandas, pyarrow, onnx, skl2onnx or scikit-learn."""
-    assert not loaded_by(f"driftgate.gateway.{process}", tmp_path) & TRAINING_ONLY
+    """No process of the server brings in pandas, pyarrow, onnx, skl2onnx, scikit-learn or plotly."""
+    assert not loaded_by(f"driftgate.gateway.{process}", tmp_path) & {*TRAINING_ONLY, "plotly"}
 
 
 def test_a_worker_imports_no_terminal_library(tmp_path: Path) -> None:

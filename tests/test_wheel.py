@@ -29,6 +29,8 @@ def test_rooms_are_folders_of_the_wheel(wheel: Path) -> None:
     }
     assert sources <= files.keys()
     assert "driftgate/py.typed" in files
+    static = (ROOT / "gateway" / "dashboard" / "static").iterdir()
+    assert {f"driftgate/gateway/dashboard/static/{path.name}" for path in static} <= files.keys()
     assert not [name for name, info in files.items() if (info.external_attr >> 16) & 0o170000 == 0o120000]
 
 

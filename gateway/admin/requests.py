@@ -109,7 +109,8 @@ def check_origin(request: Request, any_host: bool = False) -> None:
     if not any_host and not _is_own_name(host):
         raise Forbidden("the admin API answers to localhost and to IP addresses, not to other host names")
     origin = request.headers.get("origin")
-    if origin is not None and request.method not in ("GET", "HEAD") and origin != f"http://{host}":
+    own = (f"http://{host}", f"https://{host}")  # a proxy may have taken TLS off
+    if origin is not None and request.method not in ("GET", "HEAD") and origin not in own:
         raise Forbidden("a page of another origin may not change anything here")
 
 

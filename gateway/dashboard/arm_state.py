@@ -13,7 +13,9 @@ OLD_AFTER_US = 3 * MINUTE_US
 BAD_LOG10 = 4.0
 """A rate that is in order takes 10,000 windows on average, or longer, to get so much evidence."""
 
-Word = Literal["ok", "drifting", "bad_data", "not_enough_data", "observing", "stale", "no_data"]
+Word = Literal[
+    "ok", "drifting", "bad_data", "unusual_data", "not_enough_data", "observing", "stale", "no_data"
+]
 
 
 class ArmState(msgspec.Struct, frozen=True):
@@ -29,8 +31,8 @@ class ArmState(msgspec.Struct, frozen=True):
 class ArmFacts:
     """What is known of an arm. Times in Unix microseconds, 0 where there is none.
 
-    `drifting` and `bad` are what is named. `source` is that of the reference. `waiting`: no window is
-    complete yet. `observing`: evidence of drift notifies nobody.
+    `drifting`, `bad` (broken data) and `unusual` are what is named. `source` is that of the reference.
+    `waiting`: no window is complete yet. `observing`: evidence of drift notifies nobody.
     """
 
     model: str
@@ -43,6 +45,7 @@ class ArmFacts:
     drifting: str = ""
     drifting_since_us: int = 0
     bad: str = ""
+    unusual: str = ""
     observing: bool = False
 
 
@@ -79,7 +82,7 @@ def _unseen(facts: ArmFacts) -> ArmState | None:
 def _found(facts: ArmFacts) -> ArmState | None:
     if facts.bad:
         return ArmState(
-            "bad_data", why=facts.bad, todo="See data quality below; ask who fills these columns."
+            "bad_data", why=facts.bad, todo="See data quality of the model; ask who fills these columns."
         )
     if facts.drifting:
         return ArmState(
@@ -88,6 +91,12 @@ def _found(facts: ArmFacts) -> ArmState | None:
             f"named: {facts.drifting}",
             ("Nobody is notified before it is armed. " if facts.observing else "")
             + "Look at the features that are named, then acknowledge, or make a new reference.",
+        )
+    if facts.unusual:
+        return ArmState(
+            "unusual_data",
+            why=facts.unusual,
+            todo="The reference had hardly any; see data quality, and what the clients changed.",
         )
     return None
 

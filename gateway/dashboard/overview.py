@@ -9,12 +9,13 @@ from driftgate.gateway.control.model_report import ModelReport
 from driftgate.gateway.dashboard.arm_state import BAD_LOG10, ArmFacts, ArmState, arm_state
 from driftgate.gateway.dashboard.traffic_meter import VersionTraffic
 from driftgate.monitoring.follower_status import FollowerStatus
+from driftgate.monitoring.quality_findings import UNUSUAL
 from driftgate.monitoring.window_status import QualityFigure, WindowFigures, WindowStatus
 
 ArmKey = tuple[str, int, str]
 """Model, version and arm."""
 RECENT_US = 3600 * 1_000_000
-MOST_BAD = 3
+MOST_NAMED = 3
 
 
 class ArmOverview(msgspec.Struct, frozen=True):
@@ -136,7 +137,8 @@ def _arm(
         waiting=figure is None,
         drifting=", ".join(drift.named) if drift.is_alarm else "",
         drifting_since_us=drift.since_us,
-        bad=bad_data(figure.quality) if figure else "",
+        bad=strong_rates(figure.quality, False) if figure else "",
+        unusual=strong_rates(figure.quality, True) if figure else "",
         observing=drift.is_observed,
     )
     return ArmOverview(
@@ -153,9 +155,10 @@ def _arm(
     )
 
 
-def bad_data(figures: Iterable[QualityFigure]) -> str:
-    """Name the rates that there is strong evidence about and that are not 0 now, the strongest first."""
-    bad = [one for one in figures if one.log10_evidence >= BAD_LOG10 and one.hits]
-    named = [f"{one.reason.replace('_', ' ')} {one.feature}".strip() for one in bad[:MOST_BAD]]
-    more = len(bad) - len(named)
+def strong_rates(figures: Iterable[QualityFigure], unusual: bool) -> str:
+    """Name the rates of broken, or of unusual, data with strong evidence that are not 0, strongest first."""
+    strong = [one for one in figures if one.log10_evidence >= BAD_LOG10 and one.hits]
+    chosen = [one for one in strong if (one.reason in UNUSUAL) is unusual]
+    named = [f"{one.reason.replace('_', ' ')} {one.feature}".strip() for one in chosen[:MOST_NAMED]]
+    more = len(chosen) - len(named)
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")

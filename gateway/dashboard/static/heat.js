@@ -10,6 +10,7 @@ const SHADES = {
   light: [[238, 241, 244], [240, 205, 120], [221, 123, 20], [143, 52, 0], [66, 20, 0]],
   dark: [[31, 40, 50], [92, 64, 20], [190, 122, 10], [245, 190, 70], [255, 243, 200]],
 };
+const LEAST = 1;
 const FULL = 6;
 
 export function heatStrips(arm, answer, parts, query) {
@@ -32,7 +33,7 @@ function strip(feature, parts, query) {
   );
 }
 
-export const heatScale = () => h("span", { class: "scale" }, "none", h("canvas", { "data-keep": true, "data-scale": true, "aria-hidden": "true" }), evidence(FULL));
+export const heatScale = () => h("span", { class: "scale" }, "10", h("canvas", { "data-keep": true, "data-scale": true, "aria-hidden": "true" }), evidence(FULL));
 
 // Paint after the lines are on the page.
 export function paintHeat(root, arm, answer) {
@@ -44,7 +45,7 @@ export function paintHeat(root, arm, answer) {
     canvas.onpointermove = (event) => readOut(event, canvas, arm, answer, steps, columns, values);
   }
   const scale = root.querySelector("canvas[data-scale]");
-  if (scale) paint(scale, 32, [...Array(32).keys()], [...Array(32).keys()].map((place) => (place / 31) * FULL));
+  if (scale) paint(scale, 32, [...Array(32).keys()], [...Array(32).keys()].map((place) => LEAST + (place / 31) * (FULL - LEAST)));
 }
 
 function paint(canvas, steps, columns, values) {
@@ -54,7 +55,7 @@ function paint(canvas, steps, columns, values) {
   context.clearRect(0, 0, steps, 1);
   columns.forEach((column, place) => {
     if (values[place] === null || values[place] === undefined) return;
-    context.fillStyle = shade(values[place] / FULL);
+    context.fillStyle = shade((values[place] - LEAST) / (FULL - LEAST));
     context.fillRect(column, 0, 1, 1);
   });
 }

@@ -138,24 +138,44 @@ function evidenceCard(answers, errors, place, json) {
   return card("Features by evidence of drift", { json: json.evidence, flush: true, extra }, body);
 }
 
+const SHOWN_RATES = 10;
+
 function quality(answer, error, json, place) {
-  const rates = (answer?.arms ?? []).flatMap((arm) => arm.quality.map((rate) => ({ arm, rate }))).sort((a, b) => b.rate.log10_evidence - a.rate.log10_evidence || b.rate.hits / b.rate.rows - a.rate.hits / a.rate.rows);
+  const rates = (answer?.arms ?? [])
+    .flatMap((arm) => arm.quality.map((rate) => ({ arm, rate })))
+    .filter(({ rate }) => rate.hits || rate.log10_evidence >= 1)
+    .sort((a, b) => b.rate.log10_evidence - a.rate.log10_evidence || b.rate.hits / b.rate.rows - a.rate.hits / a.rate.rows);
+  const window = answer?.arms[0]?.start_us;
+  const body = error
+    ? failed(error)
+    : !answer
+      ? empty("Loading…")
+      : !answer.arms.length
+        ? empty("No window is complete yet.", "The first is some seconds after its minute.")
+        : rates.length
+          ? [rateTable(rates.slice(0, SHOWN_RATES), place), rates.length > SHOWN_RATES ? h("details", { "data-key": "rates" }, h("summary", null, `${rates.length - SHOWN_RATES} more`), rateTable(rates.slice(SHOWN_RATES), place)) : null]
+          : empty("Nothing is wrong in the last window.", "Nulls, wrong types, values out of range, new values, refusals and repeats are counted in each.");
+  return card("Data quality", { json: json.quality, note: window ? `window of ${clock(window)}` : "", flush: true }, body);
+}
+
+function rateTable(rates, place) {
   const columns = [["What", { wide: true }], ["Arm"], ["Share", { num: true }], ["Rows", { num: true }], ["Evidence", { num: true }]];
-  const rows = rates.slice(0, 40).map(({ arm, rate }) => ({
+  const rows = rates.map(({ arm, rate }) => ({
     key: `${arm.version}/${arm.arm}/${rate.reason}/${rate.feature}`,
     className: rate.log10_evidence >= 4 ? "moved" : null,
     cells: [
-      [h("span", { class: "strong" }, words(rate.reason)), rate.feature && [" ", h("a", { href: link(["models", place.parts[1], "feature"], { name: rate.feature, version: arm.version, arm: arm.arm, since: place.query.since }) }, rate.feature)], rate.examples?.length ? h("div", { class: "why mono" }, rate.examples.map((one) => `“${one.value}” ×${one.count}`).join(", ")) : null],
+      [h("span", { class: "strong" }, words(rate.reason)), rate.feature && [" ", rateLink(arm, rate, place)], examples(rate)],
       armName(arm),
       percent(rate.rows ? rate.hits / rate.rows : 0),
       whole(rate.hits),
       evidence(Math.max(0, rate.log10_evidence)),
     ],
   }));
-  const window = answer?.arms[0]?.start_us;
-  const body = error ? failed(error) : !answer ? empty("Loading…") : !answer.arms.length ? empty("No window is complete yet.", "The first is some seconds after its minute.") : rows.length ? table(columns, rows, { label: "Data quality by reason" }) : empty("Nothing is wrong in the last window.", "Nulls, wrong types, values out of range, new values, refusals and repeats are counted in each.");
-  return card("Data quality", { json: json.quality, note: window ? `window of ${clock(window)}` : "", flush: true }, body);
+  return table(columns, rows, { label: "Data quality by reason" });
 }
+
+const rateLink = (arm, rate, { parts, query }) => h("a", { href: link(["models", parts[1], "feature"], { name: rate.feature, version: arm.version, arm: arm.arm, since: query.since }) }, rate.feature);
+const examples = (rate) => (rate.examples.length ? h("div", { class: "why mono" }, rate.examples.map((one) => `“${one.value}” ×${one.count}`).join(", ")) : null);
 
 const SOURCES = { training: "the rows given at publishing", traffic: "recorded traffic", none: "nothing yet" };
 const WATCHES = {

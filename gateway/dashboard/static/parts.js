@@ -8,6 +8,7 @@ const WORDS = {
   ok: ["●", "OK", "ok"],
   drifting: ["▲", "Drifting", "warn"],
   bad_data: ["■", "Bad data", "bad"],
+  unusual_data: ["◆", "Unusual data", "warn"],
   not_enough_data: ["○", "Not enough data", "mute"],
   observing: ["◐", "Observing", "info"],
   stale: ["✕", "Stale", "bad"],

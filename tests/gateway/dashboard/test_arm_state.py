@@ -26,6 +26,8 @@ CALM = {
         ({"window_us": NOW_US - 10 * MINUTE_US, "drifting": "age"}, "no_data"),
         ({"bad": "null age", "drifting": "age"}, "bad_data"),
         ({"drifting": "age", "observing": True}, "drifting"),
+        ({"drifting": "age", "unusual": "new value city"}, "drifting"),
+        ({"unusual": "new value city", "observing": True}, "unusual_data"),
         ({"waiting": True}, "not_enough_data"),
         ({"source": "none"}, "not_enough_data"),
         ({"observing": True}, "observing"),
