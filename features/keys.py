@@ -31,6 +31,8 @@ class KeyCodec:
     def __init__(self, view: FeatureView) -> None:
         self._join_keys = tuple((key.name, key.dtype) for key in view.join_keys)
         self._only = self._join_keys[0] if len(self._join_keys) == 1 else None
+        self._name, dtype = self._join_keys[0]
+        self._write = _text if dtype == "string" else _int64
 
     def encode(self, values: Sequence[object]) -> bytes:
         """Return the canonical bytes of a key; raise InvalidKey that names the join key.
@@ -40,10 +42,11 @@ class KeyCodec:
         if len(values) != len(self._join_keys):
             wanted = ", ".join(name for name, _ in self._join_keys)
             raise InvalidKey(f"a key has {len(self._join_keys)} values ({wanted}); {len(values)} were given")
-        if self._only:
-            name, dtype = self._only
-            return _text(name, values[0]) if dtype == "string" else _int64(name, values[0])
-        return self._several(values)
+        return self.encode_one(values[0]) if self._only else self._several(values)
+
+    def encode_one(self, value: object) -> bytes:
+        """Return the canonical bytes of a key of one value, in a view that has one join key; see `encode`."""
+        return self._write(self._name, value)
 
     def decode(self, data: bytes) -> EntityKey:
         """Return the values whose bytes these are; raise InvalidKey if they are no key of this view."""

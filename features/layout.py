@@ -52,7 +52,8 @@ class RowLayout:
 
     `record` reads the fixed part as a structured array with the fields `event_time_us`, `null_words` and
     one per block; `multipliers` (uint64, one per word) make the dot product with every sound row equal
-    `balance`. `blank` is a row with event time 0: never written.
+    `balance`. `blank` is a row with event time 0: never written. `row_bytes` is the size of the fixed part;
+    without string features, of the row.
     """
 
     view: FeatureView
@@ -61,18 +62,10 @@ class RowLayout:
     widths: Mapping[str, int]
     record: np.dtype[Any]
     multipliers: Array
-    balance: np.uint64
+    balance: int
     blank: bytes
-
-    @property
-    def row_bytes(self) -> int:
-        """Size of the fixed part; without string features, of the row."""
-        return self.record.itemsize
-
-    @property
-    def has_strings(self) -> bool:
-        """Whether rows have a heap."""
-        return "string" in self.widths
+    row_bytes: int
+    has_strings: bool
 
     @classmethod
     def of(cls, view: FeatureView) -> "RowLayout":
@@ -89,6 +82,8 @@ class RowLayout:
             multipliers=multipliers,
             balance=_balance(view.schema_id),
             blank=b"",
+            row_bytes=record.itemsize,
+            has_strings="string" in widths,
         )
         blank = np.zeros(1, record)
         layout.seal(blank)
@@ -100,7 +95,7 @@ class RowLayout:
         words = self.words(records)
         words[:, 0] = self.schema_id
         words[:, CHECK_WORD] = 0
-        words[:, CHECK_WORD] = self.balance - words @ self.multipliers
+        words[:, CHECK_WORD] = np.uint64(self.balance) - words @ self.multipliers
 
     def words(self, records: Array) -> Array:
         """Return a view of the records as uint64 [N, words]."""
@@ -143,6 +138,6 @@ def _multipliers(words: int) -> Array:
     return np.array(powers, np.uint64)
 
 
-def _balance(schema_id: int) -> np.uint64:
+def _balance(schema_id: int) -> int:
     """Never 0, so that a row of zeros is not sound, and another one for each schema."""
-    return np.uint64(pow(_MULTIPLIER, schema_id | 1, 2**64))
+    return pow(_MULTIPLIER, schema_id | 1, 2**64)

@@ -27,7 +27,8 @@ class Resolved(NamedTuple):
     `absent`, `defaulted` and `refused` are bool [N, F], or None where there is no such cell: absent cells
     have no value (NaN, 0, False, None stand there), defaulted ones the declared default, and a row with a
     refused cell must not be predicted. `event_time_us` is int64 [N], 0 where nothing usable was written.
-    `faults` tells by row why something stored was not used; single NaN values are not in it.
+    `faults` tells by row why something stored was not used; single NaN values are not in it. `is_fresh`
+    says that every feature of every entity is fresh.
     """
 
     layout: RowLayout
@@ -39,6 +40,7 @@ class Resolved(NamedTuple):
     defaulted: Array | None = None
     refused: Array | None = None
     faults: Mapping[int, Fault] = NO_FAULTS
+    is_fresh: bool = False
 
     @property
     def columns(self) -> dict[str, Array]:
@@ -49,11 +51,6 @@ class Resolved(NamedTuple):
     def age_s(self) -> Array:
         """How long before now each entity's event was, float64 [N]; NaN where nothing usable was written."""
         return np.where(self.event_time_us > 0, (self.now_us - self.event_time_us) / 1e6, np.nan)
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether every feature of every entity is fresh."""
-        return not np.count_nonzero(self.status)
 
 
 class Resolver:
@@ -77,7 +74,7 @@ class Resolver:
             times = stored.event_time_us
             if self._are_fresh(times.tolist(), now_us) and not self._has_nan(stored.blocks):
                 status = np.zeros((len(times), self._features), np.uint8)
-                return Resolved(self._layout, stored.blocks, status, times, now_us)
+                return Resolved(self._layout, stored.blocks, status, times, now_us, is_fresh=True)
         return self._resolve_cells(stored, now_us)
 
     def _are_fresh(self, times_us: list[int], now_us: int) -> bool:
@@ -86,7 +83,7 @@ class Resolver:
         return bool(times_us) and min(times_us) >= oldest_us and max(times_us) <= now_us + FUTURE_ALLOWANCE_US
 
     def _has_nan(self, blocks: Mapping[str, Array]) -> bool:
-        return any(np.count_nonzero(np.isnan(blocks[name])) for name in self._floats)
+        return any([np.count_nonzero(np.isnan(blocks[name])) for name in self._floats])
 
     def _resolve_cells(self, stored: StoredRows, now_us: int) -> Resolved:
         times, faults = _without_future(stored, now_us)
@@ -106,6 +103,7 @@ class Resolver:
             defaulted=_some(defaulted),
             refused=_some(action == _REFUSE),
             faults=faults,
+            is_fresh=not np.count_nonzero(status),
         )
 
     def _causes(self, stored: StoredRows, times: Array, now_us: int) -> Array:

@@ -107,7 +107,7 @@ def decode_rows(layout: RowLayout, raw: Sequence[bytes | None]) -> StoredRows:
         return _decode_around_faults(layout, raw)
     words = np.frombuffer(joined, np.uint64).reshape(-1, len(layout.multipliers))
     # As bytes, because comparing two arrays takes three times as long.
-    if (words @ layout.multipliers).tobytes() != layout.balance.tobytes() * len(raw):
+    if words.dot(layout.multipliers).tobytes() != layout.balance.to_bytes(8, "little") * len(raw):
         return _decode_around_faults(layout, raw)
     records = np.frombuffer(joined, layout.record)
     blocks = {name: records[name] for name in layout.widths}
@@ -116,7 +116,8 @@ def decode_rows(layout: RowLayout, raw: Sequence[bytes | None]) -> StoredRows:
         if texts is None:
             return _decode_around_faults(layout, raw)
         blocks["string"] = texts
-    return StoredRows(layout, records["event_time_us"], blocks, _null_cells(layout, records))
+    nulls = _null_cells(layout, records) if np.count_nonzero(records["null_words"]) else None
+    return StoredRows(layout, records["event_time_us"], blocks, nulls)
 
 
 def event_time_of(row: bytes) -> int:
@@ -147,11 +148,9 @@ def _decode_around_faults(layout: RowLayout, raw: Sequence[bytes | None]) -> Sto
     )
 
 
-def _null_cells(layout: RowLayout, records: Array) -> Array | None:
-    words = records["null_words"]
-    if not np.count_nonzero(words):
-        return None
-    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=1, bitorder="little")
+def _null_cells(layout: RowLayout, records: Array) -> Array:
+    words = np.ascontiguousarray(records["null_words"])
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
     return bits[:, : len(layout.places)].view(bool)
 
 

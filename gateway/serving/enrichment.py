@@ -6,6 +6,7 @@ the requests that need it wait for that, all others are computed meanwhile.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from driftgate.gateway.wire.inference import Array
 
 LONGEST_S = 0.05
 SHARE_OF_DEADLINE = 0.2
+PATIENT_NS = int(LONGEST_S / SHARE_OF_DEADLINE * 1e9)
 MOST_NAMED = 3
 
 Gathered = Mapping[ServedVersion, list[Exchange]]
@@ -59,7 +61,11 @@ class Enricher:
         Requests that cannot be completed fail by themselves, with an error that names key, view and feature.
         """
         now_ns = time.perf_counter_ns()
-        patient_until_ns = now_ns + int(LONGEST_S / SHARE_OF_DEADLINE * 1e9)
+        patient_until_ns = now_ns + PATIENT_NS
+        waiting = chain.from_iterable(gathered.values())
+        if not any([exchange.deadline_ns < patient_until_ns for exchange in waiting]):
+            self._look_up(gathered, LONGEST_S, go)
+            return
         patient: dict[ServedVersion, list[Exchange]] = {}
         for served, exchanges in gathered.items():
             hurried = [exchange for exchange in exchanges if exchange.deadline_ns < patient_until_ns]
@@ -89,7 +95,7 @@ class Enricher:
                 self._counters.remote(self._redis)
             timed_out = any([answer.timed_out for answer in fetched])
             self._counters.fetched(time.perf_counter_ns() - started_ns, timed_out)
-            answers = self._resolve(asked, dict(zip(entities.wanted, fetched, strict=True)))
+            answers = self._resolve(entities, fetched)
             go({one.served: self._complete(one, entities, answers) for one in asked})
 
         self._store.fetch(list(entities.wanted.values()), budget_s, done)
@@ -102,17 +108,13 @@ class Enricher:
         exchange.fail(TooLarge(text))
         return False
 
-    def _resolve(self, asked: Sequence[Asked], fetched: Mapping[str, Fetched]) -> Answers:
+    def _resolve(self, entities: Entities, fetched: Sequence[Fetched]) -> Answers:
         now_us = self._clock() // 1000
         answers: dict[str, tuple[Resolved, int]] = {}
-        for one in asked:
-            for view in one.plan.views:
-                name = view.bound.view
-                if name not in answers:
-                    answer = fetched[name]
-                    found = view.resolver.resolve(answer.stored, now_us)
-                    answers[name] = found, answer.snapshot
-                    self._counters.resolved(found, answer.snapshot)
+        for (name, resolver), answer in zip(entities.resolvers.items(), fetched, strict=True):
+            found = resolver.resolve(answer.stored, now_us)
+            answers[name] = found, answer.snapshot
+            self._counters.resolved(found, answer.snapshot)
         return answers
 
     def _complete(self, asked: Asked, entities: Entities, answers: Answers) -> list[Exchange]:
@@ -120,7 +122,7 @@ class Enricher:
         found, places = [], []
         snapshots: dict[str, int] = {}
         for view, keys in zip(plan.views, asked.keys, strict=True):
-            name = view.bound.view
+            name = view.name
             resolved, snapshot = answers[name]
             found.append(resolved)
             snapshots[name] = snapshot
@@ -144,20 +146,21 @@ class Enricher:
     ) -> list[Exchange]:
         """Give every request its rows; return those that may be computed."""
         ready, first = [], 0
-        width, snapshots = completed.status.shape[1], completed.snapshots
+        keys, width, snapshots = asked.keys[0], completed.status.shape[1], completed.snapshots
         one_fresh_row = self._summaries.all_fresh(width, snapshots)
         for exchange in asked.exchanges:
-            last = first + exchange.request.rows
+            rows = exchange.request.rows
+            last = first + rows
             if refused is not None and np.count_nonzero(refused[first:last]):
                 exchange.fail(_refusal(asked.plan, completed.status[first:last], refused[first:last]))
             else:
-                alone = last == first + 1
                 if not fresh:
                     fields = self._summaries.mixed(completed.status[first:last], snapshots)
+                elif rows == 1:
+                    fields = one_fresh_row
                 else:
-                    rows = last - first
-                    fields = one_fresh_row if alone else self._summaries.all_fresh(rows * width, snapshots)
-                key = asked.keys[0][first] if alone else b""
+                    fields = self._summaries.all_fresh(rows * width, snapshots)
+                key = keys[first] if rows == 1 else b""
                 exchange.features = FeatureNotes(completed, first, fields, key)
                 ready.append(exchange)
             first = last

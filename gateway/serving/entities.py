@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from driftgate.features.errors import InvalidKey
-from driftgate.features.layout import RowLayout
+from driftgate.features.resolve import Resolver
 from driftgate.features.store import Lookup
 from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.serving.exchange import Exchange
@@ -36,15 +36,16 @@ def asked_of(served: ServedVersion, plan: FeaturePlan, exchanges: list[Exchange]
 
 
 class Entities:
-    """The entities of one question to the store: `wanted` are the look-ups, by view."""
+    """The entities of one question to the store: `wanted` are the look-ups, by view, `resolvers` theirs."""
 
-    __slots__ = ("wanted",)
+    __slots__ = ("resolvers", "wanted")
 
     def __init__(self, asked: Sequence[Asked]) -> None:
         self.wanted: dict[str, Lookup] = {}
+        self.resolvers: dict[str, Resolver] = {}
         for one in asked:
             for view, keys in zip(one.plan.views, one.keys, strict=True):
-                self._add(view.bound.view, view.layout, keys)
+                self._add(view, keys)
 
     def rows(self, view: str, keys: list[bytes]) -> Array | None:
         """Return where each of these keys is in the answer, None where they are all of it, in its order."""
@@ -54,26 +55,31 @@ class Entities:
         places = dict(zip(found, range(len(found)), strict=True))
         return np.array([places[key] for key in keys], np.intp)
 
-    def _add(self, view: str, layout: RowLayout, keys: list[bytes]) -> None:
-        before = self.wanted.get(view)
-        unique = dict.fromkeys(keys) if before is None else dict.fromkeys([*before.keys, *keys])
-        alone = before is None and len(unique) == len(keys)
-        self.wanted[view] = Lookup(layout, keys if alone else list(unique))
+    def _add(self, view: ViewPlan, keys: list[bytes]) -> None:
+        name = view.name
+        before = self.wanted.get(name)
+        if before is None:
+            self.resolvers[name] = view.resolver
+            unique = dict.fromkeys(keys)
+            self.wanted[name] = Lookup(view.layout, keys if len(unique) == len(keys) else list(unique))
+        else:
+            self.wanted[name] = Lookup(view.layout, list(dict.fromkeys([*before.keys, *keys])))
 
 
 def _keys(view: ViewPlan, exchanges: Sequence[Exchange]) -> list[bytes]:
     """Return the key of every row; raise InvalidKey for one that cannot be."""
-    encode = view.codec.encode
     if len(view.key) > 1:
+        encode = view.codec.encode
         return [encode(values) for exchange in exchanges for values in _key_rows(view, exchange)]
+    encode_one = view.codec.encode_one
     ((name, element),) = view.key
     keys = []
     for exchange in exchanges:
         array = exchange.request.inputs[name]
         if array.size == 1:
-            keys.append(encode((array.item(),)))
+            keys.append(encode_one(array.item()))
         else:
-            keys += [encode((value,)) for value in _values(array, element)]
+            keys += map(encode_one, _values(array, element))
     return keys
 
 
@@ -93,6 +99,6 @@ def _has_sound_keys(plan: FeaturePlan, exchange: Exchange) -> bool:
             try:
                 view.codec.encode(values)
             except InvalidKey as error:
-                exchange.fail(BadRequest(f"row {number}, features of view {view.bound.view!r}: {error}"))
+                exchange.fail(BadRequest(f"row {number}, features of view {view.name!r}: {error}"))
                 return False
     return True

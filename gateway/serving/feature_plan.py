@@ -33,10 +33,10 @@ class KeyPart(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """Elements of one of a view's blocks, and the columns of one input of the model that they fill."""
+    """Elements of one of a view's blocks (None: all), and the columns of one input of the model they fill."""
 
     dtype: str
-    elements: Places
+    elements: Places | None
     input: str
     columns: Places
 
@@ -70,6 +70,11 @@ class TargetInput(NamedTuple):
     width: int
     sent: Places | None
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether the rows of the input have one dimension."""
+        return len(self.row_shape) == 1
+
 
 @dataclass(frozen=True, slots=True)
 class ViewPlan:
@@ -79,6 +84,7 @@ class ViewPlan:
     value.
     """
 
+    name: str
     bound: BoundView
     layout: RowLayout
     resolver: Resolver
@@ -143,13 +149,15 @@ class FeaturePlan:
             flat[target.name] = table = np.empty((rows, target.width), target.dtype)
             if target.name in self.sent:
                 table[:, target.sent] = sent[target.name]
-            arrays[target.name] = table.reshape(rows, *target.row_shape)
+            arrays[target.name] = table if target.is_flat else table.reshape(rows, *target.row_shape)
         for view, found, place in zip(self.views, resolved, places, strict=True):
             for fill in view.fills:
                 block = found.blocks[fill.dtype]
                 if place is not None:
                     block = block[place]
-                flat[fill.input][:, fill.columns] = block[:, fill.elements]
+                flat[fill.input][:, fill.columns] = (
+                    block if fill.elements is None else block[:, fill.elements]
+                )
             if view.tokens and found.absent is not None:
                 _put_tokens(view.tokens, flat)
         return arrays
@@ -164,8 +172,10 @@ class FeaturePlan:
 
     def event_times(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array:
         """Return when each view's event was, int64 [N, views]; 0: none is usable."""
+        if len(resolved) == 1:
+            return _rows_of(resolved[0].event_time_us, places[0])[:, None]
         parts = [_rows_of(found.event_time_us, place) for found, place in zip(resolved, places, strict=True)]
-        return parts[0][:, None] if len(parts) == 1 else np.stack(parts, axis=1)
+        return np.stack(parts, axis=1)
 
     def refusals(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array | None:
         """Return which features of which rows forbid a prediction, bool [N, features]; None if none does."""
@@ -212,6 +222,7 @@ def _view_plan(
     keys = [client[bound.keys[key.name]] for key in layout.view.join_keys]
     fills, tokens = _fills(bound, layout, columns)
     return ViewPlan(
+        name=bound.view,
         bound=bound,
         layout=layout,
         resolver=Resolver(layout),
@@ -245,7 +256,11 @@ def _fills(
     fills = []
     for (dtype, name), pairs in groups.items():
         pairs.sort(key=lambda pair: pair[1])
-        fills.append(Fill(dtype, _places([pair[0] for pair in pairs]), name, _places([p[1] for p in pairs])))
+        elements = [pair[0] for pair in pairs]
+        everything = elements == list(range(layout.widths[dtype]))
+        fills.append(
+            Fill(dtype, None if everything else _places(elements), name, _places([p[1] for p in pairs]))
+        )
     return tuple(fills), tuple(tokens)
 
 
