@@ -13,18 +13,27 @@ import tomllib
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from driftgate.features.durable import replace_file
 from driftgate.features.errors import InvalidView, StoreUnavailable
-from driftgate.features.view import VIEW_NAME, FeatureView, check_view
+from driftgate.features.view import (
+    VIEW_NAME,
+    Dtype,
+    FeatureView,
+    KeyDtype,
+    OnMissing,
+    OnStale,
+    check_view,
+)
 
 VIEWS_DIRECTORY = "_features"
 """No model can have this name."""
 SUFFIX = ".toml"
 MAX_DECLARATION_BYTES = 2**20
+_WORDS: Mapping[str, Any] = {"dtype": Dtype, "on_missing": OnMissing, "on_stale": OnStale}
 
 
 class DeclaredViews(NamedTuple):
@@ -81,7 +90,8 @@ def parse_view(text: str, source: str, name: str = "") -> FeatureView:
     try:
         return check_view(msgspec.convert(document, FeatureView))
     except (msgspec.ValidationError, InvalidView) as error:
-        raise InvalidView(f"{source}, line {_line_of(text, _place_in(str(error)))}: {error}") from error
+        line = _line_of(text, _place_in(str(error)))
+        raise InvalidView(f"{source}, line {line}: {error}{_choices(str(error))}") from error
 
 
 def python_views(path: Path) -> list[FeatureView]:
@@ -102,7 +112,8 @@ def python_views(path: Path) -> list[FeatureView]:
             # Python checks no types: reading what was made is what checks them.
             check_view(msgspec.convert(msgspec.to_builtins(view), FeatureView))
         except (msgspec.ValidationError, InvalidView) as error:
-            raise InvalidView(f"{path.name}, view {view.name!r}: {error}") from error
+            problem = f"{path.name}, view {view.name!r}: {error}{_choices(str(error))}"
+            raise InvalidView(problem) from error
     return views
 
 
@@ -161,6 +172,15 @@ def _place_in(problem: str) -> str:
     at = re.search(r"`\$\.?([^`]*)`", problem)
     place = at.group(1) if at else ("" if "`" in problem else problem.partition(":")[0])
     return f"{place}.{unknown.group(1)}".strip(".") if unknown else place
+
+
+def _choices(problem: str) -> str:
+    """Return what may stand in the place of a word that may not, to go on with."""
+    if "Invalid enum value" not in problem:
+        return ""
+    place = _place_in(problem)
+    words = KeyDtype if place.startswith("join_keys") else _WORDS.get(place.rpartition(".")[2])
+    return f"; one of {', '.join(get_args(words))} is needed" if words else ""
 
 
 def _line_of(text: str, place: str) -> int:

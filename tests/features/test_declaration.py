@@ -121,6 +121,21 @@ def test_a_python_file_declares_views(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name = "tailnum"', 'name = "tailnum"\ndtype = "float32"', "one of string, int64 is needed"),
+        ('dtype = "float32"\ndefault', 'dtype = "float16"\ndefault', "one of float32, float64, int32"),
+        ('on_missing = "default"', 'on_missing = "last"', "one of default, null, error is needed"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_ones(old: str, new: str, words: str) -> None:
+    """Whoever mistypes a type or a policy is told which there are."""
+    assert old in PLANES
+    with pytest.raises(InvalidView, match=words):
+        parse_view(PLANES.replace(old, new, 1), "planes.toml", "planes")
+
+
+@pytest.mark.parametrize(
     ("text", "match"),
     [
         ("a = 1\nb = 1 / 0\n", "line 2: ZeroDivisionError"),
