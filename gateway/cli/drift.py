@@ -21,6 +21,7 @@ from driftgate.gateway.cli.admin_client import (
     model_path,
 )
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, change
+from driftgate.gateway.cli.drift_feature import show_feature
 from driftgate.gateway.cli.drift_subjects import Subject, parsed
 from driftgate.gateway.cli.drift_watching import ack, arm, backtest, observe, status
 from driftgate.gateway.cli.log_times import parse_time_us
@@ -38,7 +39,9 @@ _AGAINST = ("feature", "distance", "mean before", "mean", "missing before", "mis
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Watch for drift.")
 profile = typer.Typer(no_args_is_help=True, help="What windows are compared with.")
 app.add_typer(profile, name="profile")
-for verb in (status, arm, observe, ack, backtest):
+app.command(epilog=EXIT_CODES)(status)
+app.command("show", epilog=EXIT_CODES)(show_feature)
+for verb in (arm, observe, ack, backtest):
     app.command(epilog=EXIT_CODES)(verb)
 
 

@@ -67,7 +67,8 @@ def _drift(one: VersionFigure) -> str:
         return "; ".join(alarms)
     if one.reason:
         return f"not enough data: {one.reason}"
-    return f"no drift found (E = {_power(one.log10_evidence)}, notifies at {_power(one.log10_target)})"
+    target = power_of_ten(one.log10_target)
+    return f"no drift found (E = {power_of_ten(one.log10_evidence)}, notifies at {target})"
 
 
 def _alarm(alarm: AlarmFigure, log10_evidence: float | None) -> str:
@@ -75,7 +76,7 @@ def _alarm(alarm: AlarmFigure, log10_evidence: float | None) -> str:
         return ""
     word = "drifting" if alarm.phase is Phase.DRIFTING else "was drifting, and nobody acknowledged it,"
     since = moment(alarm.onset_us or alarm.since_us)
-    return f"{word} since {since}: {', '.join(alarm.names)} (E = {_power(log10_evidence)})"
+    return f"{word} since {since}: {', '.join(alarm.names)} (E = {power_of_ten(log10_evidence)})"
 
 
 def _version(one: DriftVersion, window_us: int) -> Iterator[str]:
@@ -125,13 +126,13 @@ def _stream(stream: StreamFigure) -> Iterator[str]:
     name = f"{stream.arm}, {stream.segment}" if stream.segment else stream.arm
     named = [
         f"{one.name}: {'more' if one.rises else 'fewer'} rows {one.cell} since {moment(one.onset_us)} "
-        f"(E = {_power(one.log10_evidence)})"
+        f"(E = {power_of_ten(one.log10_evidence)})"
         for one in stream.features
         if one.is_named
     ]
     pairs = [
         f"{one.first} and {one.second} go together {'more' if one.together_more else 'less'} often since "
-        f"{moment(one.onset_us)} (E = {_power(one.log10_evidence)})"
+        f"{moment(one.onset_us)} (E = {power_of_ten(one.log10_evidence)})"
         for one in stream.pairs
     ]
     if not stream.segment or named or pairs:
@@ -143,7 +144,8 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (f"    {line}" for line in lines)
 
 
-def _power(log10: float | None) -> str:
+def power_of_ten(log10: float | None) -> str:
+    """Return evidence for people, given its logarithm."""
     if log10 is None:
         return "unknown"
     return "0" if log10 < -2 else f"{10**log10:.3g}" if log10 < 4 else f"10^{log10:.0f}"

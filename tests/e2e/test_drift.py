@@ -117,6 +117,9 @@ def test_drift_is_found_named_told_and_acknowledged(gateway: Gateway) -> None:
     said = command(gateway, "status", "pay")
     assert "pay version 1: drifting since " in said.stdout, said
     assert "age: more rows" in said.stdout
+    shown = command(gateway, "show", "pay", "age", "--minutes", "1")
+    assert "age of pay@1, arm stable (input): drifts" in shown.stdout, shown
+    assert "moved" in shown.stdout
     until(lambda: alerts(gateway), 5, "there is an alert")
     assert alerts(gateway)[0]["severity"] == "ticket"
     assert metric(gateway, "driftgate_drift_state") == 2
