@@ -92,11 +92,11 @@ def strongest(evidence: Evidence, most: int) -> list[int]:
 
 
 def _feature(drift: VersionDrift, stream: Stream, place: int, is_named: bool) -> FeatureFigure:
-    feature, moved = drift.profile.features[place], stream.watch.moved(place)
+    moved = stream.watch.moved(place)
     return FeatureFigure(
-        name=feature.name,
+        name=drift.feature_name(place),
         log10_evidence=log10_of(float(stream.features.features[place])),
-        cell=feature.cells.names[moved.cell],
+        cell=drift.cell_name(place, moved.cell),
         rises=moved.rises,
         onset_us=moved.onset_us,
         is_named=is_named,

@@ -55,10 +55,9 @@ class _Maker:
         )
 
     def _feature(self, one: Named) -> NamedFeature:
-        feature = self._drift.profile.features[one.place]
         way = "more" if one.moved.rises else "fewer"
-        what = f"{way} rows {feature.cells.names[one.moved.cell]}"
-        return NamedFeature(feature.name, what, log10_of(one.evidence) or 0.0)
+        what = f"{way} rows {self._drift.cell_name(one.place, one.moved.cell)}"
+        return NamedFeature(self._drift.feature_name(one.place), what, log10_of(one.evidence) or 0.0)
 
     def _pair(self, one: Named) -> NamedFeature:
         what = "go together more often" if one.moved.rises else "go together less often"

@@ -79,6 +79,7 @@ class VersionDrift:
         self.first_us = 0
         self.last_us = 0
         self._learn = learn
+        self._cell_names: dict[int, tuple[str, ...]] = {}
 
     @property
     def is_tested(self) -> bool:
@@ -157,6 +158,12 @@ class VersionDrift:
         """Return the name of a feature."""
         return self.profile.features[place].name
 
+    def cell_name(self, place: int, cell: int) -> str:
+        """Return the name of a feature's cell."""
+        if place not in self._cell_names:
+            self._cell_names[place] = self.profile.features[place].cells.names
+        return self._cell_names[place][cell]
+
     def pair_name(self, place: int) -> str:
         """Return what a pair is called."""
         return " and ".join(self.pair_names(place))
@@ -180,6 +187,8 @@ def _test(
     if not found:
         return Test(float("nan"), ())
     all_streams = joined(found.values())
+    if not all_streams.model >= target:  # then nothing is named
+        return Test(all_streams.model, ())
     places = [(key, place) for key, one in found.items() for place in range(len(one.features))]
     chosen = named(all_streams, target).tolist()
     return Test(
