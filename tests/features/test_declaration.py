@@ -16,7 +16,7 @@ from driftgate.features.declaration import (
     write_view,
 )
 from driftgate.features.errors import InvalidView
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.view import EVENT_TIME, Feature, FeatureView, JoinKey
 
 PLANES = """\
 description = "planes"
@@ -81,7 +81,9 @@ def test_an_error_names_the_line(old: str, new: str, line: int) -> None:
 
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-_NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12)
+_NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12).filter(
+    lambda name: name != EVENT_TIME
+)
 
 
 @given(_TEXTS, _TEXTS, st.lists(_NAMES, min_size=2, max_size=6, unique=True), st.floats(0.001, 1e9))
