@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -56,7 +56,7 @@ def running_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     db.close()
     with webhook_receiver() as receiver:
         (root / "driftgate.toml").write_text(SETTINGS.format(url=receiver.url, root=root))
-        gateway = start(root, (), 1, {})
+        gateway = start(root, (), 1, {"DRIFTGATE__MONITOR__WINDOW_S": "1"})
         gateway.wait_version("m", 1, within_s=20)
         yield Running(gateway, receiver, alert)
         end(gateway)
@@ -69,6 +69,11 @@ def run(gateway: Gateway, *words: str) -> tuple[int, str, str]:
         [*command, "--server", gateway.ports.admin], capture_output=True, text=True, check=False, timeout=60
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def metrics(gateway: Gateway) -> str:
+    """Scrape the gateway."""
+    return gateway.client.get(f"{gateway.ports.metrics}/metrics").text
 
 
 def test_a_receiver_is_told_of_what_fires(running: Running) -> None:
@@ -97,11 +102,8 @@ def test_a_silence_hushes_and_ends(running: Running) -> None:
     """A silence with a reason is in force when the command ends, a metric, and lifted by its id."""
     code, said, problem = run(running.gateway, "silence", "m", "--why", "migration", "--for", "1h", "--json")
     assert (code, json.loads(said)["state"]) == (0, "done"), problem
-
-    def metrics() -> str:
-        return running.gateway.client.get(f"{running.gateway.ports.metrics}/metrics").text
-
-    until(lambda: 'driftgate_alert_silences{model="m"} 1.0' in metrics(), TOLD_WITHIN_S, "the metric")
+    series = 'driftgate_alert_silences{model="m"} 1.0'
+    until(lambda: series in metrics(running.gateway), TOLD_WITHIN_S, "the metric")
     answer = running.gateway.admin("GET", "/api/models/m/alerts").json()
     assert [one["state"] for one in answer["alerts"]] == ["silenced"]
     assert [(one["why"], one["rule"]) for one in answer["silences"]] == [("migration", None)]
@@ -159,6 +161,26 @@ def test_receivers_can_be_tried(running: Running) -> None:
     assert run(running.gateway, "test", "m")[0] == 0
     until(lambda: len(running.receiver.taken) > before, TOLD_WITHIN_S, "the webhook is called")
     assert json.loads(running.receiver.taken[-1].body)["alerts"][0]["rule"] == "test"
+
+
+def test_broken_requests_page_somebody(running: Running) -> None:
+    """Requests that are refused window after window are told as a page, from the first minute on."""
+
+    def paged() -> list[dict[str, Any]]:
+        for _ in range(10):
+            running.gateway.infer("m", [[1.0, 2.0, 3.0, 4.0]])
+            running.gateway.client.post(f"{running.gateway.ports.data}/v2/models/m/infer", content=b"{")
+        told = [one for taken in list(running.receiver.taken) for one in json.loads(taken.body)["alerts"]]
+        return [one for one in told if one["rule"] == "broken_data"]
+
+    until(paged, 30, "somebody is paged")
+    (page,) = paged()
+    assert (page["severity"], page["said"], page["model"]) == ("page", "firing", "m")
+    assert page["features"][0]["what"] == "requests refused"
+    series = 'driftgate_alerts{model="m",rule="broken_data",severity="page",state="firing"} 1.0'
+    until(lambda: series in metrics(running.gateway), TOLD_WITHIN_S, "the metric")
+    events = running.gateway.admin("GET", "/api/events?since=1h&model=m").json()["events"]
+    assert ("monitor", "alert_firing") in {(event["who"], event["kind"]) for event in events}
 
 
 def test_no_log_line_is_forged(running: Running, tmp_path: Path) -> None:
