@@ -75,6 +75,8 @@ def never_written(layout: RowLayout, count: int, fault: Fault | None = None) -> 
 
 def encode_rows(layout: RowLayout, rows: EntityRows) -> list[bytes]:
     """Return the packed rows; raise InvalidRows that names the feature, and the row where one is to blame."""
+    if not rows.keys:
+        return []
     records = np.zeros(len(rows.keys), layout.record)
     records["event_time_us"] = _event_times(rows)
     null_cells = np.zeros((len(records), records["null_words"].shape[1] * 64), bool)

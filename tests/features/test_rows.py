@@ -136,3 +136,12 @@ def test_a_column_must_not_be_left_out() -> None:
     rows = float_rows(float_view(features=3), ["a"], NOW_US, 1.0)
     with pytest.raises(InvalidRows, match="'f3' is not given"):
         encode_rows(RowLayout.of(float_view(features=4)), rows)
+
+
+def test_no_rows_are_no_bytes() -> None:
+    """Nothing to write and nothing to read is no special case, strings and vectors included."""
+    view = FeatureView("v", (JoinKey("k"),), (Feature("s", "string", length=2), Feature("f", "float32")))
+    layout = RowLayout.of(view)
+    empty = {"s": np.zeros((0, 2), object), "f": np.zeros(0, np.float32)}
+    assert encode_rows(layout, EntityRows([], np.zeros(0, np.int64), empty)) == []
+    assert decode_rows(layout, []).columns["s"].shape == (0, 2)
