@@ -5,12 +5,11 @@ is its UTF-8; an int64 is 8 bytes, big-endian with its sign flipped, so that key
 join keys every string is preceded by its length as 2 bytes.
 """
 
-import re
 import struct
 from collections.abc import Sequence
 
 from driftgate.features.errors import InvalidKey
-from driftgate.features.view import FeatureView
+from driftgate.features.view import UNPRINTABLE, FeatureView
 
 EntityKey = tuple[str | int, ...]
 """Values of the join keys, in the order in which the view declares them."""
@@ -18,7 +17,6 @@ EntityKey = tuple[str | int, ...]
 MAX_KEY_BYTES = 500
 """All of a key; the embedded store can hold 511."""
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SIGN = 2**63
 _INT64 = struct.Struct(">Q")
 _LENGTH = struct.Struct(">H")
@@ -102,7 +100,7 @@ def _text(name: str, value: object) -> bytes:
         raise InvalidKey(f"join key {name!r}: a string is needed, not {_shown(value)}")
     if not value or len(value) > MAX_KEY_BYTES:
         raise InvalidKey(f"join key {name!r}: 1 to {MAX_KEY_BYTES} bytes are allowed, not {len(value)}")
-    if not value.isprintable() and _UNPRINTABLE.search(value):
+    if not value.isprintable() and UNPRINTABLE.search(value):
         raise InvalidKey(f"join key {name!r}: control characters are not allowed")
     encoded = value.encode()
     if len(encoded) > MAX_KEY_BYTES:

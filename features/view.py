@@ -20,7 +20,8 @@ EVENT_TIME = "event_time"
 """What the time of a row is called in files, pushes and training sets; nothing else may be."""
 
 VIEW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What neither names nor keys may hold: control characters, line ends, halves of pairs."""
 _MOST_NAME_CHARACTERS = 128
 MAX_JOIN_KEYS = 8
 MAX_FEATURES = 4096
@@ -137,7 +138,7 @@ def check_view(view: FeatureView) -> FeatureView:
 
 
 def _check_name(name: str, place: str, taken: set[str]) -> None:
-    if not name or len(name) > _MOST_NAME_CHARACTERS or _UNPRINTABLE.search(name):
+    if not name or len(name) > _MOST_NAME_CHARACTERS or UNPRINTABLE.search(name):
         raise InvalidView(f"{place}: a name has 1 to {_MOST_NAME_CHARACTERS} printable characters")
     if name == EVENT_TIME:
         raise InvalidView(f"{place}: {EVENT_TIME!r} is the time of a row; choose another name")
