@@ -1,5 +1,6 @@
 """Where commands that work on files find views and store, and what they say when something is wrong."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from driftgate.features.view import FeatureView
 from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 State = Annotated[str | None, typer.Option(help="State directory of the gateway. [state]")]
 Registry = Annotated[str | None, typer.Option(help="Registry that declares the views. [registry]")]
@@ -70,6 +73,8 @@ def telling() -> Iterator[None]:
     except (FeatureError, InvalidTable) as error:
         leave(Refused(str(error), Exit.FAILED))
     except OSError as error:
+        if error.errno in _FULL:
+            leave(Refused("the disk is full; with room on it the same command can be run again", Exit.FAILED))
         leave(Refused(f"{error.filename or 'a file'}: {error.strerror or error}", Exit.FAILED))
 
 
