@@ -1,14 +1,22 @@
-"""What windows cost: from blocks of the log to updated counts, and the bytes that a day of windows takes.
+"""What windows cost: from blocks of the log to updated counts, and the bytes that windows take.
 
 Run with `python -m loadtests.fold_bench`. Prints one figure per line with the goal beside it, and ends with 1
 if a goal is missed. Times are CPU time per value of the inputs; outputs and latency are counted too, and free
-of charge. Reading and checking the log is not in them.
+of charge. Reading and checking the log is not in them. With `--others PYTHON`, the interpreter of an
+environment that has NannyML and Evidently, their times on such a frame are divided by ours.
 """
 
+import argparse
+import json
+import os
+import resource
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +29,20 @@ from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
 from driftgate.monitoring.observed import Observed
 from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
 from driftgate.monitoring.pane_fold import PaneFold
+from driftgate.monitoring.pane_retention import HOUR_US
 from driftgate.monitoring.pane_tables import WindowChanges
+from driftgate.monitoring.record import RecordedVersion, TensorColumns
 from driftgate.monitoring.reference import ReferenceProfile, encode_profile
 from driftgate.monitoring.reference_book import ReferenceBook
 from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+from driftgate.monitoring.window_keeper import WindowKeeper
 from driftgate.monitoring.windows import Watched, Windows
 from loadtests.log_bench import COLUMNS, VERSION, turn
 
 FOLD_GOAL_NS = 30.0
 DAY_GOAL_MB = 20.0
+OTHERS_GOALS = {"NannyML": 5.0, "Evidently": 200.0}
+OTHERS_ROWS = 10_000
 REPEATS = 15
 REFERENCE_ROWS = 20_000
 DAY_FEATURES = 50
@@ -38,7 +51,7 @@ WINDOW_ROWS = 600
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number, of which less is better; None where there is no goal."""
+    """One measured number, of which less is better unless it is a factor ("x"); None: there is no goal."""
 
     name: str
     value: float
@@ -48,7 +61,9 @@ class Figure:
     @property
     def missed(self) -> bool:
         """Whether the goal was not reached."""
-        return self.goal is not None and self.value > self.goal
+        if self.goal is None:
+            return False
+        return self.value < self.goal if self.unit == "x" else self.value > self.goal
 
 
 def profile_of(features: int, names: str = "feature_{}") -> ReferenceProfile:
@@ -89,16 +104,77 @@ def measure_fold(rows: int, block_rows: int) -> Figure:
     return Figure(f"folding {rows} rows of {COLUMNS} inputs, blocks of {block_rows}", value, "ns/value", goal)
 
 
-def measure_day(directory: Path) -> Figure:
-    """Write a day of one-minute windows of two arms into a new `monitor.db`."""
+def measure_others(python: str, ours_ns: float) -> Iterator[Figure]:
+    """Yield how many times as long other tools take per value, of those that are there."""
+    script = Path(__file__).with_name("fold_others.py")
+    sizes = map(str, (OTHERS_ROWS, COLUMNS, REFERENCE_ROWS))
+    quiet = {**os.environ, "NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"}
+    answer = subprocess.run([python, script, *sizes], check=True, stdout=subprocess.PIPE, env=quiet)
+    for name, value in json.loads(answer.stdout).items():
+        yield Figure(f"{name}, {OTHERS_ROWS} rows of {COLUMNS} inputs", value, "ns/value")
+        yield Figure(f"{name} against folding them", value / ours_ns, "x", OTHERS_GOALS.get(name))
+
+
+def measure_days(directory: Path) -> Iterator[Figure]:
+    """Write a day of one-minute windows of two arms into a new `monitor.db`, then merge them into hours."""
     profile = profile_of(DAY_FEATURES)
     path = directory / "monitor.db"
     db = MonitorDb(path)
     for hour in range(24):
         db.commit(Checkpoint({}, windows=WindowChanges(0, dict(hour_of_panes(profile, hour)))))
     db.close()
-    size_mb = sum(file.stat().st_size for file in directory.iterdir()) / 1e6
-    return Figure(f"24 h of windows, {DAY_FEATURES} features, 2 arms", size_mb, "MB", DAY_GOAL_MB)
+    day_mb = _size_mb(directory)
+    yield Figure(f"24 h of windows, {DAY_FEATURES} features, 2 arms", day_mb, "MB", DAY_GOAL_MB)
+    db = MonitorDb(path)
+    began = time.process_time()
+    while db.merge_next_hour(24 * HOUR_US):
+        pass
+    took_s = time.process_time() - began
+    db.close()
+    with closing(sqlite3.connect(path)) as book:
+        book.execute("VACUUM")
+    hours_mb = _size_mb(directory)
+    yield Figure("merging them into hours", took_s, "s")
+    yield Figure("35 days: 7 of minutes, 28 of hours", 7 * day_mb + 28 * hours_mb, "MB")
+
+
+def _size_mb(directory: Path) -> float:
+    return sum(file.stat().st_size for file in directory.iterdir()) / 1e6
+
+
+def measure_models(directory: Path, models: int, features: int) -> Iterator[Figure]:
+    """Take a minute's rows of so many models through windows, detectors and the book."""
+    data = encode_profile(profile_of(features))
+    watched = Watched(find_profile=lambda model, version: data)
+    keeper = WindowKeeper(MonitorDb(directory / "monitor.db"), watched, print)
+    before_mb, took_s = _resident_mb(), 0.0
+    for minute in range(3):
+        blocks = list(_minute(models, features, minute))
+        began = time.process_time()
+        for block in blocks:
+            keeper.take(block)
+        keeper.step((minute + 1) * PANE_US, minute)
+        keeper.changes()
+        took_s = time.process_time() - began
+    name = f"{models} models of {features} inputs, {WINDOW_ROWS} rows each"
+    yield Figure(f"a minute of {name}", took_s, "s")
+    yield Figure(f"memory for {name}", _resident_mb() - before_mb, "MB")
+
+
+def _minute(models: int, features: int, minute: int) -> Iterator[Block]:
+    rng, encoder, decoder = np.random.default_rng(minute), BlockEncoder(b"k" * 32), BlockDecoder()
+    columns = TensorColumns("x", tuple(f"feature_{number}" for number in range(features)))
+    for number in range(models):
+        one = turn(WINDOW_ROWS, rng)
+        one.version = RecordedVersion(f"m{number}", 1, (columns,), VERSION.outputs, has_texts=False)
+        one.inputs = {"x": rng.normal(size=(WINDOW_ROWS, features)).astype(np.float32)}
+        one.recorded_us = minute * PANE_US
+        yield from (decoder.decode(encoded.payload) for encoded in encoder.encode([one]))
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def hour_of_panes(profile: ReferenceProfile, hour: int) -> Iterator[tuple[PaneKey, Pane]]:
@@ -123,19 +199,26 @@ def hour_of_panes(profile: ReferenceProfile, hour: int) -> Iterator[tuple[PaneKe
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--others", metavar="PYTHON", help="interpreter that has NannyML and Evidently")
     missed = False
-    for figure in _all():
+    for figure in _all(parser.parse_args().others):
         goal = f"  goal {figure.goal:,.0f}" if figure.goal else ""
         print(f"{figure.name:58} {figure.value:12,.2f} {figure.unit}{goal}")
         missed = missed or figure.missed
     sys.exit(1 if missed else 0)
 
 
-def _all() -> Iterator[Figure]:
+def _all(others: str | None) -> Iterator[Figure]:
     for rows, block_rows in ((100, 5), (1000, 16), (10_000, 16), (10_000, 64), (10_240, 1024)):
         yield measure_fold(rows, block_rows)
+    if others is not None:
+        yield from measure_others(others, measure_fold(1000, 16).value)
     with tempfile.TemporaryDirectory() as directory:
-        yield measure_day(Path(directory))
+        yield from measure_days(Path(directory))
+    for models, features in ((1, 2000), (500, 30)):
+        with tempfile.TemporaryDirectory() as directory:
+            yield from measure_models(Path(directory), models, features)
 
 
 if __name__ == "__main__":
