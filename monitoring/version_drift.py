@@ -186,7 +186,7 @@ def _test(
 ) -> Test:
     if not found:
         return Test(float("nan"), ())
-    all_streams = joined(found.values())
+    all_streams = next(iter(found.values())) if len(found) == 1 else joined(found.values())
     if not all_streams.model >= target:  # then nothing is named
         return Test(all_streams.model, ())
     places = [(key, place) for key, one in found.items() for place in range(len(one.features))]

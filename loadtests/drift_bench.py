@@ -1,0 +1,118 @@
+"""What evidence of drift costs: a window of a version, what is told and saved of it, and weeks of windows.
+
+Run with `python -m loadtests.drift_bench`. Prints one figure per line with the goal beside it; ends with 1 if
+a goal is missed. Times are CPU time, the least of many runs.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from msgspec.structs import replace
+
+from driftgate.monitoring.cell_coder import CellCoder
+from driftgate.monitoring.drift_backtest import Replayed, backtest_version
+from driftgate.monitoring.drift_figures import version_figure
+from driftgate.monitoring.drift_plan import DriftPlan, Judging
+from driftgate.monitoring.drift_states import encode_drift
+from driftgate.monitoring.observed import Observed
+from driftgate.monitoring.pane import PANE_US, CountedPane, Pane, PaneKey
+from driftgate.monitoring.pane_fold import PaneFold
+from driftgate.monitoring.reference import PairCounts, ReferenceProfile
+from driftgate.monitoring.version_drift import StreamKey, VersionDrift
+from loadtests.fold_bench import WINDOW_ROWS, Figure, profile_of
+
+DETECTOR_GOAL_US = 100.0
+FEATURES = 50
+REPEATS = 200
+TARGET = 1e6
+DAYS = 30
+DAY_US = 1440 * PANE_US
+STABLE = StreamKey("stable", "")
+
+
+def without_pairs(profile: ReferenceProfile) -> ReferenceProfile:
+    """Return a profile of which features are watched alone."""
+    return replace(profile, pairs=PairCounts())
+
+
+def pane_of(profile: ReferenceProfile) -> Pane:
+    """Return a window that looks like the reference."""
+    rng = np.random.default_rng(9)
+    columns = [
+        Observed(one.name, "input", rng.normal(size=WINDOW_ROWS).astype(np.float32))
+        for one in profile.features
+        if one.role == "input"
+    ]
+    fold = PaneFold(profile)
+    pane = Pane.empty(fold.shape)
+    fold.update(pane, CellCoder(profile).code(columns, WINDOW_ROWS))
+    return pane
+
+
+def measure_window(name: str, profile: ReferenceProfile, goal_us: float | None) -> Figure:
+    """Take in one window and let the alarms look."""
+    drift, pane = VersionDrift(profile, DriftPlan(), lambda segment: None), pane_of(profile)
+
+    def step() -> None:
+        drift.take({STABLE: pane}, PANE_US)
+        drift.look(TARGET, PANE_US)
+
+    return Figure(f"a window of {FEATURES} features{name}", least_us(step), "us", goal_us)
+
+
+def measure_telling(profile: ReferenceProfile) -> list[Figure]:
+    """Say what there is, and encode what is saved."""
+    drift = VersionDrift(profile, DriftPlan(), lambda segment: None)
+    drift.take({STABLE: pane_of(profile)}, PANE_US)
+    subject = ("m", 1, "reference")
+    return [
+        Figure("telling of it", least_us(lambda: version_figure(subject, drift, TARGET)), "us"),
+        Figure("saving it", least_us(lambda: encode_drift(drift)), "us"),
+        Figure("its saved state", len(encode_drift(drift)) / 1e6, "MB"),
+    ]
+
+
+def measure_backtest(profile: ReferenceProfile) -> Figure:
+    """Go through weeks of one-minute windows, which are in memory."""
+    pane = pane_of(profile)
+    counted = CountedPane(pane.rows, 0, pane.counts, pane.quality, lambda: pane.sums)
+
+    def find(model: str, first_us: int, end_us: int) -> list[tuple[PaneKey, CountedPane]]:
+        starts = range(first_us, end_us, PANE_US)
+        return [(PaneKey(model, 1, "stable", "", "reference", start), counted) for start in starts]
+
+    replayed = Replayed("m", 1, "reference", profile, 0, DAYS * DAY_US, TARGET, Judging())
+    began = time.process_time()
+    backtest_version(replayed, find)
+    return Figure(f"a back-test of {DAYS} days of it", time.process_time() - began, "s")
+
+
+def least_us(step: Callable[[], object]) -> float:
+    """Return the least CPU time of a step in microseconds."""
+    times = []
+    for _ in range(REPEATS):
+        began = time.process_time_ns()
+        step()
+        times.append(time.process_time_ns() - began)
+    return min(times) / 1e3
+
+
+def main() -> int:
+    """Print all figures; return 1 if a goal is missed."""
+    profile = profile_of(FEATURES)
+    figures = [
+        measure_window("", without_pairs(profile), DETECTOR_GOAL_US),
+        measure_window(" and their pairs", profile, None),
+        *measure_telling(profile),
+        measure_backtest(profile),
+    ]
+    for one in figures:
+        goal = f"  (goal {one.goal:g})" if one.goal is not None else ""
+        print(f"{one.name:<60} {one.value:10.2f} {one.unit}{goal}")
+    return int(any(one.missed for one in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
