@@ -5,12 +5,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, settings
 
 from driftgate.models.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from driftgate.models.publish_onnx import Published, publish_file
 from driftgate.models.version_writer import file_entries
 
 from harness.models import linear_model
+
+# A busy machine makes an example slow, not wrong
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 @pytest.fixture
