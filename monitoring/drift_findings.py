@@ -17,10 +17,12 @@ def drift_findings(model: str, version: int, drift: VersionDrift, target: float)
     if not drift.plan.notifies:
         return []
     maker = _Maker(model, version, drift)
-    return [
-        *maker.findings(Rule.DRIFT, drift.alarm, drift.features(target)),
-        *maker.findings(Rule.DEPENDENCE, drift.pair_alarm, drift.pairs(target)),
-    ]
+    found: list[Finding] = []
+    if drift.alarm.phase is not Phase.QUIET:
+        found += maker.findings(Rule.DRIFT, drift.alarm, drift.features(target))
+    if drift.pair_alarm.phase is not Phase.QUIET:
+        found += maker.findings(Rule.DEPENDENCE, drift.pair_alarm, drift.pairs(target))
+    return found
 
 
 class _Maker:
@@ -30,8 +32,6 @@ class _Maker:
 
     def findings(self, rule: Rule, alarm: DriftAlarm, test: Test) -> Iterator[Finding]:
         """Yield a finding for each arm, or its segments; of one that has subsided one for the version."""
-        if alarm.phase is Phase.QUIET:
-            return
         streams = _told({one.stream for one in test.named})
         name = self._feature if rule is Rule.DRIFT else self._pair
         for key in streams:

@@ -6,7 +6,7 @@ A disk that is full keeps nobody from being told: what could not be written down
 import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -25,6 +25,7 @@ from driftgate.monitoring.alert import Alert, Finding, IllegalTransition, State
 from driftgate.monitoring.alert_book import AlertBook, Notification, noted
 from driftgate.monitoring.alert_status import AlertFigure, AlertStatus, SilenceFigure
 from driftgate.monitoring.alert_tables import AlertChanges
+from driftgate.monitoring.book_damage import raise_if_damaged
 from driftgate.monitoring.monitor_db import MonitorDb
 
 LOOK_EVERY_US = 500_000
@@ -52,14 +53,17 @@ class Alerting:
         self._looked_at_us = self._tidied_at_us = 0
         self._acknowledged: list[Finding] = []
 
-    def step(self, findings: Iterable[Finding], now_us: int) -> None:
-        """Take in all that evidence says now, and what people asked; tell receivers what is new."""
+    def step(self, findings: Callable[[], Iterable[Finding]], now_us: int) -> None:
+        """Take in all that evidence says now, and what people asked; tell receivers what is new.
+
+        `findings` is asked if it is time to look again.
+        """
         if 0 <= now_us - self._looked_at_us < LOOK_EVERY_US:  # else a clock that steps back would stop it
             return
         self._looked_at_us = now_us
         self._carry_out(now_us)
         self._note_deliveries(now_us)
-        step = self._book.step(findings, now_us)
+        step = self._book.step(findings(), now_us)
         self._book = step.book
         for alert in step.changed:
             self._unsaved[alert.id] = alert
@@ -148,6 +152,7 @@ class Alerting:
                 self._tidied_at_us = now_us
                 self._db.forget_alerts(now_us - KEPT_US)
         except sqlite3.Error as error:
+            raise_if_damaged(error)
             self._note(f"alerts cannot be written down: {error}")
 
     def _log(self, notification: Notification) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -96,23 +96,29 @@ class MonitorProcess:
         self._beat.state = BeatState.DEAD
 
     def _step(self) -> None:
-        try:
-            self._follower.step(now_us())
-            self._references.step(now_us())
-            self._judge(now_us())
-        except DamagedBook:
-            raise
-        except Exception as error:  # the loop's edge: the log is still there at the next step
-            if self._failures.is_news(repr(error), time.monotonic()):
-                self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
+        self._attempt(self._follow)
+        self._attempt(self._judge)  # of what there is, and what people ask, even where logs cannot be read
         self._beat.pulse(time.monotonic_ns(), 0, 0, 0)
         if time.monotonic() >= self._stated_at + STATE_EVERY_S:
             self._stated_at = time.monotonic()
             self._state()
 
-    def _judge(self, at_us: int) -> None:
-        windows = self._follower.windows
-        self._alerting.step(windows.findings(), at_us)
+    def _attempt(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except DamagedBook:
+            raise
+        except Exception as error:  # the loop's edge: the log is still there at the next step
+            if self._failures.is_news(repr(error), time.monotonic()):
+                self._logger.error("monitor_step_failed", error=type(error).__name__, reason=str(error))
+
+    def _follow(self) -> None:
+        self._follower.step(now_us())
+        self._references.step(now_us())
+
+    def _judge(self) -> None:
+        windows, at_us = self._follower.windows, now_us()
+        self._alerting.step(windows.findings, at_us)
         for finding in self._alerting.acknowledged():
             windows.acknowledge(finding, at_us)
 

@@ -51,7 +51,7 @@ class Monitor:
     def step(self, *findings: Finding, after_us: int = SECOND_US) -> None:
         """Go on for a second, or so."""
         self.now_us += after_us
-        self.alerting.step(findings, self.now_us)
+        self.alerting.step(lambda: findings, self.now_us)
 
     def ask(self, request: AlertRequest) -> None:
         """Hand over a request and carry it out."""
