@@ -7,6 +7,7 @@ environment that has NannyML and Evidently, their times on such a frame are divi
 """
 
 import argparse
+import ctypes
 import json
 import os
 import resource
@@ -146,7 +147,8 @@ def measure_models(directory: Path, models: int, features: int) -> Iterator[Figu
     """Take a minute's rows of so many models through windows, detectors and the book."""
     data = encode_profile(profile_of(features))
     watched = Watched(find_profile=lambda model, version: data)
-    keeper = WindowKeeper(MonitorDb(directory / "monitor.db"), watched, print)
+    db = MonitorDb(directory / "monitor.db")
+    keeper = WindowKeeper(db, watched, print)
     before_mb, took_s = _resident_mb(), 0.0
     for minute in range(3):
         blocks = list(_minute(models, features, minute))
@@ -154,8 +156,13 @@ def measure_models(directory: Path, models: int, features: int) -> Iterator[Figu
         for block in blocks:
             keeper.take(block)
         keeper.step((minute + 1) * PANE_US, minute)
-        keeper.changes()
+        db.commit(Checkpoint({}, windows=keeper.changes()))
+        keeper.committed()
         took_s = time.process_time() - began
+        blocks.clear()
+    rows = sum(pane.rows for _, pane in db.sealed_panes(0))
+    if rows != 3 * models * WINDOW_ROWS:
+        raise AssertionError(f"{rows} rows are in windows")
     name = f"{models} models of {features} inputs, {WINDOW_ROWS} rows each"
     yield Figure(f"a minute of {name}", took_s, "s")
     yield Figure(f"memory for {name}", _resident_mb() - before_mb, "MB")
@@ -173,6 +180,8 @@ def _minute(models: int, features: int, minute: int) -> Iterator[Block]:
 
 
 def _resident_mb() -> float:
+    """Return the memory of this process, without what it has freed."""
+    ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
