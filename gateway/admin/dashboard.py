@@ -23,6 +23,7 @@ from driftgate.gateway.processes.window_metrics import read_window_status
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.log_counts import DROPPED, read_log_counts
+from driftgate.monitoring.pane import PANE_US
 
 LONGEST_US = 35 * 86_400_000_000
 
@@ -60,13 +61,15 @@ class DashboardApi:
             counts.update(read_log_counts(layout.log_counts(number)))
         with monitor_book(layout) as db:
             last = db.last_panes() if db else {}
+        drift = read_drift_status(layout)
         seen = Seen(
             now_us=time.time_ns() // 1000,
+            window_length_us=drift.window_us if drift is not None else PANE_US,
             monitor=read_monitor_status(layout),
             windows=read_window_status(layout),
             last=last,
             traffic=self._meter.traffic(),
-            drift=drift_words(read_drift_status(layout)),
+            drift=drift_words(drift),
         )
         return seen, sum(counts[cell] for cell in DROPPED.values())
 

@@ -143,6 +143,7 @@ def _announce(ports: Ports) -> None:
         typer.echo(
             f"Driftgate {__version__} is ready; Ctrl-C stops it.\n"
             f"  predictions  {ports.data}/v2\n"
+            f"  dashboard    {ports.admin}/\n"
             f"  admin API    {ports.admin}/api/models\n"
             f"  metrics      {ports.metrics}/metrics"
         )

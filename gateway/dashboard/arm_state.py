@@ -8,8 +8,8 @@ import msgspec
 MINUTE_US = 60_000_000
 SILENT_AFTER_US = 15_000_000
 """The monitor writes every second how it fares."""
-OLD_AFTER_US = 3 * MINUTE_US
-"""A window is complete some seconds after its minute."""
+OLD_AFTER_WINDOWS = 3
+"""A window is complete some seconds after its time."""
 BAD_LOG10 = 4.0
 """A rate that is in order takes 10,000 windows on average, or longer, to get so much evidence."""
 
@@ -38,6 +38,7 @@ class ArmFacts:
     model: str
     version: int
     now_us: int
+    window_length_us: int = MINUTE_US
     monitor_at_us: int = 0
     window_us: int = 0
     source: str = ""
@@ -47,6 +48,11 @@ class ArmFacts:
     bad: str = ""
     unusual: str = ""
     observing: bool = False
+
+
+def old_after_us(window_length_us: int) -> int:
+    """Return how old the beginning of the newest window is at most while rows come."""
+    return OLD_AFTER_WINDOWS * max(window_length_us, MINUTE_US)
 
 
 def arm_state(facts: ArmFacts) -> ArmState:
@@ -69,10 +75,10 @@ def _unseen(facts: ArmFacts) -> ArmState | None:
             why="no row of this arm has been logged",
             todo="Send predictions to it; only requests for the purposes live and batch are counted.",
         )
-    if facts.now_us - facts.window_us > OLD_AFTER_US:
+    if facts.now_us - facts.window_us > old_after_us(facts.window_length_us):
         return ArmState(
             "no_data",
-            facts.window_us + MINUTE_US,
+            facts.window_us + facts.window_length_us,
             "no rows come any more",
             "Check that clients still reach the gateway, and the traffic split.",
         )
@@ -106,7 +112,7 @@ def _unknown(facts: ArmFacts) -> ArmState | None:
         return ArmState(
             "not_enough_data",
             why="no window is complete yet",
-            todo="Wait: a window is complete some seconds after its minute.",
+            todo="Wait: a window is complete some seconds after its time.",
         )
     if facts.source in ("", "none"):
         return ArmState(

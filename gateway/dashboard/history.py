@@ -8,13 +8,13 @@ import numpy as np
 
 from driftgate.gateway.dashboard.quantiles import Latency, latency_of_cells
 from driftgate.monitoring.observed import LATENCY
-from driftgate.monitoring.pane import PANE_US, CountedPane, PaneKey
+from driftgate.monitoring.pane import CountedPane, PaneKey
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import ReferenceProfile
 from driftgate.monitoring.reference_features import LATENCY_CELLS
 
 MOST_STEPS = 300
-_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440)
+_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 
 
 class ArmHistory(msgspec.Struct, frozen=True):
@@ -44,12 +44,12 @@ class _Step:
     latency: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def step_us(first_us: int, end_us: int) -> int:
-    """Return the length of a step for a stretch of time, so that it has at most MOST_STEPS."""
-    for minutes in _MINUTES:
-        if (end_us - first_us) / (minutes * PANE_US) <= MOST_STEPS:
-            return minutes * PANE_US
-    return _MINUTES[-1] * PANE_US
+def step_us(first_us: int, end_us: int, window_us: int) -> int:
+    """Return the length of a step for a stretch of time: whole windows, at most MOST_STEPS if it can be."""
+    lengths = (window_us, *(seconds * 1_000_000 for seconds in _SECONDS))
+    fitting = [length for length in lengths if length >= window_us and length % window_us == 0]
+    few = (length for length in fitting if (end_us - first_us) / length <= MOST_STEPS)
+    return next(few, fitting[-1])
 
 
 def history(

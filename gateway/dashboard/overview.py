@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from driftgate.gateway.control.model_report import ModelReport
-from driftgate.gateway.dashboard.arm_state import BAD_LOG10, ArmFacts, ArmState, arm_state
+from driftgate.gateway.dashboard.arm_state import (
+    BAD_LOG10,
+    MINUTE_US,
+    ArmFacts,
+    ArmState,
+    arm_state,
+    old_after_us,
+)
 from driftgate.gateway.dashboard.traffic_meter import VersionTraffic
 from driftgate.monitoring.follower_status import FollowerStatus
 from driftgate.monitoring.quality_findings import UNUSUAL
@@ -14,7 +21,6 @@ from driftgate.monitoring.window_status import QualityFigure, WindowFigures, Win
 
 ArmKey = tuple[str, int, str]
 """Model, version and arm."""
-RECENT_US = 3600 * 1_000_000
 MOST_NAMED = 3
 
 
@@ -84,6 +90,7 @@ class Seen:
     """One look at what monitor and workers say. `last` are start and rows of each arm's newest window."""
 
     now_us: int
+    window_length_us: int = MINUTE_US
     monitor: FollowerStatus | None = None
     windows: WindowStatus | None = None
     last: Mapping[ArmKey, tuple[int, int]] = field(default_factory=dict)
@@ -115,7 +122,9 @@ def _arms(report: ModelReport, seen: Seen) -> list[tuple[str, int, float | None]
     others = [
         (arm, version, None)
         for (model, version, arm), (start_us, _) in sorted(seen.last.items())
-        if model == report.name and (arm, version) not in known and seen.now_us - start_us < RECENT_US
+        if model == report.name
+        and (arm, version) not in known
+        and seen.now_us - start_us < old_after_us(seen.window_length_us)
     ]
     return [*split, *others]
 
@@ -131,6 +140,7 @@ def _arm(
         model=model,
         version=version,
         now_us=seen.now_us,
+        window_length_us=seen.window_length_us,
         monitor_at_us=seen.monitor.at_us if seen.monitor else 0,
         window_us=window_us,
         source=figure.source if figure else "",

@@ -20,7 +20,8 @@ from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.pane import ALL_ROWS, PANE_US
 from driftgate.monitoring.reference_book import Reference
 
-HOUR_US = 3600 * 1_000_000
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
 
 
 class HistoryAnswer(msgspec.Struct, frozen=True):
@@ -95,8 +96,9 @@ class WindowReader:
 
     def history(self, model: str, first_us: int) -> HistoryAnswer:
         """Return how rows, errors and latency went since a time, up to the last whole minute."""
-        end_us = _now_us() // PANE_US * PANE_US
-        step = step_us(first_us, end_us)
+        window_us = self._window_us()
+        end_us = _now_us() // window_us * window_us
+        step = step_us(first_us, end_us, window_us)
         first_us = first_us // step * step
         with monitor_book(self._layout) as db:
             panes = db.pane_counts(model, first_us, end_us) if db else []
@@ -106,7 +108,7 @@ class WindowReader:
     def evidence(self, model: str, first_us: int) -> EvidenceAnswer:
         """Return how evidence went since a time."""
         end_us = _now_us()
-        step = step_us(first_us, end_us)
+        step = step_us(first_us, end_us, self._window_us())
         first_us = first_us // step * step
         with monitor_book(self._layout) as db:
             stored = db.evidence(model, first_us, end_us) if db else []
@@ -148,7 +150,7 @@ class WindowReader:
             )
             if db is None or place is None:
                 raise NotFound(f"version {reference.version} has no feature of that name that is watched")
-            stretch = _stretch(question)
+            stretch = _stretch(question, self._window_us())
             stored = db.pane_counts(
                 question.model,
                 min(stretch.first_us, stretch.before_us),
@@ -173,6 +175,10 @@ class WindowReader:
             windows=feature_cells(reference.profile, place, panes, stretch),
         )
 
+    def _window_us(self) -> int:
+        status = read_drift_status(self._layout)
+        return status.window_us if status is not None else PANE_US
+
 
 def _reference(db: MonitorDb | None, question: FeatureQuestion) -> tuple[Reference, str]:
     """Return the newest reference of the arm that is asked for, and the arm's name."""
@@ -190,10 +196,11 @@ def _reference(db: MonitorDb | None, question: FeatureQuestion) -> tuple[Referen
     return found[-1], arm
 
 
-def _stretch(question: FeatureQuestion) -> Stretch:
-    end_us = _now_us() // PANE_US * PANE_US + PANE_US
-    first_us = min(question.first_us, end_us - PANE_US)
-    return Stretch(end_us - question.minutes * PANE_US, end_us, first_us, step_us(first_us, end_us))
+def _stretch(question: FeatureQuestion, window_us: int) -> Stretch:
+    end_us = (_now_us() // window_us + 1) * window_us
+    first_us = min(question.first_us, end_us - window_us)
+    length_us = max(window_us, question.minutes * MINUTE_US)
+    return Stretch(end_us - length_us, end_us, first_us, step_us(first_us, end_us, window_us))
 
 
 def _new_values(db: MonitorDb, model: str, first_us: int) -> dict[tuple[int, str, str], list[NamedValue]]:

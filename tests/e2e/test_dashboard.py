@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from sklearn.linear_model import LinearRegression
 import driftgate
 from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
 from driftgate.gateway.state.beat import read_beat
+from driftgate.monitoring.alert import Finding, NamedFeature, Rule, new_alert
+from driftgate.monitoring.alert_tables import AlertChanges
+from driftgate.monitoring.monitor_db import MonitorDb
 
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
 from harness.past_windows import write_past
@@ -78,6 +82,7 @@ def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     profile = (root / "registry" / "pay" / "1" / "profile.json").read_bytes()
     (root / "state").mkdir(mode=0o700)
     write_past(root / "state" / "monitor.db", "pay", profile, 60, drifts=HOSTILE)
+    open_alert(root / "state" / "monitor.db")
     gateway = start(root, (), 1, {})
     until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
     with traffic(gateway):
@@ -93,6 +98,24 @@ def publish(root: Path) -> None:
     driftgate.publish(model, name="pay", registry=root / "registry", reference=frame)
     toml = f"owner = {json.dumps(HOSTILE)}\ndescription = {json.dumps(TURNED)}\n"
     (root / "registry" / "pay" / "model.toml").write_text(toml)
+
+
+def open_alert(path: Path) -> None:
+    """Write an alert that fires, about the feature of the hostile name."""
+    now_us = time.time_ns() // 1000
+    named = (NamedFeature(HOSTILE, "above 60", 7.0),)
+    finding = Finding(
+        rule=Rule.DRIFT,
+        model="pay",
+        version=1,
+        arm="stable",
+        features=named,
+        window_us=now_us,
+        text=f"{HOSTILE} drifts",
+    )
+    db = MonitorDb(path)
+    db.put_alerts(AlertChanges((new_alert(finding, now_us),), (), 0))
+    db.close()
 
 
 @contextmanager
@@ -262,6 +285,21 @@ def test_a_phone_in_light_and_dark(site: Gateway, browser: "Browser", scheme: st
         assert (brightness > 128) == (scheme == "light")
 
 
+def test_an_alert_is_acknowledged_and_a_model_silenced(site: Gateway, browser: "Browser") -> None:
+    """A reason is asked for; the alert is then acknowledged, and the silence is shown with its reason."""
+    with opened(browser, site.ports.admin) as it:
+        it.go("alerts", "Alerts")
+        it.wait(f"{HOSTILE} drifts")
+        for button, why in (("Acknowledge", "known"), ("Silence…", "moving <b>house</b>")):
+            it.page.get_by_role("button", name=button).click()
+            it.page.get_by_label("Why" if why == "known" else "Reason").fill(why)
+            it.page.keyboard.press("Enter")
+            it.page.locator("dialog").wait_for(state="detached")
+        it.page.locator(".pill", has_text="Acknowledged").wait_for()
+        it.wait(re.compile(re.escape("moving <b>house</b>")))
+        assert it.said == []
+
+
 def test_it_comes_back_after_control_was_killed(site: Gateway, browser: "Browser") -> None:
     """While nobody answers the page says so and keeps what it knew; then it goes on by itself."""
     with opened(browser, site.ports.admin) as it:
@@ -281,7 +319,7 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(
 ) -> None:
     """Where tokens are asked for, one that may read is enough; it goes with the tab."""
     root = tmp_path_factory.mktemp("locked")
-    publish(root)
+    (root / "registry").mkdir()
     (root / "state").mkdir(mode=0o700)
     token = TokenStore(root / "state" / "tokens.json", utc_now).create(Wish("t", ("read:*",), None), "t")[1]
     gateway = start(root, (), 1, {"DRIFTGATE__AUTH__MODE": "all"})
@@ -289,7 +327,7 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(
         it.page.goto(f"{it.base}/")
         it.page.get_by_label("Access token").fill(token)
         it.page.keyboard.press("Enter")
-        it.model.wait_for()
+        it.wait("No model is published yet.")
         stored = it.page.evaluate("[Object.values(sessionStorage), localStorage.length, document.cookie]")
         assert stored == [[token], 0, ""]
         it.page.get_by_role("link", name="Models as JSON").click()

@@ -14,13 +14,15 @@ const LEAST = 1;
 const FULL = 6;
 
 export function heatStrips(arm, answer, parts, query) {
-  const features = [...arm.features].sort((a, b) => (b.log10_evidence ?? -1) - (a.log10_evidence ?? -1) || a.place - b.place);
+  const features = [...arm.features].sort((a, b) => (b.log10_evidence ?? -1) - (a.log10_evidence ?? -1) || most(b) - most(a) || a.place - b.place);
   return [
     h("div", { class: "strips", "data-key": "strips" }, features.map((feature) => strip(feature, parts, query))),
     h("div", { class: "strip axis", "aria-hidden": "true" }, h("span"), h("span", null, h("i", null, clock(answer.first_us)), h("i", null, clock(answer.end_us))), h("span")),
     h("p", { class: "readout", id: "heat-readout", "data-keep": true }, "Evidence as a factor: ten thousand is strong, and without drift there is hardly ever so much."),
   ];
 }
+
+const most = (feature) => Math.max(-1, ...feature.values.map((value) => value ?? -1));
 
 function strip(feature, parts, query) {
   const address = link([...parts, "feature"], { ...query, name: feature.name });

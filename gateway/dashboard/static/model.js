@@ -111,7 +111,7 @@ function drawHistory(answer) {
   answer.arms.forEach((arm, place) => {
     const name = label(armName(arm));
     const line = { color: colours[place % colours.length], width: 1.8 };
-    const covered = arm.start_us.map((start) => Math.max(60, Math.min(seconds, (answer.end_us - start) / 1e6)));
+    const covered = arm.start_us.map((start) => Math.max(1, Math.min(seconds, (answer.end_us - start) / 1e6)));
     rows.push({ ...gapped(arm.start_us, arm.rows.map((count, at) => count / covered[at]), answer.step_us), name, line, mode: "lines", hovertemplate: "%{y:.3~g}" });
     latency.push({ ...gapped(arm.start_us, arm.p50_ms, answer.step_us), name: `${name} p50`, line, mode: "lines", hovertemplate: "%{y:.3~g} ms" });
     latency.push({ ...gapped(arm.start_us, arm.p99_ms, answer.step_us), name: `${name} p99`, line: { ...line, dash: "dot", width: 1.3 }, mode: "lines", hovertemplate: "%{y:.3~g} ms" });
@@ -151,7 +151,7 @@ function quality(answer, error, json, place) {
     : !answer
       ? empty("Loading…")
       : !answer.arms.length
-        ? empty("No window is complete yet.", "The first is some seconds after its minute.")
+        ? empty("No window is complete yet.", "The first is some seconds after its time.")
         : rates.length
           ? [rateTable(rates.slice(0, SHOWN_RATES), place), rates.length > SHOWN_RATES ? h("details", { "data-key": "rates" }, h("summary", null, `${rates.length - SHOWN_RATES} more`), rateTable(rates.slice(SHOWN_RATES), place)) : null]
           : empty("Nothing is wrong in the last window.", "Nulls, wrong types, values out of range, new values, refusals and repeats are counted in each.");

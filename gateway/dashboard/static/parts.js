@@ -35,7 +35,7 @@ export function state(one, nowUs) {
   return [
     pill(one.word, since),
     one.why && h("div", { class: "why" }, one.why),
-    one.todo && h("div", { class: "todo" }, one.todo),
+    one.todo && one.word !== "observing" && h("div", { class: "todo" }, one.todo),
   ];
 }
 
