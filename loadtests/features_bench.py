@@ -70,6 +70,7 @@ def load_rate(bench: Bench, rows: int) -> bool:
 
 def swaps(bench: Bench, gateway: Gateway) -> bool:
     """Go to and fro between two snapshots under load."""
+    _asked(bench, gateway, SETTLED_S)
     steady = _asked(bench, gateway)
     stopping, swapped = threading.Event(), 0
 
@@ -102,6 +103,7 @@ def redis_away(bench: Bench) -> bool:
         environment = {"DRIFTGATE__FEATURES__STORE": "redis", "DRIFTGATE__FEATURES__REDIS_URL": url}
         with _gateway(bench, environment) as gateway:
             run(["features", "push", VIEW, str(_lines(bench.root)), "--url", gateway.data])
+            _asked(bench, gateway, SETTLED_S)
             steady = _asked(bench, gateway)
             redis.send_signal(signal.SIGSTOP)
             _asked(bench, gateway, SETTLED_S)
@@ -114,13 +116,18 @@ def redis_away(bench: Bench) -> bool:
 
 def against_feast(bench: Bench, gateway: Gateway, python: Path) -> bool:
     """Compare predictions by key, look-up and model, with Feast's look-up alone."""
+    _asked(bench, gateway, SETTLED_S)
     ours = _asked(bench, gateway)
     with serving_feast(bench.root / "feast", python, bench.cores.server) as address:
+        measure_load(feast_questions(), address, CONNECTIONS, SETTLED_S, bench.cores.load)
         theirs = measure_load(feast_questions(), address, CONNECTIONS, bench.seconds, bench.cores.load)
-    if theirs.errors or not theirs.answered:
-        raise Failed(f"Feast failed {theirs.errors} times and answered {theirs.answered}")
+    if not theirs.answered:
+        raise Failed("Feast answered nothing")
     ratio = ours.rate / theirs.rate
-    figure = f"{ours.rate:,.0f}/s against {theirs.rate:,.0f}/s ({ratio:.0f} x)"
+    figure = (
+        f"{ours.rate:,.0f}/s against {theirs.rate:,.0f}/s ({ratio:.0f} x); "
+        f"{ours.errors} and {theirs.errors} failed"
+    )
     return show("predictions by key against Feast's look-up", figure, ratio >= FEAST_GOAL)
 
 
