@@ -102,7 +102,8 @@ class DriftKeeper:
             if drift.last_us < newest_us - WEEK_US:
                 self._give_up(key)
             elif plan.judging != drift.plan.judging:
-                self._versions[key] = self._begun(key, kept.profile, drift.profile, drift.first_us)
+                begun = self._versions[key] = self._begun(key, kept.profile, drift.profile)
+                begun.drift.first_us, begun.drift.last_us = drift.first_us, drift.last_us
             elif plan != drift.plan:
                 drift.obey(plan)
                 kept.changed()
@@ -190,11 +191,10 @@ class DriftKeeper:
         self._count_tests()
         return begun
 
-    def _begun(self, key: VersionKey, profile: str, reference: ReferenceProfile, first_us: int = 0) -> _Kept:
+    def _begun(self, key: VersionKey, profile: str, reference: ReferenceProfile) -> _Kept:
         plan = self._plan_of(*key)
-        drift = VersionDrift(reference, plan, self._hours.of(key, profile, reference, plan.judging))
-        drift.first_us = drift.last_us = first_us
-        return _Kept(profile, drift)
+        hours = self._hours.of(key, profile, reference, plan.judging)
+        return _Kept(profile, VersionDrift(reference, plan, hours))
 
     def _restore(self, name: str, data: bytes) -> None:
         model, version, profile = name.removeprefix(_STATES).rsplit("/", 2)

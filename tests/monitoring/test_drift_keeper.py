@@ -138,6 +138,31 @@ def test_another_way_of_judging_begins_anew(tmp_path: Path) -> None:
     )
 
 
+def test_hours_are_learnt_where_somebody_arms_with_them(tmp_path: Path) -> None:
+    """What every hour was like in weeks of windows judges from then on, and is kept over a restart."""
+    start, rng, week_us = first_window(), np.random.default_rng(14), 7 * 86_400_000_000
+    log, monitor = SlotLog(tmp_path), DriftMonitor(tmp_path, plan=DriftPlan())
+    for week in range(3):  # drifted against the reference, but always so at this hour
+        write_windows([log], start + week * week_us, drifting(rng, 0, 30))
+        monitor.step(start + week)
+    assert (monitor.figure().watch, monitor.figure().drift.phase) == (Watch.PROPOSED, Phase.DRIFTING)
+    end_us = start + 2 * week_us + 40 * WINDOW_US
+    monitor.plan = DriftPlan(notifies=True, forget_us=end_us, judging=Judging(learnt=(start, end_us)))
+    for second in (2, 4):
+        monitor.step(start + second * 1_000_000)
+    assert (monitor.figure().judged_by_hours, monitor.figure().first_us) == (True, start)
+    write_windows([log], start + 3 * week_us, drifting(rng, 0, 6))
+    monitor.step(start + 6_000_000)
+    assert monitor.figure().streams[0].windows == 6
+    assert monitor.figure().drift.phase is Phase.QUIET
+    monitor.kill()
+    again = DriftMonitor(tmp_path, plan=monitor.plan)
+    assert again.figure() == monitor.figure()
+    write_windows([log], start + 3 * week_us + 10 * WINDOW_US, drifting(rng, 6, 0))
+    again.step(start + 8_000_000)
+    assert again.figure().drift.phase is Phase.DRIFTING
+
+
 def test_a_new_reference_ends_drift(tmp_path: Path) -> None:
     """Windows that are counted with another reference are another stream."""
     start, rng = first_window(), np.random.default_rng(7)
