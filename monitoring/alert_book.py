@@ -4,7 +4,7 @@ The rules kept here: one alert per subject while it lasts; receivers are told on
 recorded; an alert ends only after its finding has been gone for a while.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -60,6 +60,13 @@ class Notification(NamedTuple):
     alert: Alert
     said: State
 
+    def was_heard_by(self, receiver: str) -> bool:
+        """Tell whether a receiver took it already."""
+        return any(
+            one.receiver == receiver and one.said is self.said and one.at_us >= self.alert.state_us
+            for one in self.alert.notified
+        )
+
 
 class Step(NamedTuple):
     """A new book, the alerts that differ from those of the old one (resolved ones too), and what to tell."""
@@ -98,15 +105,13 @@ class AlertBook(msgspec.Struct, frozen=True):
         return replace(self, silences=tuple(one for one in self.silences if one.id != silence_id))
 
     def untold(self) -> tuple[Notification, ...]:
-        """Return what no receiver has heard of, as after a restart before anything was delivered."""
-        firing = (alert for alert in self.alerts if alert.state is State.FIRING and not alert.notified)
+        """Return what fires, for receivers that have not heard of it before a restart."""
+        firing = (alert for alert in self.alerts if alert.state is State.FIRING)
         return tuple(Notification(alert, alert.state) for alert in firing)
 
-    def told(self, alert_id: str, notified: Notified) -> "AlertBook":
-        """Return the book once a receiver took a notification; a resolved alert is not in it any more."""
-        return replace(
-            self, alerts=tuple(noted(it, notified) if it.id == alert_id else it for it in self.alerts)
-        )
+    def told(self, notified: Mapping[str, Sequence[Notified]]) -> "AlertBook":
+        """Return the book once receivers took notifications, by alert; resolved ones are not in it."""
+        return replace(self, alerts=tuple(noted(it, notified.get(it.id, ())) for it in self.alerts))
 
     def alert(self, alert_id: str) -> Alert:
         """Return an open alert; raise KeyError."""
@@ -116,9 +121,9 @@ class AlertBook(msgspec.Struct, frozen=True):
         return found
 
 
-def noted(alert: Alert, notified: Notified) -> Alert:
-    """Return the alert with one more receiver that was told, the last ones only."""
-    return replace(alert, notified=(*alert.notified, notified)[-MOST_NOTIFIED:])
+def noted(alert: Alert, notified: Sequence[Notified]) -> Alert:
+    """Return the alert with more receivers that were told, the last ones only."""
+    return replace(alert, notified=(*alert.notified, *notified)[-MOST_NOTIFIED:]) if notified else alert
 
 
 def _step(before: Mapping[Subject, Alert], after: list[Alert], silences: tuple[Silence, ...]) -> Step:

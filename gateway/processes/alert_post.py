@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from driftgate.gateway.processes.alert_routes import receivers_of, unknown_receivers
 from driftgate.gateway.processes.notifier import Notifier, Parcel, Told
@@ -18,13 +17,6 @@ from driftgate.monitoring.webhook import Webhook
 
 STOP_S = 1.0
 Models = Callable[[], Mapping[str, ModelSettings]]
-
-
-class Delivered(NamedTuple):
-    """An alert of which a receiver has been told."""
-
-    alert: str
-    notified: Notified
 
 
 class AlertPost:
@@ -48,7 +40,7 @@ class AlertPost:
             model = models.get(finding.model, ModelSettings())
             receivers = receivers_of(self._settings, finding.model, model, finding.severity)
             self.unrouted += not receivers
-            for receiver in receivers:
+            for receiver in (it for it in receivers if not one.was_heard_by(it)):
                 by_receiver.setdefault(receiver, []).append(one)
         for receiver, told in by_receiver.items():
             for first in range(0, len(told), MOST_ALERTS):
@@ -72,13 +64,13 @@ class AlertPost:
         self._unknown = found
         return tuple(sorted(found))
 
-    def delivered(self, now_us: int) -> list[Delivered]:
-        """Return what receivers took since the last call."""
-        return [
-            Delivered(told.alert, Notified(now_us, parcel.receiver, told.said))
-            for parcel in self._notifier.delivered()
-            for told in parcel.told
-        ]
+    def delivered(self, now_us: int) -> dict[str, list[Notified]]:
+        """Return who was told since the last call, by alert."""
+        found: dict[str, list[Notified]] = {}
+        for parcel in self._notifier.delivered():
+            for told in parcel.told:
+                found.setdefault(told.alert, []).append(Notified(now_us, parcel.receiver, told.said))
+        return found
 
     def figures(self) -> tuple[ReceiverFigure, ...]:
         """Return how the receivers fare."""

@@ -131,13 +131,12 @@ class Alerting:
         return self._book
 
     def _note_deliveries(self, now_us: int) -> None:
-        for alert_id, notified in self._post.delivered(now_us):
-            self._book = self._book.told(alert_id, notified)
-            if alert_id in self._ended:
-                self._ended[alert_id] = noted(self._ended[alert_id], notified)
+        delivered = self._post.delivered(now_us)
+        if delivered:
+            self._book = self._book.told(delivered)
+            self._ended = {it: noted(alert, delivered.get(it, ())) for it, alert in self._ended.items()}
             known = self._ended | {alert.id: alert for alert in self._book.alerts}
-            if alert_id in known:
-                self._unsaved[alert_id] = known[alert_id]
+            self._unsaved |= {it: known[it] for it in delivered if it in known}
         while len(self._ended) > MOST_ENDED:
             del self._ended[next(iter(self._ended))]
 

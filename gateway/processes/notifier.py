@@ -1,7 +1,7 @@
 """Tells receivers, in a thread of its own: nothing that a receiver does holds up the monitor.
 
 Each receiver has a queue and a task, so that one that hangs delays no other. What fails is tried again, with
-growing pauses, for an hour; the monitor learns what became of it by `outcomes`.
+growing pauses, for an hour; the monitor learns from `delivered` who was told.
 """
 
 import asyncio
@@ -122,7 +122,6 @@ class Notifier:
 
     async def _attempt(self, parcel: Parcel) -> tuple[str, bool]:
         """Deliver once; return why it failed, empty if it did not, and whether to try again."""
-        figure = self._figures[parcel.receiver]
         try:
             await self._receivers[parcel.receiver].deliver(parcel.body, parcel.id, int(time.time()))
         except NotDelivered as error:
@@ -130,12 +129,13 @@ class Notifier:
         except Exception as error:  # the thread's edge: one receiver must not end the telling of others
             reason, again = type(error).__name__, False
         else:
-            self._figures[parcel.receiver] = replace(figure, sent=figure.sent + 1, failing=False, reason="")
             self._delivered.append(parcel)
+            reason = ""
+        figure = self._figures[parcel.receiver]  # not before: others may be dropped meanwhile
+        count = {"failed": figure.failed + 1} if reason else {"sent": figure.sent + 1}
+        self._figures[parcel.receiver] = replace(figure, **count, failing=bool(reason), reason=reason)
+        if not reason:
             return "", False
-        self._figures[parcel.receiver] = replace(
-            figure, failed=figure.failed + 1, failing=True, reason=reason
-        )
         self._note(f"receiver {parcel.receiver}: {reason}")
         return reason, again
 

@@ -129,18 +129,23 @@ def test_what_lasts_longer_than_its_silence_fires(early: bool) -> None:
 def test_the_end_of_a_silenced_alert_is_told_to_those_who_heard_of_it() -> None:
     """Receivers that were told before the silence hear that it is over; others hear nothing."""
     first = AlertBook().step([finding()], 0).book
-    told = first.told(first.alerts[0].id, Notified(1, "oncall", State.FIRING))
+    told = first.told({first.alerts[0].id: [Notified(1, "oncall", State.FIRING)]})
     for book, heard in ((told, [State.RESOLVED]), (first, [])):
         hushed = book.silence(silence(10**15)).step([finding()], 2).book
         missing = hushed.step([], 3).book
         assert said(missing.step([], 3 + RESOLVE_AFTER_US)) == heard
 
 
-def test_untold_is_what_nobody_heard_of() -> None:
-    """After a restart what fires and was not delivered is told again."""
-    book = AlertBook().step([finding(), finding(version=2)], 0).book
-    told = book.told(book.alerts[0].id, Notified(1, "oncall", State.FIRING))
-    assert [one.alert.id for one in told.untold()] == [book.alerts[1].id]
+def test_untold_is_what_a_receiver_has_not_heard_of() -> None:
+    """After a restart what fires is told to those whose delivery is not noted; what fires anew, to all."""
+    book = AlertBook().step([finding()], 5).book
+    told = book.told({book.alerts[0].id: [Notified(6, "oncall", State.FIRING)]})
+    (untold,) = told.untold()
+    assert [untold.was_heard_by(name) for name in ("oncall", "risk")] == [True, False]
+    silenced = told.silence(silence()).step([finding()], 7).book
+    assert silenced.untold() == ()
+    (again,) = silenced.unsilence("s").step([finding()], 8).notifications
+    assert not again.was_heard_by("oncall")
 
 
 @pytest.mark.parametrize("text", ["a\r\nb", "\x1b[31mred", "a\u2028b", "a\u202eb", "\x00", "\ud800"])

@@ -38,11 +38,13 @@ DELIVERED_WITHIN_S = 10.0
 class Monitor:
     """One monitor's alerts on a state directory, whose receiver appends what it is told to a file."""
 
-    def __init__(self, root: Path, command: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, command: tuple[str, ...] = (), other: tuple[str, ...] = ()) -> None:
         self.layout, self.heard_at = StateLayout(root), root / "heard"
         self.now_us, self.problems = 0, list[str]()
-        receiver = ReceiverSettings(command=command or ("tee", "-a", str(self.heard_at)))
-        settings = AlertSettings(receivers={"file": receiver})
+        receivers = {"file": ReceiverSettings(command=command or ("tee", "-a", str(self.heard_at)))}
+        if other:
+            receivers["other"] = ReceiverSettings(command=other)
+        settings = AlertSettings(receivers=receivers)
         self.db = MonitorDb(self.layout.monitor_db)
         post = AlertPost(settings, lambda: {"m": ModelSettings(owner="ada")}, self.problems.append)
         self.alerting = Alerting(self.db, self.layout, post, Logger("test"))
@@ -85,10 +87,10 @@ def begin_fixture(tmp_path: Path) -> Iterator[Callable[..., Monitor]]:
     """Begin monitors, one after the other, on one state directory."""
     begun: list[Monitor] = []
 
-    def begin(command: tuple[str, ...] = ()) -> Monitor:
+    def begin(command: tuple[str, ...] = (), other: tuple[str, ...] = ()) -> Monitor:
         for monitor in begun:
             monitor.close()
-        begun[:] = [Monitor(tmp_path, command)]
+        begun[:] = [Monitor(tmp_path, command, other)]
         return begun[0]
 
     yield begin
@@ -140,6 +142,22 @@ def test_what_was_not_delivered_is_told_by_the_next_monitor(begin: Callable[...,
     assert monitor.alerting.status(0).receivers[0].failing
     later = begin()
     later.step(DRIFT)
+    assert len(later.heard(1)) == 1
+
+
+def test_only_those_who_have_not_heard_are_told_again(begin: Callable[..., Monitor], tmp_path: Path) -> None:
+    """Of two receivers the one that failed before the restart is told after it, the other is not."""
+    monitor = begin(other=("false",))
+    monitor.step(DRIFT)
+
+    def noted() -> bool:
+        monitor.step(DRIFT)
+        return [one.receiver for one in monitor.page().alerts[0].notified] == ["file"]
+
+    until(noted, DELIVERED_WITHIN_S, "one delivery is noted")
+    later = begin(other=("tee", str(tmp_path / "other")))
+    later.step(DRIFT)
+    until((tmp_path / "other").exists, DELIVERED_WITHIN_S, "the other is told")
     assert len(later.heard(1)) == 1
 
 

@@ -102,3 +102,27 @@ def test_a_receiver_that_hangs_delays_no_other(notifier: Callable[[dict[str, Rec
     hanging = figure(running, "hangs")
     assert hanging.dropped in (10, 11)  # one of them may be under way
     assert hanging.waiting in (MOST_WAITING - 1, MOST_WAITING)
+
+
+class SlowAtFirst(Memory):
+    """A receiver whose first delivery takes a moment."""
+
+    async def deliver(self, body: bytes, delivery: str, now_s: int) -> None:
+        """Take a document, the first one slowly."""
+        await asyncio.sleep(0 if self.attempts else 0.2)
+        await super().deliver(body, delivery, now_s)
+
+
+def test_what_is_dropped_during_a_delivery_is_counted(
+    notifier: Callable[[dict[str, Receiver]], Notifier],
+) -> None:
+    """A receiver's figures add up, whatever happens while it takes its time."""
+    memory, count = SlowAtFirst(), MOST_WAITING + 50
+    running = notifier({"slow": memory})
+    for number in range(count):
+        running.offer(parcel("slow", number))
+    until(
+        lambda: figure(running, "slow").sent + figure(running, "slow").dropped == count, WITHIN_S, "the sum"
+    )
+    assert figure(running, "slow").dropped in (49, 50)
+    assert len(memory.taken) == figure(running, "slow").sent
