@@ -16,8 +16,7 @@ from driftgate.features.durable import only_one
 from driftgate.features.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
 from driftgate.features.packed_row import PackedRow
 from driftgate.features.rows import FUTURE_ALLOWANCE_US, event_time_of
-from driftgate.features.snapshots import ViewFiles, current_snapshot, previous_snapshot
-from driftgate.features.store import NO_SNAPSHOT
+from driftgate.features.snapshots import ViewFiles, snapshot_numbers
 
 TRIM_CHUNK = 10_000
 
@@ -72,13 +71,14 @@ class DeltaWriter:
     def trimming(self) -> Iterator[int]:
         """Remove the rows that snapshots hold by now; yield how many after each of many short transactions.
 
-        A row leaves when both the current snapshot and the one before hold one as new. So a reader that has
-        not taken up the current one yet, and one that is rolled back, still find every push.
+        A row leaves when all snapshots that are kept hold one as new. So a reader that has not taken up the
+        current one yet, and one that is rolled back, to whichever, still find every push.
         """
         with contextlib.ExitStack() as stack:
-            bases = [ImmutableRows(self._files.snapshot(number)) for number in self._snapshots()]
-            for base in bases:
-                stack.callback(base.close)
+            bases = []
+            for number in snapshot_numbers(self._files):
+                bases.append(ImmutableRows(self._files.snapshot(number)))
+                stack.callback(bases[-1].close)
             after = b""
             while bases:
                 looked_at, count = self._rows.write(functools.partial(_trim_some, bases=bases, after=after))
@@ -103,13 +103,6 @@ class DeltaWriter:
         """Close it and let another process be the writer."""
         self._rows.close()
         self._exit.close()
-
-    def _snapshots(self) -> list[int]:
-        current = current_snapshot(self._files)
-        if current == NO_SNAPSHOT:
-            return []
-        previous = previous_snapshot(self._files, current)
-        return [current] if previous == NO_SNAPSHOT else [current, previous]
 
 
 def _push(transaction: WriteTransaction, key: bytes, row: bytes, newest_us: int) -> PushOutcome:

@@ -13,6 +13,7 @@ from driftgate.features.lmdb_store import LmdbFeatureStore
 from driftgate.features.memory_store import MemoryFeatureStore
 from driftgate.features.rows import EntityRows
 from driftgate.features.snapshot_writer import SnapshotWriter
+from driftgate.features.snapshots import KEPT
 from driftgate.features.store import FeatureStore, Fetched, Lookup
 from driftgate.features.view import FeatureView
 
@@ -55,11 +56,11 @@ def into_both(root: Path, view: FeatureView, chunks: Sequence[EntityRows]) -> Fe
 
 
 def into_a_compacted_snapshot(root: Path, view: FeatureView, chunks: Sequence[EntityRows]) -> FeatureStore:
-    """Load and push, then compact twice and trim."""
+    """Load and push, then compact until no snapshot is kept that lacks a push, and trim."""
     into_both(root, view, chunks).close()
     if chunks:
-        compact(root, view)
-        compact(root, view)
+        for _ in range(KEPT):
+            compact(root, view)
         with contextlib.closing(DeltaWriter(root, view.name)) as delta:
             delta.trim()
             assert delta.count() == 0

@@ -183,7 +183,7 @@ def test_a_full_disk_is_said_and_loses_nothing(layout: StateLayout) -> None:
 
 
 def test_pushes_leave_the_delta_once_snapshots_hold_them(layout: StateLayout) -> None:
-    """Beside pushes, the writer takes out what both readable snapshots hold, when readers had time."""
+    """Beside pushes, the writer takes out what all snapshots hold, when readers had time."""
     files, then = ViewFiles(layout.features, "cards"), now_us() - SECOND_US
     for number in range(2):
         with SnapshotWriter(layout.features, VIEW) as loader:
