@@ -71,6 +71,7 @@ def test_a_variable_becomes_a_setting(name: str, value: str, section: str, key: 
         ({}, {}, "server = 1", "driftgate.toml.*'server' must be a section"),
         ({}, {}, "[server", r"driftgate\.toml: Expected ']'"),
         ({}, {}, "[timing]\nhung_after_s = 0", "driftgate.toml.*timing.hung_after_s"),
+        ({}, {}, "[monitor]\nwindow_s = 7", "driftgate.toml, monitor: window_s must divide an hour"),
         ({"DRIFTGATE__AUTH__MODE": "on"}, {}, "", "the environment, auth.mode.*use one of .*control"),
         ({}, {"server": {"workers": -1}}, "", "the command line.*server.workers"),
     ],
