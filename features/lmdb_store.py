@@ -18,6 +18,8 @@ from driftgate.features.status import Fault
 from driftgate.features.store import NO_SNAPSHOT, Fetched, Lookup
 from driftgate.features.view import FeatureView
 
+PackedRows = list[bytes | None]
+"""Rows as they are stored, None where there is none."""
 LOOK_EVERY_S = 0.05
 
 
@@ -42,6 +44,16 @@ class LmdbFeatureStore:
         if self._clock() >= self._look_at:
             self.look()
         done([self._fetch(lookup) for lookup in lookups])
+
+    def packed(self, view: str, keys: Sequence[bytes]) -> tuple[PackedRows, int]:
+        """Return rows of one view, sound or not (None: not to be had), and the snapshot that is read."""
+        if self._clock() >= self._look_at:
+            self.look()
+        held = self._views.get(view) or self._view(view)
+        try:
+            return held.packed(keys)[1], held.snapshot
+        except StoreError:
+            return [None] * len(keys), held.snapshot
 
     def look(self) -> None:
         """Take up new snapshots and deltas."""
@@ -116,18 +128,22 @@ class _OpenView:
 
     def rows(self, layout: RowLayout, keys: Sequence[bytes]) -> StoredRows:
         """Return what there is of these entities; raises StoreError."""
-        base = self._base.get_many(keys) if self._base else [None] * len(keys)
-        if self._delta is None:
-            return decode_rows(layout, base)
-        delta = self._delta.get_many(keys)
-        if delta.count(None) == len(delta):
-            return decode_rows(layout, base)
-        chosen = [_newer(old, new) for old, new in zip(base, delta, strict=True)]
+        base, chosen = self.packed(keys)
         stored = decode_rows(layout, chosen)
-        if not stored.faults:
+        if chosen is base or not stored.faults:
             return stored
         # What was pushed and cannot be used hides nothing.
         return decode_rows(layout, [base[i] if i in stored.faults else row for i, row in enumerate(chosen)])
+
+    def packed(self, keys: Sequence[bytes]) -> tuple[PackedRows, PackedRows]:
+        """Return the rows of the snapshot, and the newer ones of snapshot and delta; raises StoreError."""
+        base: PackedRows = self._base.get_many(keys) if self._base else [None] * len(keys)
+        if self._delta is None:
+            return base, base
+        delta = self._delta.get_many(keys)
+        if delta.count(None) == len(delta):
+            return base, base
+        return base, [_newer(old, new) for old, new in zip(base, delta, strict=True)]
 
     def pushed(self) -> int:
         """Return how many rows the delta has."""

@@ -4,13 +4,13 @@ Pure, and the same for every store, so that statuses cannot differ between store
 turn is fresh, which is nearly always, a handful of vectorised checks say so and nothing is copied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from driftgate.features.layout import Array, RowLayout
-from driftgate.features.rows import FUTURE_ALLOWANCE_US, NO_FAULTS, StoredRows, columns_of
+from driftgate.features.rows import FUTURE_ALLOWANCE_US, NO_FAULTS, StoredRows, columns_of, sound_records
 from driftgate.features.status import Fault, FeatureStatus
 from driftgate.features.view import Feature, FeatureView
 
@@ -76,6 +76,24 @@ class Resolver:
                 status = np.zeros((len(times), self._features), np.uint8)
                 return Resolved(self._layout, stored.blocks, status, times, now_us, is_fresh=True)
         return self._resolve_cells(stored, now_us)
+
+    def fresh(self, packed: Sequence[bytes | None], now_us: int) -> Resolved | None:
+        """Return what the model gets of packed rows if they are sound and everything is fresh, else None.
+
+        The same as `resolve` of `decode_rows` gives, in half the time; None also for views with strings.
+        """
+        layout = self._layout
+        if layout.has_strings or not packed or None in packed:
+            return None
+        records = sound_records(layout, packed)  # type: ignore[arg-type] # None is not among them
+        if records is None or np.count_nonzero(records["null_words"]):
+            return None
+        times = records["event_time_us"]
+        blocks = {name: records[name] for name in layout.widths}
+        if not self._are_fresh(times.tolist(), now_us) or self._has_nan(blocks):
+            return None
+        status = np.zeros((len(times), self._features), np.uint8)
+        return Resolved(layout, blocks, status, times, now_us, is_fresh=True)
 
     def _are_fresh(self, times_us: list[int], now_us: int) -> bool:
         # For the few rows of a turn, a list is five times as fast as comparing arrays.

@@ -101,25 +101,31 @@ def encode_rows(layout: RowLayout, rows: EntityRows) -> list[bytes]:
 
 def decode_rows(layout: RowLayout, raw: Sequence[bytes | None]) -> StoredRows:
     """Return the rows that a store has found, None for an entity that it does not have; never raises."""
-    if None in raw:
-        raw = [layout.blank if row is None else row for row in raw]
-    heads = [row[: layout.row_bytes] for row in raw if row] if layout.has_strings else raw
-    joined = b"".join(heads)  # type: ignore[arg-type] # None was replaced above
-    if len(joined) != len(raw) * layout.row_bytes:
+    rows = [layout.blank if row is None else row for row in raw]
+    heads = [row[: layout.row_bytes] for row in rows] if layout.has_strings else rows
+    records = sound_records(layout, heads)
+    if records is None:
         return _decode_around_faults(layout, raw)
-    words = np.frombuffer(joined, np.uint64).reshape(-1, len(layout.multipliers))
-    # As bytes, because comparing two arrays takes three times as long.
-    if words.dot(layout.multipliers).tobytes() != layout.balance.to_bytes(8, "little") * len(raw):
-        return _decode_around_faults(layout, raw)
-    records = np.frombuffer(joined, layout.record)
     blocks = {name: records[name] for name in layout.widths}
     if layout.has_strings:
-        texts = _read_heaps(layout, records, raw)
+        texts = _read_heaps(layout, records, rows)
         if texts is None:
             return _decode_around_faults(layout, raw)
         blocks["string"] = texts
     nulls = _null_cells(layout, records) if np.count_nonzero(records["null_words"]) else None
     return StoredRows(layout, records["event_time_us"], blocks, nulls)
+
+
+def sound_records(layout: RowLayout, heads: Sequence[bytes]) -> Array | None:
+    """Return the fixed parts of rows as records, or None if one of them is not what was written."""
+    joined = b"".join(heads)
+    if len(joined) != len(heads) * layout.row_bytes:
+        return None
+    words = np.frombuffer(joined, np.uint64).reshape(-1, len(layout.multipliers))
+    # As bytes, because comparing two arrays takes three times as long.
+    if words.dot(layout.multipliers).tobytes() != layout.balance.to_bytes(8, "little") * len(heads):
+        return None
+    return np.frombuffer(joined, layout.record)
 
 
 def event_time_of(row: bytes) -> int:

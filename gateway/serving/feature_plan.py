@@ -100,7 +100,7 @@ class ViewPlan:
 class FeaturePlan:
     """How rows of one version are completed. `names` are those of the recorded features, `view.feature`.
 
-    `sent` are the model's inputs of which a request brings columns.
+    `sent` are the model's inputs of which a request brings columns. `reads_twice`: some view under two keys.
     """
 
     inputs: tuple[TargetInput, ...]
@@ -108,6 +108,7 @@ class FeaturePlan:
     views: tuple[ViewPlan, ...]
     overrides: tuple[Override, ...]
     names: tuple[str, ...]
+    reads_twice: bool
 
     @classmethod
     def of(cls, manifest: Manifest, layouts: Mapping[str, RowLayout]) -> "FeaturePlan":
@@ -127,6 +128,7 @@ class FeaturePlan:
             views=views,
             overrides=_overrides(binding, views, columns),
             names=binding.feature_names,
+            reads_twice=len({view.name for view in views}) < len(views),
         )
 
     def assemble(

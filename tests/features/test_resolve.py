@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from driftgate.features.layout import RowLayout
 from driftgate.features.resolve import Resolver, resolve
@@ -18,6 +20,11 @@ LAYOUT = RowLayout.of(VIEW)
 
 def stored(event_us: int, value: float = 1.0) -> list[bytes | None]:
     return list(encode_rows(LAYOUT, float_rows(VIEW, ["a"], event_us, value)))
+
+
+def stored_null() -> bytes:
+    rows = float_rows(VIEW, ["a"], NOW_US, 1.0)
+    return encode_rows(LAYOUT, rows._replace(nulls={"f1": np.array([True])}))[0]
 
 
 def test_the_all_fresh_case_copies_nothing() -> None:
@@ -94,6 +101,36 @@ def test_a_store_may_lack_single_features() -> None:
     got = resolve(VIEW, rows._replace(missing=missing), NOW_US)
     assert np.argwhere(got.status).tolist() == [[1, 2]]
     assert got.status[1, 2] == FeatureStatus.MISSING
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *stored(NOW_US) * 3,
+                *stored(NOW_US - 60 * SECOND_US, np.inf),
+                *stored(NOW_US - 61 * SECOND_US),
+                *stored(NOW_US + 2 * FUTURE_ALLOWANCE_US),
+                *stored(NOW_US, np.nan),
+                stored_null(),
+                b"damaged",
+                b"",
+                None,
+            ]
+        ),
+        max_size=4,
+    )
+)
+def test_fresh_rows_are_read_the_short_way_and_no_others(packed: list[bytes | None]) -> None:
+    """The short way gives just what the general one does, and gives nothing unless everything is fresh."""
+    general = resolve(VIEW, decode_rows(LAYOUT, packed), NOW_US)
+    short = Resolver(LAYOUT).fresh(packed, NOW_US)
+    assert (short is not None) == (general.is_fresh and len(packed) > 0)
+    if short is not None:
+        assert short.is_fresh
+        assert short.status.tobytes() == general.status.tobytes()
+        assert short.event_time_us.tolist() == general.event_time_us.tolist()
+        assert short.blocks["float32"].tobytes() == general.blocks["float32"].tobytes()
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 0.0, -0.0])
