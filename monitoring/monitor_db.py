@@ -5,13 +5,11 @@ that is killed anywhere goes on as if it had not been.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from driftgate.monitoring.alert_book import AlertBook
 from driftgate.monitoring.alert_tables import SCHEMA as ALERT_SCHEMA
@@ -24,6 +22,8 @@ from driftgate.monitoring.alert_tables import (
     put_alerts,
 )
 from driftgate.monitoring.archive_files import ArchiveFile
+from driftgate.monitoring.archive_tables import SCHEMA as ARCHIVE_SCHEMA
+from driftgate.monitoring.archive_tables import archive_files, leaving_paths, put_files, replace_files
 from driftgate.monitoring.book_damage import BookPlace
 from driftgate.monitoring.drift_tables import SCHEMA as DRIFT_SCHEMA
 from driftgate.monitoring.drift_tables import (
@@ -56,27 +56,13 @@ from driftgate.monitoring.pane_tables import (
     references,
     sealed_until_us,
 )
+from driftgate.monitoring.progress_tables import SCHEMA as PROGRESS_SCHEMA
+from driftgate.monitoring.progress_tables import add_counts, counts, positions, put_positions, totals
 from driftgate.monitoring.reference_book import Reference
 
 FORMAT = 4
-ARCHIVER = "archive"
-
-_FILE_COLUMNS = ", ".join(item.name for item in fields(ArchiveFile))
-_SCHEMA = """
-CREATE TABLE positions (
-    reader TEXT, slot INTEGER, boot TEXT, position TEXT, PRIMARY KEY (reader, slot, boot)
-) WITHOUT ROWID;
-CREATE TABLE files (
-    path TEXT PRIMARY KEY, model TEXT, version INTEGER, day TEXT, level INTEGER, rows INTEGER,
-    size_bytes INTEGER, first_us INTEGER, last_us INTEGER, slim INTEGER
-) WITHOUT ROWID;
-CREATE TABLE leaving (path TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE counts (
-    model TEXT, version INTEGER, arm TEXT, code INTEGER, pane_us INTEGER, records INTEGER,
-    PRIMARY KEY (model, version, arm, code, pane_us)
-) WITHOUT ROWID;
-CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
-"""
+_SCHEMAS = ((1, PROGRESS_SCHEMA + ARCHIVE_SCHEMA), (2, PANE_SCHEMA), (3, ALERT_SCHEMA), (4, DRIFT_SCHEMA))
+"""The tables that came with each format."""
 
 
 @dataclass(frozen=True)
@@ -135,49 +121,30 @@ class MonitorDb:
 
     def positions(self) -> dict[BootKey, Position]:
         """Return how far each boot's records have been archived and counted."""
-        rows = self._rows("SELECT slot, boot, position FROM positions WHERE reader = ?", (ARCHIVER,))
-        return {
-            (int(slot), str(boot)): msgspec.json.decode(str(position), type=Position)
-            for slot, boot, position in rows
-        }
+        return positions(self._db)
 
     def files(self) -> list[ArchiveFile]:
         """Return the files of the archive, the oldest first."""
-        rows = self._rows(f"SELECT {_FILE_COLUMNS} FROM files ORDER BY first_us, path")  # noqa: S608 - our names
-        return [ArchiveFile(*(*row[:-1], bool(row[-1]))) for row in rows]
+        return archive_files(self._db)
 
     def leaving(self) -> list[str]:
         """Return the paths of files that have been replaced and may still be there."""
-        return [str(path) for (path,) in self._rows("SELECT path FROM leaving")]
+        return leaving_paths(self._db)
 
     def counts(self) -> dict[CountKey, int]:
         """Return all counts."""
-        rows = self._rows("SELECT model, version, arm, code, pane_us, records FROM counts")
-        return {CountKey(*row[:-1]): int(row[-1]) for row in rows}
+        return counts(self._db)
 
     def totals(self) -> dict[str, int]:
         """Return all totals."""
-        return {str(name): int(value) for name, value in self._rows("SELECT name, value FROM totals")}
+        return totals(self._db)
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """Write all of a checkpoint, or nothing."""
-        positions = [
-            (ARCHIVER, slot, boot, msgspec.json.encode(position).decode())
-            for (slot, boot), position in checkpoint.positions.items()
-        ]
         with self._transaction():
-            self._db.execute("DELETE FROM positions WHERE reader = ?", (ARCHIVER,))
-            self._many("INSERT INTO positions VALUES (?, ?, ?, ?)", positions)
-            self._insert_files(checkpoint.files)
-            self._many(
-                "INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET records = records + excluded.records",
-                [(*key, count) for key, count in checkpoint.counts.items()],
-            )
-            self._many(
-                "INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                list(checkpoint.totals.items()),
-            )
+            put_positions(self._db, checkpoint.positions)
+            put_files(self._db, checkpoint.files)
+            add_counts(self._db, checkpoint.counts, checkpoint.totals)
             if checkpoint.windows is not None:
                 put_changes(self._db, checkpoint.windows)
 
@@ -274,11 +241,8 @@ class MonitorDb:
 
     def replace_files(self, old: Iterable[ArchiveFile], new: tuple[ArchiveFile, ...]) -> None:
         """Put new files in the place of old ones, which are `leaving` from now on."""
-        paths = [(file.path,) for file in old]
         with self._transaction():
-            self._many("DELETE FROM files WHERE path = ?", paths)
-            self._many("INSERT INTO leaving VALUES (?)", paths)
-            self._insert_files(new)
+            replace_files(self._db, old, new)
 
     def forget_leaving(self) -> None:
         """Forget the files that were replaced, once they are gone."""
@@ -292,15 +256,9 @@ class MonitorDb:
         self._db.execute("PRAGMA journal_mode = WAL")
         # What is committed here decides which segments may be deleted, so it must outlive a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
-        newer = ((1, _SCHEMA), (2, PANE_SCHEMA), (3, ALERT_SCHEMA), (4, DRIFT_SCHEMA))
-        schema = "".join(tables for number, tables in newer if found < number)
+        schema = "".join(tables for number, tables in _SCHEMAS if found < number)
         if schema:
             self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {FORMAT}; COMMIT;")
-
-    def _insert_files(self, files: Iterable[ArchiveFile]) -> None:
-        self._many(
-            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [astuple(file) for file in files]
-        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -311,9 +269,6 @@ class MonitorDb:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-
-    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._db.executemany(statement, rows)
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with closing(self._db.execute(query, values)) as cursor:
