@@ -9,7 +9,7 @@ from driftgate.monitoring.drift_tables import StoredEvidence
 from driftgate.monitoring.record import Array
 from driftgate.monitoring.reference import ReferenceProfile
 
-MOST_FEATURES = 500
+MOST_FEATURES = 100
 """Of an arm: those with the most evidence at any time."""
 
 
@@ -27,11 +27,15 @@ class FeatureEvidence(msgspec.Struct, frozen=True):
 
 
 class ArmEvidence(msgspec.Struct, frozen=True):
-    """One arm under its newest reference; `start_us` has the steps with windows, in Unix microseconds."""
+    """One arm under its newest reference; `start_us` has the steps with windows, in Unix microseconds.
+
+    Of `watched` features those with the most evidence are told.
+    """
 
     version: int
     arm: str
     start_us: tuple[int, ...]
+    watched: int
     features: tuple[FeatureEvidence, ...]
 
 
@@ -68,6 +72,7 @@ def _arm(
         version=arm[0],
         arm=arm[1],
         start_us=tuple(steps),
+        watched=len(profile.features),
         features=tuple(
             FeatureEvidence(
                 name=profile.features[place].name,

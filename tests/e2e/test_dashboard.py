@@ -9,10 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -27,11 +26,12 @@ from driftgate.monitoring.alert import Finding, NamedFeature, Rule, new_alert
 from driftgate.monitoring.alert_tables import AlertChanges
 from driftgate.monitoring.monitor_db import MonitorDb
 
+from harness.browser import PHONE, opened, press_until, until_asked_again
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
 from harness.past_windows import write_past
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Request
+    from playwright.sync_api import Browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,39 +39,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; 
 
 HOSTILE = "<img src=x onerror=alert(1)> &amp; 'age' \"</script>"
 TURNED = "se\u202egaminu\u2028x"
-PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
-MOST_MS = 8000
-
-
-@dataclass
-class Opened:
-    """A page of the dashboard, and what it said and asked for."""
-
-    page: "Page"
-    base: str
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def go(self, place: str, heading: str) -> None:
-        """Open a place of the dashboard and wait for its heading."""
-        self.page.goto(f"{self.base}/#/{place}")
-        self.page.get_by_role("heading", name=heading, exact=True, level=1).wait_for()
-
-    def wait(self, text: str | re.Pattern[str]) -> None:
-        """Wait until a text is on the page."""
-        self.page.get_by_text(text).first.wait_for()
-
-    @property
-    def model(self) -> "Locator":
-        """The link to the model on the first page."""
-        models = self.page.get_by_role("region", name="Models")
-        return models.get_by_role("link", name="pay", exact=True)
-
-    def is_too_wide(self) -> bool:
-        """Whether one has to scroll sideways."""
-        return bool(
-            self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-        )
 
 
 @pytest.fixture(scope="module", name="site")
@@ -122,11 +89,12 @@ def open_alert(path: Path) -> None:
 def traffic(gateway: Gateway) -> Iterator[None]:
     """Ask the model ten times a second until the block ends."""
     over = threading.Event()
-    body = {"rows": [{HOSTILE: 41.0, "income": 2.0}]}
+    rng = np.random.default_rng(3)
 
     def ask() -> None:
         with httpx.Client(timeout=10) as client:
             while not over.wait(0.1):
+                body = {"rows": [{HOSTILE: rng.normal(40, 10), "income": rng.normal(2, 1)}]}
                 client.post(f"{gateway.ports.data}/v2/models/pay/predict", json=body)
 
     thread = threading.Thread(target=ask)
@@ -146,27 +114,6 @@ def browser_fixture() -> "Iterator[Browser]":
         chromium = run.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield chromium
         chromium.close()
-
-
-@contextmanager
-def opened(browser: "Browser", base: str, **options: Any) -> Iterator[Opened]:
-    """Open a new, empty browser profile; it may ask nobody but this machine."""
-    context = browser.new_context(**({"viewport": DESK} | options))
-    context.set_default_timeout(MOST_MS)
-    page = context.new_page()
-    found = Opened(page, base)
-    page.on("console", lambda message: found.said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: found.said.append(f"pageerror: {error}"))
-    page.on("request", lambda request: found.asked.append(_host(request)))
-    try:
-        yield found
-    finally:
-        context.close()
-
-
-def _host(request: "Request") -> str:
-    url = urlsplit(request.url)
-    return url.hostname or url.scheme
 
 
 def feature_place(name: str = HOSTILE) -> str:
@@ -246,26 +193,6 @@ def test_keys_alone_lead_everywhere(site: Gateway, browser: "Browser") -> None:
         it.page.get_by_role("heading", name="income", exact=True).wait_for()
 
 
-def press_until(page: "Page", text: str) -> None:
-    """Press Tab until the focus is on a link with this text."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent.trim()") == text:
-            return
-    pytest.fail(f"Tab does not reach {text!r}")
-
-
-def until_asked_again(it: Opened, asked: int) -> None:
-    """Wait for the next round of questions."""
-    it.page.wait_for_timeout(100)
-    until(lambda: _pumped(it) > asked, 6, "the page asks again")
-
-
-def _pumped(it: Opened) -> int:
-    it.page.wait_for_timeout(50)
-    return len(it.asked)
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_in_light_and_dark(site: Gateway, browser: "Browser", scheme: str) -> None:
     """At 360 pixels no page scrolls sideways, and the ground is as bright as the system asks for."""
@@ -289,13 +216,13 @@ def test_an_alert_is_acknowledged_and_a_model_silenced(site: Gateway, browser: "
     """A reason is asked for; the alert is then acknowledged, and the silence is shown with its reason."""
     with opened(browser, site.ports.admin) as it:
         it.go("alerts", "Alerts")
-        it.wait(f"{HOSTILE} drifts")
+        alert = it.page.get_by_role("listitem").filter(has_text=f"{HOSTILE} drifts")
         for button, why in (("Acknowledge", "known"), ("Silence…", "moving <b>house</b>")):
-            it.page.get_by_role("button", name=button).click()
+            alert.get_by_role("button", name=button).click()
             it.page.get_by_label("Why" if why == "known" else "Reason").fill(why)
             it.page.keyboard.press("Enter")
             it.page.locator("dialog").wait_for(state="detached")
-        it.page.locator(".pill", has_text="Acknowledged").wait_for()
+        alert.locator(".pill", has_text="Acknowledged").wait_for()
         it.wait(re.compile(re.escape("moving <b>house</b>")))
         assert it.said == []
 
@@ -311,7 +238,7 @@ def test_it_comes_back_after_control_was_killed(site: Gateway, browser: "Browser
         it.page.locator('.connection[data-state="reconnecting"]').wait_for()
         os.kill(beat.pid, signal.SIGKILL)
         assert it.model.count() == 1
-        it.page.locator('.connection[data-state="live"]').wait_for(timeout=20_000)
+        it.page.locator('.connection[data-state="live"]').wait_for(timeout=40_000)
 
 
 def test_a_token_is_asked_for_and_kept_in_the_tab(

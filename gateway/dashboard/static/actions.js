@@ -3,7 +3,13 @@
 import { Refused, get, modelPath, post, remove, token } from "./api.js";
 import { h } from "./dom.js";
 
-const ACTIONS = { json: showJson, ack: acknowledge, silence, unsilence };
+const ACTIONS = {
+  json: showJson,
+  token: (event, target, again) => askForToken(again),
+  ack: acknowledge,
+  silence,
+  unsilence,
+};
 
 export function act(event, again) {
   const target = event.target.closest?.("[data-action]");
@@ -16,13 +22,23 @@ async function showJson(event, target) {
   if (!token.get() || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
   const path = target.getAttribute("href");
-  const text = await get(path).then((found) => JSON.stringify(found, null, 2), (error) => error.message);
-  dialog(null, h("h2", null, path), h("pre", { tabindex: "0" }, text), buttons(h("button", { type: "submit", class: "main" }, "Close")));
+  const text = await get(path).then(
+    (found) => JSON.stringify(found, null, 2),
+    (error) => error.message,
+  );
+  dialog(
+    null,
+    h("h2", null, path),
+    h("pre", { tabindex: "0" }, text),
+    buttons(h("button", { type: "submit", class: "main" }, "Close")),
+  );
 }
 
 export function askForToken(done) {
   if (document.querySelector("dialog[open]")) return;
-  const why = token.get() ? "This token is not known any more, or may not read this." : "This gateway asks for an access token.";
+  const why = token.get()
+    ? "This token is not known any more, or may not read this."
+    : "This gateway asks for an access token.";
   const field = h("input", { id: "token", type: "password", autocomplete: "off", required: true });
   const form = dialog(
     () => {
@@ -30,7 +46,11 @@ export function askForToken(done) {
       done();
     },
     h("h2", null, why),
-    h("p", { class: "quiet small" }, "A token with a read scope, such as read:*, is enough to look. It stays in this tab until it is closed."),
+    h(
+      "p",
+      { class: "quiet small" },
+      "A token with a read scope, such as read:*, is enough to look. It stays in this tab until it is closed.",
+    ),
     h("label", { for: "token" }, "Access token"),
     field,
     buttons(h("button", { type: "submit", class: "main" }, "Continue")),
@@ -39,31 +59,68 @@ export function askForToken(done) {
 }
 
 function acknowledge(event, target, again) {
-  const why = h("input", { id: "why", required: true, maxlength: "500", placeholder: "What you found, or that you look at it" });
+  const why = h("input", {
+    id: "why",
+    required: true,
+    maxlength: "500",
+    placeholder: "What you found, or that you look at it",
+  });
   ask(
     "Acknowledge this alert",
-    [h("p", { class: "quiet small" }, "Its evidence begins anew; it fires again if the drift goes on."), h("label", { for: "why" }, "Why"), why],
-    () => post(modelPath(target.dataset.model, `/alerts/${encodeURIComponent(target.dataset.id)}/acknowledge`), { why: why.value }),
+    [
+      h("p", { class: "quiet small" }, "Its evidence begins anew; it fires again if the drift goes on."),
+      h("label", { for: "why" }, "Why"),
+      why,
+    ],
+    () =>
+      post(modelPath(target.dataset.model, `/alerts/${encodeURIComponent(target.dataset.id)}/acknowledge`), {
+        why: why.value,
+      }),
     again,
   );
 }
 
 function silence(event, target, again) {
   const why = h("input", { id: "why", required: true, maxlength: "500" });
-  const hours = h("select", { id: "hours" }, [["1", "1 hour"], ["4", "4 hours"], ["24", "1 day"], ["168", "1 week"]].map(([value, text]) => h("option", { value, selected: value === "4" }, text)));
+  const hours = h(
+    "select",
+    { id: "hours" },
+    [
+      ["1", "1 hour"],
+      ["4", "4 hours"],
+      ["24", "1 day"],
+      ["168", "1 week"],
+    ].map(([value, text]) => h("option", { value, selected: value === "4" }, text)),
+  );
   ask(
     `Silence ${target.dataset.model}`,
     [
-      h("p", { class: "quiet small" }, "Nobody is told of this model's alerts for so long; everything is still recorded."),
-      h("label", { for: "why" }, "Reason"), why, h("label", { for: "hours" }, "For"), hours,
+      h(
+        "p",
+        { class: "quiet small" },
+        "Nobody is told of this model's alerts for so long; everything is still recorded.",
+      ),
+      h("label", { for: "why" }, "Reason"),
+      why,
+      h("label", { for: "hours" }, "For"),
+      hours,
     ],
-    () => post(modelPath(target.dataset.model, "/silences"), { why: why.value, for_s: Number(hours.value) * 3600 }),
+    () =>
+      post(modelPath(target.dataset.model, "/silences"), {
+        why: why.value,
+        for_s: Number(hours.value) * 3600,
+      }),
     again,
   );
 }
 
 function unsilence(event, target, again) {
-  ask("End this silence", [], () => remove(modelPath(target.dataset.model, `/silences/${encodeURIComponent(target.dataset.id)}`)), again);
+  ask(
+    "End this silence",
+    [],
+    () => remove(modelPath(target.dataset.model, `/silences/${encodeURIComponent(target.dataset.id)}`)),
+    again,
+  );
 }
 
 function ask(title, fields, send, again) {
@@ -73,7 +130,8 @@ function ask(title, fields, send, again) {
       try {
         await send();
       } catch (error) {
-        problem.textContent = error instanceof Refused ? error.message : "The gateway cannot be reached; try again.";
+        problem.textContent =
+          error instanceof Refused ? error.message : "The gateway cannot be reached; try again.";
         problem.hidden = false;
         return false;
       }
@@ -82,7 +140,10 @@ function ask(title, fields, send, again) {
     h("h2", null, title),
     fields,
     problem,
-    buttons(h("button", { type: "button", "data-close": true }, "Cancel"), h("button", { type: "submit", class: "main" }, "Continue")),
+    buttons(
+      h("button", { type: "button", "data-close": true }, "Cancel"),
+      h("button", { type: "submit", class: "main" }, "Continue"),
+    ),
   );
   form.parentNode.classList.add("small-dialog");
 }

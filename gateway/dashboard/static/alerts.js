@@ -20,7 +20,16 @@ export const alertsView = {
       h("div", { class: "head" }, h("h1", null, "Alerts")),
       failed(errors.alerts),
       answers.alerts && [
-        card("Open", { json: PATH, note: `${open.length}`, flush: true }, open.length ? list(open, true) : empty("No alert is open.", "Harm, broken data and missing data are a page; drift alone is a ticket.")),
+        card(
+          "Open",
+          { json: PATH, note: `${open.length}`, flush: true },
+          open.length
+            ? list(open, true)
+            : empty(
+                "No alert is open.",
+                "Harm, broken data and missing data are a page; drift alone is a ticket.",
+              ),
+        ),
         silences(answers.alerts.silences ?? []),
         over.length ? card("Over", { json: PATH, flush: true }, list(over, false)) : null,
       ],
@@ -28,36 +37,99 @@ export const alertsView = {
   },
 };
 
-const list = (alerts, isOpen) => h("ul", { class: "list" }, alerts.map((alert) => alertItem(alert, isOpen)));
+const list = (alerts, isOpen) =>
+  h(
+    "ul",
+    { class: "list" },
+    alerts.map((alert) => alertItem(alert, isOpen)),
+  );
 
 export function alertItem(alert, withActions = false) {
-  const about = [alert.model, alert.version && `v${alert.version}`, alert.arm, alert.segment].filter(Boolean).join(" · ");
+  const about = [alert.model, alert.version && `v${alert.version}`, alert.arm, alert.segment]
+    .filter(Boolean)
+    .join(" · ");
   return h(
     "li",
     { "data-key": alert.id },
-    h("div", { class: "controls" }, pill(alert.severity), pill(alert.state), h("a", { class: "strong", href: link(["models", alert.model]) }, about), h("span", { class: "quiet" }, words(alert.rule))),
+    h(
+      "div",
+      { class: "controls" },
+      pill(alert.severity),
+      pill(alert.state),
+      h("a", { class: "strong", href: link(["models", alert.model]) }, about),
+      h("span", { class: "quiet" }, words(alert.rule)),
+    ),
     h("div", null, alert.text),
-    h("div", { class: "why" }, `first seen ${clock(alert.first_us)}${alert.onset_us ? `, began about ${clock(alert.onset_us)}` : ""}${alert.who ? ` — ${alert.who}: ${alert.why || "looks at it"}` : ""}`),
-    alert.features?.length ? h("div", { class: "small" }, alert.features.map((one, place) => [place ? ", " : "", featureLink(alert, one), one.what ? ` ${one.what}` : ""])) : null,
+    h(
+      "div",
+      { class: "why" },
+      `first seen ${clock(alert.first_us)}${alert.onset_us ? `, began about ${clock(alert.onset_us)}` : ""}${alert.who ? ` — ${alert.who}: ${alert.why || "looks at it"}` : ""}`,
+    ),
+    alert.features?.length
+      ? h(
+          "div",
+          { class: "small" },
+          alert.features.map((one, place) => [
+            place ? ", " : "",
+            featureLink(alert, one),
+            one.what ? ` ${one.what}` : "",
+          ]),
+        )
+      : null,
     withActions && actions(alert),
   );
 }
 
-const featureLink = (alert, one) => h("a", { href: link(["models", alert.model, "feature"], { name: one.feature, version: alert.version, arm: alert.arm }) }, one.feature);
+const featureLink = (alert, one) =>
+  h(
+    "a",
+    {
+      href: link(["models", alert.model, "feature"], {
+        name: one.feature,
+        version: alert.version,
+        arm: alert.arm,
+      }),
+    },
+    one.feature,
+  );
 
 function actions(alert) {
   if (alert.state === "resolved") return null;
   return h(
     "div",
     { class: "controls" },
-    alert.state !== "acknowledged" && h("button", { type: "button", "data-action": "ack", "data-id": alert.id, "data-model": alert.model }, "Acknowledge"),
+    alert.state !== "acknowledged" &&
+      h(
+        "button",
+        { type: "button", "data-action": "ack", "data-id": alert.id, "data-model": alert.model },
+        "Acknowledge",
+      ),
     h("button", { type: "button", "data-action": "silence", "data-model": alert.model }, "Silence…"),
   );
 }
 
 function silences(all) {
   const body = all.length
-    ? h("ul", { class: "list" }, all.map((one) => h("li", { "data-key": one.id }, h("span", { class: "strong" }, one.model), one.rule ? ` · ${words(one.rule)}` : "", ` until ${clock(one.until_us)} `, h("span", { class: "why" }, `${one.who}: ${one.why}`), " ", h("button", { type: "button", "data-action": "unsilence", "data-id": one.id, "data-model": one.model }, "End it"))))
+    ? h(
+        "ul",
+        { class: "list" },
+        all.map((one) =>
+          h(
+            "li",
+            { "data-key": one.id },
+            h("span", { class: "strong" }, one.model),
+            one.rule ? ` · ${words(one.rule)}` : "",
+            ` until ${clock(one.until_us)} `,
+            h("span", { class: "why" }, `${one.who}: ${one.why}`),
+            " ",
+            h(
+              "button",
+              { type: "button", "data-action": "unsilence", "data-id": one.id, "data-model": one.model },
+              "End it",
+            ),
+          ),
+        ),
+      )
     : empty("Nobody is silenced.");
   return card("Silences", { json: PATH, flush: true }, body);
 }

@@ -20,7 +20,10 @@ async function ask(method, path, body, signal) {
   if (token.get()) headers.authorization = `Bearer ${token.get()}`;
   if (body !== undefined) headers["content-type"] = "application/json";
   const options = { method, headers, signal, credentials: "omit", redirect: "error", cache: "no-store" };
-  const response = await fetch(path, body === undefined ? options : { ...options, body: JSON.stringify(body) });
+  const response = await fetch(
+    path,
+    body === undefined ? options : { ...options, body: JSON.stringify(body) },
+  );
   const text = await response.text();
   if (!response.ok) throw new Refused(response.status, reason(text) || `status ${response.status}`);
   return JSON.parse(text);
@@ -40,7 +43,9 @@ function reason(text) {
 
 // "/api/models/m/feature" and {name: "x"} to one path; empty values are left out.
 export function path(base, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(query).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   return given.length ? `${base}?${new URLSearchParams(given)}` : base;
 }
 

@@ -1,6 +1,5 @@
 // The page: which view is shown, what it asks for, and how it is kept up to date.
 
-import { token } from "./api.js";
 import { alertsView } from "./alerts.js";
 import { catalogueView } from "./catalogue.js";
 import { act, askForToken } from "./actions.js";
@@ -43,7 +42,12 @@ const live = new Live(tell, () => askForToken(() => live.again()));
 function open() {
   const place = here();
   const view = viewOf(place.parts);
-  show(nav, PAGES.map(([text, parts]) => h("a", { href: link(parts), "aria-current": isCurrent(place.parts, parts) ? "page" : null }, text)));
+  show(
+    nav,
+    PAGES.map(([text, parts]) =>
+      h("a", { href: link(parts), "aria-current": isCurrent(place.parts, parts) ? "page" : null }, text),
+    ),
+  );
   if (main.dataset.place !== location.hash.split("?")[0]) {
     main.dataset.place = location.hash.split("?")[0];
     main.replaceChildren(h("p", { class: "quiet" }, "Loading…"));
@@ -71,5 +75,4 @@ addEventListener("hashchange", () => {
 });
 document.addEventListener("click", (event) => act(event, () => live.again()));
 document.addEventListener("submit", (event) => event.preventDefault());
-if (token.get()) addEventListener("pagehide", () => live.stop());
 open();

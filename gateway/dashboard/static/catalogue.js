@@ -10,7 +10,12 @@ export const catalogueView = {
   sources: () => ({ models: ["/api/models", 3], views: ["/api/features", 3] }),
   draw(answers, errors) {
     return [
-      h("div", { class: "head" }, h("h1", null, "Catalogue"), h("p", null, "Models that answer, and features that are stored for them.")),
+      h(
+        "div",
+        { class: "head" },
+        h("h1", null, "Catalogue"),
+        h("p", null, "Models that answer, and features that are stored for them."),
+      ),
       failed(errors.models),
       answers.models && models(answers.models.models),
       failed(errors.views),
@@ -20,7 +25,14 @@ export const catalogueView = {
 };
 
 function models(all) {
-  const columns = [["Model", { wide: true }], ["What it predicts", { wide: true }], ["Owner"], ["Stable"], ["Task"], ["Versions"]];
+  const columns = [
+    ["Model", { wide: true }],
+    ["What it predicts", { wide: true }],
+    ["Owner"],
+    ["Stable"],
+    ["Task"],
+    ["Versions"],
+  ];
   const rows = all.map((model) => {
     const stable = model.versions.find((one) => one.version === model.labels.stable);
     return {
@@ -35,7 +47,16 @@ function models(all) {
       ],
     };
   });
-  return card("Models", { json: "/api/models", note: `${all.length}`, flush: true }, rows.length ? table(columns, rows, { label: "Models" }) : empty("No model is published yet.", "Publish one: driftgate publish, or driftgate.publish(…) where it is trained."));
+  return card(
+    "Models",
+    { json: "/api/models", note: `${all.length}`, flush: true },
+    rows.length
+      ? table(columns, rows, { label: "Models" })
+      : empty(
+          "No model is published yet.",
+          "Publish one: driftgate publish, or driftgate.publish(…) where it is trained.",
+        ),
+  );
 }
 
 function views({ views: all, problems }) {
@@ -43,14 +64,28 @@ function views({ views: all, problems }) {
     problems.map((problem) => h("p", { class: "error" }, problem)),
     all.length
       ? all.map(view)
-      : card("Feature views", { json: "/api/features", flush: true }, empty("No feature view is declared.", "Declare one to serve models by key: driftgate features declare.")),
+      : card(
+          "Feature views",
+          { json: "/api/features", flush: true },
+          empty(
+            "No feature view is declared.",
+            "Declare one to serve models by key: driftgate features declare.",
+          ),
+        ),
   ];
 }
 
 function view(report) {
   const { view: declared } = report;
   const json = `/api/features/${encodeURIComponent(declared.name)}`;
-  const columns = [["Feature", { wide: true }], ["Type"], ["Unit"], ["Meaning", { wide: true }], ["If missing"], ["If stale"]];
+  const columns = [
+    ["Feature", { wide: true }],
+    ["Type"],
+    ["Unit"],
+    ["Meaning", { wide: true }],
+    ["If missing"],
+    ["If stale"],
+  ];
   const rows = declared.features.map((one) => ({
     key: one.name,
     cells: [
@@ -64,8 +99,24 @@ function view(report) {
   }));
   return card(
     declared.name,
-    { json, note: declared.description, flush: true, key: `view-${declared.name}`, extra: report.problem ? pill("stale") : null },
-    h("div", { class: "facts empty" }, fact(declared.owner || "nobody", "owner"), fact(declared.join_keys.map((one) => one.name).join(", "), "key"), fact(whole(report.rows), "entities"), fact(report.age_s === null ? "never" : duration(report.age_s), "since load"), fact(declared.ttl_s ? duration(declared.ttl_s) : "never", "stale after"), fact(bytes(report.size_bytes), "on disk"), fact(readers(report), "read by")),
+    {
+      json,
+      note: declared.description,
+      flush: true,
+      key: `view-${declared.name}`,
+      extra: report.problem ? pill("stale") : null,
+    },
+    h(
+      "div",
+      { class: "facts empty" },
+      fact(declared.owner || "nobody", "owner"),
+      fact(declared.join_keys.map((one) => one.name).join(", "), "key"),
+      fact(whole(report.rows), "entities"),
+      fact(report.age_s === null ? "never" : duration(report.age_s), "since load"),
+      fact(declared.ttl_s ? duration(declared.ttl_s) : "never", "stale after"),
+      fact(bytes(report.size_bytes), "on disk"),
+      fact(readers(report), "read by"),
+    ),
     report.problem && h("p", { class: "error" }, report.problem),
     table(columns, rows, { label: `Features of ${declared.name}` }),
   );
@@ -75,5 +126,8 @@ const fact = (value, text) => h("span", null, `${text} `, h("b", null, value));
 
 function readers(report) {
   if (!report.consumers.length) return "no model yet";
-  return report.consumers.map((one, place) => [place ? ", " : "", h("a", { href: link(["models", one.model]) }, `${one.model} v${one.version}`)]);
+  return report.consumers.map((one, place) => [
+    place ? ", " : "",
+    h("a", { href: link(["models", one.model]) }, `${one.model} v${one.version}`),
+  ]);
 }

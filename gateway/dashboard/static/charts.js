@@ -11,7 +11,11 @@ function library() {
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => {
       arriving = undefined;
-      reject(new Error("Charts are not installed: pip install 'driftgate[server]'. The tables have the same numbers."));
+      reject(
+        new Error(
+          "Charts are not installed: pip install 'driftgate[server]'. The tables have the same numbers.",
+        ),
+      );
     };
     document.head.append(script);
   });
@@ -20,7 +24,18 @@ function library() {
 
 // A place for a chart; what it shows is described for those who do not see it.
 export const chartPlace = (name, label, className = "") =>
-  h("div", { class: `chart ${className}`, "data-keep": true, "data-key": name, id: `chart-${name}`, role: "img", "aria-label": label }, h("p", { class: "chart-wait" }, "Drawing…"));
+  h(
+    "div",
+    {
+      class: `chart ${className}`,
+      "data-keep": true,
+      "data-key": name,
+      id: `chart-${name}`,
+      role: "img",
+      "aria-label": label,
+    },
+    h("p", { class: "chart-wait" }, "Drawing…"),
+  );
 
 const drawn = new WeakMap();
 
@@ -35,29 +50,47 @@ export async function draw(name, traces, layout = {}) {
     if (!place.isConnected) return;
     if (!drawn.has(place)) place.replaceChildren();
     drawn.set(place, wanted);
-    await plotly.react(place, traces, merged(look(), layout), { displayModeBar: false, responsive: true, scrollZoom: false });
+    await plotly.react(place, traces, merged(look(), layout), {
+      displayModeBar: false,
+      responsive: true,
+      scrollZoom: false,
+    });
   } catch (error) {
     place.replaceChildren(h("p", { class: "chart-wait" }, error.message));
   }
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("hashchange")));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  dispatchEvent(new Event("hashchange")),
+);
 
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const palette = () => ["--bar", "--bar-2", "--bar-3", "--bar-4", "--bar-5"].map(colour);
 
 // Plotly reads a little HTML in labels; names are text.
-export const label = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+export const label = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function look() {
-  const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), zeroline: false, fixedrange: true, automargin: true, tickfont: { size: 11 } };
+  const axis = {
+    gridcolor: colour("--line"),
+    linecolor: colour("--line"),
+    zeroline: false,
+    fixedrange: true,
+    automargin: true,
+    tickfont: { size: 11 },
+  };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: 'system-ui, "Segoe UI", Roboto, sans-serif', size: 12, color: colour("--soft") },
     margin: { l: 44, r: 10, t: 8, b: 34 },
     hovermode: "x unified",
-    hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
+    hoverlabel: {
+      bgcolor: colour("--card"),
+      bordercolor: colour("--line"),
+      font: { color: colour("--ink") },
+    },
     showlegend: false,
     xaxis: { ...axis, showgrid: false },
     yaxis: { ...axis, rangemode: "tozero" },

@@ -14,7 +14,8 @@ export function number(value, digits = 3) {
 
 const trimmed = (value, digits) => String(Number(value.toPrecision(digits)));
 
-export const whole = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en").replaceAll(",", THIN));
+export const whole = (value) =>
+  value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en").replaceAll(",", THIN);
 
 export function percent(share, digits = 2) {
   if (share === null || share === undefined || Number.isNaN(share)) return "–";
@@ -25,7 +26,9 @@ export function percent(share, digits = 2) {
 
 export function milliseconds(value) {
   if (value === null || value === undefined) return "–";
-  return value >= 1000 ? `${trimmed(value / 1000, 3)}${THIN}s` : `${trimmed(value, value < 1 ? 2 : 3)}${THIN}ms`;
+  return value >= 1000
+    ? `${trimmed(value / 1000, 3)}${THIN}s`
+    : `${trimmed(value, value < 1 ? 2 : 3)}${THIN}ms`;
 }
 
 export function bytes(value) {

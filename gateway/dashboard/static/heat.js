@@ -7,18 +7,46 @@ import { link } from "./router.js";
 
 // From the ground of the page to one strong colour: lightness alone tells how much, whatever colours one sees.
 const SHADES = {
-  light: [[238, 241, 244], [240, 205, 120], [221, 123, 20], [143, 52, 0], [66, 20, 0]],
-  dark: [[31, 40, 50], [92, 64, 20], [190, 122, 10], [245, 190, 70], [255, 243, 200]],
+  light: [
+    [238, 241, 244],
+    [240, 205, 120],
+    [221, 123, 20],
+    [143, 52, 0],
+    [66, 20, 0],
+  ],
+  dark: [
+    [31, 40, 50],
+    [92, 64, 20],
+    [190, 122, 10],
+    [245, 190, 70],
+    [255, 243, 200],
+  ],
 };
 const LEAST = 1;
 const FULL = 6;
 
 export function heatStrips(arm, answer, parts, query) {
-  const features = [...arm.features].sort((a, b) => (b.log10_evidence ?? -1) - (a.log10_evidence ?? -1) || most(b) - most(a) || a.place - b.place);
+  const features = [...arm.features].sort(
+    (a, b) => (b.log10_evidence ?? -1) - (a.log10_evidence ?? -1) || most(b) - most(a) || a.place - b.place,
+  );
   return [
-    h("div", { class: "strips", "data-key": "strips" }, features.map((feature) => strip(feature, parts, query))),
-    h("div", { class: "strip axis", "aria-hidden": "true" }, h("span"), h("span", null, h("i", null, clock(answer.first_us)), h("i", null, clock(answer.end_us))), h("span")),
-    h("p", { class: "readout", id: "heat-readout", "data-keep": true }, "Evidence as a factor: ten thousand is strong, and without drift there is hardly ever so much."),
+    h(
+      "div",
+      { class: "strips", "data-key": "strips" },
+      features.map((feature) => strip(feature, parts, query)),
+    ),
+    h(
+      "div",
+      { class: "strip axis", "aria-hidden": "true" },
+      h("span"),
+      h("span", null, h("i", null, clock(answer.first_us)), h("i", null, clock(answer.end_us))),
+      h("span"),
+    ),
+    h(
+      "p",
+      { class: "readout", id: "heat-readout", "data-keep": true },
+      "Evidence as a factor: ten thousand is strong, and without drift there is hardly ever so much.",
+    ),
   ];
 }
 
@@ -30,12 +58,24 @@ function strip(feature, parts, query) {
     "div",
     { class: feature.is_named ? "strip named" : "strip", "data-key": feature.name },
     h("a", { href: address, title: feature.name }, feature.name),
-    h("canvas", { "data-keep": true, "data-key": feature.name, "data-feature": feature.name, "aria-hidden": "true" }),
+    h("canvas", {
+      "data-keep": true,
+      "data-key": feature.name,
+      "data-feature": feature.name,
+      "aria-hidden": "true",
+    }),
     h("span", { class: "num" }, evidence(feature.log10_evidence)),
   );
 }
 
-export const heatScale = () => h("span", { class: "scale" }, "10", h("canvas", { "data-keep": true, "data-scale": true, "aria-hidden": "true" }), evidence(FULL));
+export const heatScale = () =>
+  h(
+    "span",
+    { class: "scale" },
+    "10",
+    h("canvas", { "data-keep": true, "data-scale": true, "aria-hidden": "true" }),
+    evidence(FULL),
+  );
 
 // Paint after the lines are on the page.
 export function paintHeat(root, arm, answer) {
@@ -47,7 +87,13 @@ export function paintHeat(root, arm, answer) {
     canvas.onpointermove = (event) => readOut(event, canvas, arm, answer, steps, columns, values);
   }
   const scale = root.querySelector("canvas[data-scale]");
-  if (scale) paint(scale, 32, [...Array(32).keys()], [...Array(32).keys()].map((place) => LEAST + (place / 31) * (FULL - LEAST)));
+  if (scale)
+    paint(
+      scale,
+      32,
+      [...Array(32).keys()],
+      [...Array(32).keys()].map((place) => LEAST + (place / 31) * (FULL - LEAST)),
+    );
 }
 
 function paint(canvas, steps, columns, values) {
@@ -76,6 +122,12 @@ function readOut(event, canvas, arm, answer, steps, columns, values) {
   const place = columns.indexOf(column);
   const value = values.get(canvas.dataset.feature)?.[place];
   const time = clock(answer.first_us + column * answer.step_us);
-  const said = place < 0 ? "no rows" : value === null || value === undefined ? "not known" : `10^${number(Math.max(0, value), 2)}`;
-  document.getElementById("heat-readout").textContent = `${canvas.dataset.feature} at ${time}: evidence ${said}`;
+  const said =
+    place < 0
+      ? "no rows"
+      : value === null || value === undefined
+        ? "not known"
+        : `10^${number(Math.max(0, value), 2)}`;
+  document.getElementById("heat-readout").textContent =
+    `${canvas.dataset.feature} at ${time}: evidence ${said}`;
 }

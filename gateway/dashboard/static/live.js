@@ -21,7 +21,15 @@ export class Live {
   // with whatever there is after each round.
   watch(sources, draw) {
     this.stop();
-    this.current = { sources, draw, answers: {}, errors: {}, failures: 0, rounds: 0, aborter: new AbortController() };
+    this.current = {
+      sources,
+      draw,
+      answers: {},
+      errors: {},
+      failures: 0,
+      rounds: 0,
+      aborter: new AbortController(),
+    };
     this.#round(this.current);
   }
 
@@ -45,13 +53,17 @@ export class Live {
     watch.running = true;
     const names = Object.keys(watch.sources).filter((name) => isDue(watch, name));
     watch.rounds += 1;
-    const slow = setTimeout(() => this.current === watch && this.onState("reconnecting", this.answeredAt), SLOW_MS);
+    const slow = setTimeout(
+      () => this.current === watch && this.onState("reconnecting", this.answeredAt),
+      SLOW_MS,
+    );
     const signal = AbortSignal.any([watch.aborter.signal, AbortSignal.timeout(PATIENCE_MS)]);
     const found = await Promise.allSettled(names.map((name) => get([watch.sources[name]].flat()[0], signal)));
     clearTimeout(slow);
     watch.running = false;
     if (this.current !== watch) return;
-    const reached = !names.length || found.some((one) => one.status === "fulfilled" || one.reason instanceof Refused);
+    const reached =
+      !names.length || found.some((one) => one.status === "fulfilled" || one.reason instanceof Refused);
     names.forEach((name, place) => keep(watch, name, found[place]));
     this.#say(watch, reached);
     const refused = Object.values(watch.errors).find((error) => error?.status === 401);

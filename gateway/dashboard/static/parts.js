@@ -50,7 +50,12 @@ export function card(title, { json, note, flush = false, key = title, extra } = 
       h("h2", null, title),
       note && h("span", { class: "note" }, note),
       extra,
-      json && h("a", { class: "json", href: json, "data-action": "json", "aria-label": `${title} as JSON` }, "JSON"),
+      json &&
+        h(
+          "a",
+          { class: "json", href: json, "data-action": "json", "aria-label": `${title} as JSON` },
+          "JSON",
+        ),
     ),
     h("div", { class: flush ? "body flush" : "body" }, ...body),
   );
@@ -59,7 +64,9 @@ export function card(title, { json, note, flush = false, key = title, extra } = 
 export const empty = (why, todo) => h("p", { class: "empty" }, h("b", null, why), todo ? ` ${todo}` : "");
 
 export function failed(error) {
-  return error && h("p", { class: "error", role: "alert" }, error.message);
+  const another =
+    error?.status === 403 && h("button", { type: "button", "data-action": "token" }, "Use another token");
+  return error && h("p", { class: "error", role: "alert" }, error.message, another && [" ", another]);
 }
 
 // `columns`: [title, {num, wide}]; `rows` of cells. On a phone every row becomes a card.
@@ -70,22 +77,45 @@ export function table(columns, rows, { label, className = "cards" } = {}) {
     h(
       "table",
       { class: className, "aria-label": label },
-      h("thead", null, h("tr", null, columns.map(([title, style]) => h("th", { scope: "col", class: style?.num && "num" }, title)))),
-      h("tbody", null, rows.map((row) => tableRow(columns, row))),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          columns.map(([title, style]) => h("th", { scope: "col", class: style?.num && "num" }, title)),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        rows.map((row) => tableRow(columns, row)),
+      ),
     ),
   );
 }
 
 function tableRow(columns, row) {
   const cells = columns.map(([title, style], place) =>
-    h("td", { class: [style?.num && "num", style?.wide && "wide"].filter(Boolean).join(" ") || null, "data-label": style?.wide ? null : title }, row.cells[place]),
+    h(
+      "td",
+      {
+        class: [style?.num && "num", style?.wide && "wide"].filter(Boolean).join(" ") || null,
+        "data-label": style?.wide ? null : title,
+      },
+      row.cells[place],
+    ),
   );
   return h("tr", { "data-key": row.key, class: row.className }, cells);
 }
 
 export function meter(share, kind = "") {
   const width = `${Math.max(0, Math.min(1, share)) * 100}%`;
-  return h("span", { class: `meter ${kind}`, "aria-hidden": "true" }, h("i", { style: { "--share": width } }));
+  return h(
+    "span",
+    { class: `meter ${kind}`, "aria-hidden": "true" },
+    h("i", { style: { "--share": width } }),
+  );
 }
 
 // A choice of addresses, such as of time ranges.
@@ -99,9 +129,17 @@ export function choice(label, options, current, parts, query) {
   );
 }
 
-export const armName = (one) => (one.arm ? `${one.arm} · v${one.version}` : `v${one.version} (asked for by number)`);
+export const armName = (one) =>
+  one.arm ? `${one.arm} · v${one.version}` : `v${one.version} (asked for by number)`;
 
-export const legend = (names) => h("div", { class: "legend small" }, names.map((name, place) => h("span", null, h("i", { class: "dot", style: { "--arm": armColour(place) } }), name)));
+export const legend = (names) =>
+  h(
+    "div",
+    { class: "legend small" },
+    names.map((name, place) =>
+      h("span", null, h("i", { class: "dot", style: { "--arm": armColour(place) } }), name),
+    ),
+  );
 
 const COLOURS = ["var(--bar)", "var(--bar-2)", "var(--bar-3)", "var(--bar-4)", "var(--bar-5)"];
 export const armColour = (place) => COLOURS[place % COLOURS.length];
@@ -130,7 +168,10 @@ export function stepItem(events, nowUs) {
     h(
       "div",
       null,
-      [...events].reverse().slice(0, MOST_LINES).map((event) => h("div", null, headline(event), detail(event.why.slice(common.length)))),
+      [...events]
+        .reverse()
+        .slice(0, MOST_LINES)
+        .map((event) => h("div", null, headline(event), detail(event.why.slice(common.length)))),
       events.length > MOST_LINES && h("div", { class: "who" }, `and ${events.length - MOST_LINES} more`),
       h("div", { class: "who" }, [common, `by ${first.who}`].filter(Boolean).join(" — ")),
     ),
@@ -154,7 +195,10 @@ function shared(texts) {
 
 function headline(event) {
   const about = event.model && (event.version ? `${event.model} v${event.version}` : event.model);
-  return [h("span", { class: "strong" }, event.kind.replaceAll("_", " ")), about && [" · ", h("a", { href: link(["models", event.model]) }, about)]];
+  return [
+    h("span", { class: "strong" }, event.kind.replaceAll("_", " ")),
+    about && [" · ", h("a", { href: link(["models", event.model]) }, about)],
+  ];
 }
 
 export function eventItem(event, nowUs) {
