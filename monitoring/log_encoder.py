@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from driftgate.monitoring.log_blocks import ID_BYTES, KEY_BYTES, PACKED, PREFIX, RECORD
+from driftgate.monitoring.log_blocks import ID_BYTES, PACKED, PREFIX, RECORD
 from driftgate.monitoring.log_columns import encode_array
 from driftgate.monitoring.log_plan import Plan, Step, arrays_of, kind_of, plan_of
 from driftgate.monitoring.record import Array, RequestRecord, TurnRecord
-from driftgate.monitoring.redaction import keyed_hash, sampled, treated
+from driftgate.monitoring.redaction import keyed_hash, keyed_hashes, sampled, treated
 
 MOST_PLANS = 1024
-_NO_KEY = bytes(KEY_BYTES)
 
 
 class EncodedBlock(NamedTuple):
@@ -131,7 +130,7 @@ class BlockEncoder:
             return b""
         if isinstance(keys, bytes):
             return keyed_hash(keys, self._secret) * count
-        return b"".join([keyed_hash(key, self._secret) if key else _NO_KEY for key in keys])
+        return keyed_hashes(keys, self._secret)
 
 
 def _records(turns: Sequence[TurnRecord], count: int) -> bytearray:

@@ -16,6 +16,7 @@ from driftgate.monitoring.log_policy import ModelLogPolicy
 from driftgate.monitoring.record import Array, TensorColumns
 
 KEY_HASH_BYTES = 16
+NO_KEY = bytes(KEY_HASH_BYTES)
 CUT = "…[{} bytes]"
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -40,6 +41,18 @@ class Treatment(NamedTuple):
 def keyed_hash(key: bytes, secret: bytes) -> bytes:
     """Return the hash under which a client's key is stored; the same key has the same hash everywhere."""
     return blake2b(key, digest_size=KEY_HASH_BYTES, key=secret).digest()
+
+
+def keyed_hashes(keys: Iterable[bytes], secret: bytes) -> bytes:
+    """Return the hashes of many keys, one after the other; of an empty key zeros, for there is none."""
+    keyed = blake2b(digest_size=KEY_HASH_BYTES, key=secret)
+    hashes = []
+    for key in keys:
+        # A copy has the secret taken in already, which is most of the work.
+        one = keyed.copy()
+        one.update(key)
+        hashes.append(one.digest() if key else NO_KEY)
+    return b"".join(hashes)
 
 
 def treatments(
