@@ -109,9 +109,9 @@ def check_against_plain(view: FeatureView, entries: Sequence[Entry], got: Resolv
             newest[entry.key] = entry
     columns = got.columns
     for row, key in enumerate(keys):
-        entry = newest.get(tuple(key))
+        held = newest.get(tuple(key))
         for place, feature in enumerate(view.features):
-            status, value = plain_answer(feature, entry, entry.values[place] if entry else None)
+            status, value = plain_answer(feature, held, held.values[place] if held else None)
             assert got.status[row, place] == status, (key, feature.name)
             is_refused = got.refused is not None and bool(got.refused[row, place])
             is_absent = got.absent is not None and bool(got.absent[row, place])
