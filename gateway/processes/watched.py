@@ -57,9 +57,11 @@ class DesiredWindows:
         """Return who is notified of the drift of which models, with the budget of each."""
         return budgets(self._settings.alerts, self.model_settings())
 
-    def arms_of(self, model: str) -> frozenset[str]:
-        """Return the arms of a model that have weight."""
+    def arms_of(self, model: str) -> frozenset[str] | None:
+        """Return the arms of a model that have weight; None while no desired state is known."""
         found = self._model(model)
+        if self._state is None:
+            return None
         arms = found.split.arms if found is not None else ()
         return frozenset(arm.name for arm in arms if arm.weight_ppm)
 
