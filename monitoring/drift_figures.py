@@ -19,7 +19,7 @@ NO_REFERENCE = (
     "no reference: publish with training rows, or make one of traffic with `driftgate drift rebaseline`"
 )
 NOT_WATCHED = "drift is not watched: [drift] mode in model.toml is off"
-NO_WINDOW = "no window is complete yet"
+NO_WINDOW = "no window is complete since evidence began"
 REFERENCE_TOO_SMALL = "the reference has too few rows to bet on"
 
 

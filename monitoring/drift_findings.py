@@ -14,7 +14,8 @@ MOST_SEGMENTS = 5
 
 def drift_findings(model: str, version: int, drift: VersionDrift, target: float) -> list[Finding]:
     """Return what is found as long as an alarm has not ended, if it is armed."""
-    if not drift.plan.notifies:
+    phases = {drift.alarm.phase, drift.pair_alarm.phase}
+    if not drift.plan.notifies or phases == {Phase.QUIET}:
         return []
     maker = _Maker(model, version, drift)
     found: list[Finding] = []

@@ -22,6 +22,7 @@ from driftgate.monitoring.drift_targets import DriftTargets
 from driftgate.monitoring.log_frames import NewerFormat
 from driftgate.monitoring.monitor_db import MonitorDb
 from driftgate.monitoring.pane import Pane, PaneKey
+from driftgate.monitoring.pane_codec import InvalidPane
 from driftgate.monitoring.reference import ReferenceProfile
 from driftgate.monitoring.reference_book import ReferenceBook
 from driftgate.monitoring.seasons import HOURS, WEEK_US
@@ -85,7 +86,7 @@ class DriftKeeper:
         self._count_tests()
         if POSITION in saved:
             self._saved_us = int.from_bytes(saved[POSITION], "big")
-            self.update(dict(db.sealed_panes(self._saved_us)))
+            self._take_again(db)
 
     def update(self, sealed: Mapping[PaneKey, Pane]) -> None:
         """Take in windows that were sealed together."""
@@ -157,6 +158,13 @@ class DriftKeeper:
             self._given_up.clear()
             for kept in self._versions.values():
                 kept.is_saved = True
+
+    def _take_again(self, db: MonitorDb) -> None:
+        """Take in the windows that were sealed after the states were saved."""
+        try:
+            self.update(dict(db.sealed_panes(self._saved_us)))
+        except InvalidPane as error:
+            self._note(f"evidence lacks windows since it was last saved: {error}")
 
     def _take(self, kept: _Kept, panes: Mapping[PaneKey, Pane]) -> None:
         key, drift = next(iter(panes)), kept.drift

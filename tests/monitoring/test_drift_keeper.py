@@ -134,7 +134,7 @@ def test_another_way_of_judging_begins_anew(tmp_path: Path) -> None:
     monitor.step(start + 2_000_000)
     assert (monitor.figure().drift.phase, monitor.figure().reason) == (
         Phase.QUIET,
-        "no window is complete yet",
+        "no window is complete since evidence began",
     )
 
 
