@@ -1,37 +1,36 @@
 """Real gateways for tests, on free ports, stopped with the test."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from driftgate.models.publish_onnx import publish_file
 
-from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, running, start, until
 from harness.models import linear_model
 
 
 @pytest.fixture
 def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     """Start gateways on `tmp_path`/registry and `tmp_path`/state; each is stopped when the test ends."""
-    started: list[Gateway] = []
+    with ExitStack() as started:
 
-    def begin(
-        *options: str,
-        workers: int = 1,
-        environment: Mapping[str, str] | None = None,
-        wait: bool = True,
-        stderr: int | None = None,
-    ) -> Gateway:
-        gateway = start(tmp_path, options, workers, environment or {}, stderr)
-        started.append(gateway)
-        if wait:
-            until(lambda: accepting(gateway) == workers, READY_WITHIN_S, "every worker accepts")
-        return gateway
+        def begin(
+            *options: str,
+            workers: int = 1,
+            environment: Mapping[str, str] | None = None,
+            wait: bool = True,
+            stderr: int | None = None,
+        ) -> Gateway:
+            gateway = start(tmp_path, options, workers, environment or {}, stderr)
+            started.callback(end, gateway)
+            if wait:
+                until(lambda: accepting(gateway) == workers, READY_WITHIN_S, "every worker accepts")
+            return gateway
 
-    yield begin
-    for gateway in started:
-        end(gateway)
+        yield begin
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,5 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     source = root / "source.onnx"
     source.write_bytes(linear_model(2.0).SerializeToString())
     publish_file(source, name="m", registry=root / "registry")
-    gateway = start(root, (), 1, {})
-    until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
-    yield gateway
-    end(gateway)
+    with running(root) as gateway:
+        yield gateway

@@ -15,7 +15,8 @@ from driftgate.monitoring.alert_tables import AlertChanges
 from driftgate.monitoring.log_store import now_us
 from driftgate.monitoring.monitor_db import MonitorDb
 
-from harness.gateway import Gateway, end, start, until
+from harness.gateway import Gateway, until
+from harness.gateway import running as running_gateway
 from harness.models import linear_model
 from harness.webhooks import Receiver, webhook_receiver
 
@@ -56,10 +57,9 @@ def running_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     db.close()
     with webhook_receiver() as receiver:
         (root / "driftgate.toml").write_text(SETTINGS.format(url=receiver.url, root=root))
-        gateway = start(root, (), 1, {"DRIFTGATE__MONITOR__WINDOW_S": "1"})
-        gateway.wait_version("m", 1, within_s=20)
-        yield Running(gateway, receiver, alert)
-        end(gateway)
+        with running_gateway(root, environment={"DRIFTGATE__MONITOR__WINDOW_S": "1"}) as gateway:
+            gateway.wait_version("m", 1)
+            yield Running(gateway, receiver, alert)
 
 
 def run(gateway: Gateway, *words: str) -> tuple[int, str, str]:

@@ -13,10 +13,8 @@ import pytest
 
 from driftgate.models.publish_onnx import publish_file
 
-from harness.gateway import Gateway, end, start, until
+from harness.gateway import Gateway, running, until
 from harness.models import linear_model
-
-READY_WITHIN_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +24,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     source = root / "source.onnx"
     source.write_bytes(linear_model(2.0).SerializeToString())
     publish_file(source, name="m", registry=root / "registry")
-    running = start(root, (), 1, {})
-    running.wait_version("m", 1, within_s=READY_WITHIN_S)
-    yield running
-    end(running)
+    with running(root) as started:
+        started.wait_version("m", 1)
+        yield started
 
 
 def run(gateway: Gateway, *words: str) -> tuple[int, str, str]:

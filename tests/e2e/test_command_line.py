@@ -19,7 +19,7 @@ from driftgate.gateway.state.beat import BeatState, read_beat
 from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish_onnx import Published
 
-from harness.gateway import until
+from harness.gateway import stop, until
 from harness.models import linear_model
 
 QUESTION = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
@@ -42,7 +42,7 @@ def driftgate(tmp_path: Path) -> Iterator[Run]:
                     text=True,
                 )
             )
-            running.callback(process.terminate)
+            running.callback(stop, process)
             return process
 
         yield run
@@ -64,6 +64,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.mark.alone
 def test_one_file_is_served(driftgate: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`driftgate serve MODEL.onnx` answers under the file's name, soon, and in little memory."""
     (tmp_path / "doubles.onnx").write_bytes(linear_model(2.0).SerializeToString())
@@ -88,10 +89,10 @@ def test_one_file_is_served(driftgate: Run, tmp_path: Path, capsys: pytest.Captu
     with capsys.disabled():
         print(f"\nready after {ready_s:.2f} s, worker {resident_mb:.0f} MB")
     assert resident_mb <= 120
-    # Two seconds on a machine of its own; tests share theirs.
+    # Two seconds on a machine of its own; the one of the tests may be any.
     assert ready_s <= 4
     gateway.send_signal(signal.SIGINT)
-    assert gateway.wait(10) == 0
+    assert gateway.wait(60) == 0
 
 
 def test_the_planes_run_apart(
@@ -107,22 +108,22 @@ def test_the_planes_run_apart(
     until(partial(accepts, layout, 3), 20, "the worker accepts")
     assert ask(f"http://127.0.0.1:{port}", "m") == [20.0]
     refused = driftgate("control", "--admin-port", "0")
-    assert refused.wait(10) == 1
+    assert refused.wait(60) == 1
     assert refused.stderr is not None
     assert f"process {control.pid} runs a gateway" in refused.stderr.read()
     refused = driftgate("worker", "--slot", "3", "--port", "0")
-    assert refused.wait(10) == 1
+    assert refused.wait(60) == 1
     assert refused.stderr is not None
     assert f"slot 3 is held by process {worker.pid}" in refused.stderr.read()
     refused = driftgate("monitor")
-    assert refused.wait(10) == 1
+    assert refused.wait(60) == 1
     assert refused.stderr is not None
     assert "another monitor follows the logs" in refused.stderr.read()
     metrics = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text
     assert 'driftgate_requests_total{code="200",model="m",version="1"} 1.0' in metrics
     for process in (worker, control, probes, monitor):
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert [path.suffix for path in layout.archive.rglob("*.parquet")]
 
 
@@ -133,4 +134,4 @@ def test_a_stop_while_starting_ends_cleanly(driftgate: Run, tmp_path: Path, afte
     until((tmp_path / "state" / "ports.json").exists, 10, "the gateway listens")
     time.sleep(after_s)
     gateway.send_signal(signal.SIGINT)
-    assert gateway.wait(5) == 0
+    assert gateway.wait(30) == 0

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 
 from driftgate.gateway.cli.features import app as features
 
-from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.gateway import READY_WITHIN_S, Gateway, running, until
 
 VIEW = """
 description = "What is known of a user"
@@ -47,15 +46,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that declares the view `users`, to which rows can be pushed."""
     root = tmp_path_factory.mktemp("filling")
     (root / "registry").mkdir()
-    running = start(root, (), 2, {})
-    until(lambda: accepting(running) == 2, READY_WITHIN_S, "the workers accept")
-    (root / "users.toml").write_text(VIEW)
-    assert run(running, "declare", str(root / "users.toml"))[0] == 0
-    until(
-        lambda: push(running, row("first", OLD, 1.0)).status_code == 200, READY_WITHIN_S, "pushes are taken"
-    )
-    yield running
-    end(running)
+    with running(root, workers=2) as started:
+        (root / "users.toml").write_text(VIEW)
+        assert run(started, "declare", str(root / "users.toml"))[0] == 0
+        first = row("first", OLD, 1.0)
+        until(lambda: push(started, first).status_code == 200, READY_WITHIN_S, "pushes are taken")
+        yield started
 
 
 def run(gateway: Gateway, *words: str, stdin: str = "") -> tuple[int, str, str]:
@@ -190,13 +186,11 @@ def test_load_swap_rollback_and_export(gateway: Gateway) -> None:
             frame.to_csv(gateway.root / "rows.csv", index=False)
             report = shown(gateway, "load", "users", str(gateway.root / "rows.csv"))
             assert (report["snapshot"], report["entities"], report["counts"]["rejected"]) == (number, 1, 1)
-            loaded = time.monotonic()
             until(
                 lambda wanted=float(number): spend_of(gateway, "swap")[0] == wanted,  # type: ignore[misc] # bound now
                 5,
                 "the new snapshot is read",
             )
-            assert time.monotonic() - loaded < 4
     finally:
         stopping.set()
         asking.join()

@@ -44,7 +44,7 @@ def test_a_killed_loader_goes_on(tmp_path: Path) -> None:
     loader = begin(tmp_path)
     until((files.directory / ".loading" / "progress.json").exists, 30, "a chunk is done")
     loader.send_signal(signal.SIGKILL)
-    loader.communicate(timeout=10)
+    loader.communicate(timeout=60)
     assert current_snapshot(files) == 0
     assert snapshot_numbers(files) == []
     again = begin(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from driftgate.models.publish_onnx import publish_file
 
-from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.gateway import Gateway, running, until
 from harness.models import slow_model
 from harness.raw_http import answers, connected, infer_request
 
@@ -29,9 +29,7 @@ def test_what_would_wait_for_too_long_is_refused_at_once(tmp_path: Path) -> None
     """Behind a queue that is long already requests get 503 with the reason, the others their answers."""
     (tmp_path / "m.onnx").write_bytes(slow_model(MATRIX).SerializeToString())
     publish_file(tmp_path / "m.onnx", name="m", registry=tmp_path / "registry", version=1)
-    gateway = start(tmp_path, (), 1, {"DRIFTGATE__LIMITS__MAX_WAIT_MS": "1"})
-    try:
-        until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
+    with running(tmp_path, environment={"DRIFTGATE__LIMITS__MAX_WAIT_MS": "1"}) as gateway:
         for _ in range(ATTEMPTS):
             codes = crowd(gateway)
             if codes[503]:
@@ -39,8 +37,6 @@ def test_what_would_wait_for_too_long_is_refused_at_once(tmp_path: Path) -> None
         assert codes.keys() == {200, 503}
         assert codes[200] >= ALWAYS
         until(lambda: "requests_shed" in gateway.log.read_text(), 5, "the log says how many were refused")
-    finally:
-        end(gateway)
 
 
 def crowd(gateway: Gateway) -> Counter[int]:

@@ -20,7 +20,7 @@ from driftgate.models.stated_binding import stated_binding
 
 from harness.fault_proxy import NONE, FaultProxy, Harm, fault_proxy
 from harness.features import declare
-from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.gateway import Gateway, running, until
 from harness.models import linear_model
 from harness.redis_server import RedisServer, redis_server
 
@@ -57,13 +57,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             "DRIFTGATE__FEATURES__REDIS_URL": proxy.url,
             "DRIFTGATE__FEATURES__CACHE_TTL_S": "0.001",
         }
-        gateway = start(root, (), 1, settings)
-        try:
-            until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
+        with running(root, environment=settings) as gateway:
             gateway.wait_version("m", 1)
             yield Served(gateway, redis, proxy)
-        finally:
-            end(gateway)
 
 
 def push(served: Served, **features: Any) -> httpx.Response:
@@ -94,6 +90,7 @@ def test_what_is_pushed_is_used(served: Served) -> None:
     assert predicted(served, "nobody") == (5.0, "default=2")
 
 
+@pytest.mark.alone
 def test_predictions_go_on_without_redis(served: Served) -> None:
     """While Redis is silent every prediction is answered, marked and soon; afterwards features are back."""
     push(served, user="bob", age=20.0, score=200.0)

@@ -136,7 +136,7 @@ def test_a_killed_job_leaves_nothing_visible_and_is_resumed(
     killed = publishing(cli, gateway, model)
     until(lambda: arriving(gateway), 40, "a part of the model arrives")
     killed.kill()
-    killed.wait(10)
+    killed.wait(60)
     assert visible(gateway) == set()
     (half,) = staged(gateway)
     inode, size = half.stat().st_ino, half.stat().st_size

@@ -74,6 +74,7 @@ def test_new_versions_take_over_by_themselves(
     assert seen.failures == []
 
 
+@pytest.mark.alone
 def test_all_workers_switch_together(start_gateway: Start, publish_version: Publish) -> None:
     """A rollback to a resident version is one call, and in force on every worker within 200 ms."""
     publish_up_to(publish_version, 1)

@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from driftgate.models.publish_onnx import publish_file
 
-from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.gateway import Gateway, running
 from harness.models import mixed_model
 
 ROWS = 3
@@ -33,10 +33,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     root = tmp_path_factory.mktemp("triton")
     (root / "mixed.onnx").write_bytes(mixed_model().SerializeToString())
     publish_file(root / "mixed.onnx", name="mixed", registry=root / "registry", version=1)
-    running = start(root, (), 1, {})
-    until(lambda: accepting(running) == 1, READY_WITHIN_S, "the worker accepts")
-    yield running
-    end(running)
+    with running(root) as started:
+        yield started
 
 
 @pytest.fixture

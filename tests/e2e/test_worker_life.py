@@ -25,8 +25,8 @@ from driftgate.models.publish_onnx import Published, publish_file
 from driftgate.models.registry import DirectoryRegistry
 
 from harness.endless import ENDLESS, endless_model
-from harness.gateway import Gateway, until
-from harness.processes import children_of, runs, took_s
+from harness.gateway import Gateway, took_s, until
+from harness.processes import children_of, runs
 from harness.traffic import traffic
 
 pytestmark = pytest.mark.alone
@@ -129,7 +129,7 @@ def test_a_stop_fails_nothing_that_was_sent_in_time(
             gateway.process.terminate()
             time.sleep(drain_s)
         assert seen.failed_before(red_at + drain_s) == []
-        assert gateway.process.wait(10) == 0
+        assert gateway.process.wait(60) == 0
         answered += seen.answered
     with capsys.disabled():
         print(f"\n{STOPS} stops under {clients} clients: 0 of {answered} failed")
@@ -150,7 +150,9 @@ def test_a_stuck_client_cannot_hold_a_stop(start_gateway: Start, publish_version
     gateway = start_gateway(environment={"DRIFTGATE__TIMING__GRACE_S": "1"})
     with stuck_client(gateway.ports.data):
         until(lambda: beat(gateway, 0).in_flight == 1, 5, "the half request is in flight")
-        assert gateway.stop(within_s=3) == 0
+        began = time.monotonic()
+        assert gateway.stop() == 0
+        assert time.monotonic() - began <= 3
 
 
 @pytest.mark.slow

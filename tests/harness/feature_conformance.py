@@ -104,9 +104,9 @@ def plain_answer(feature: Feature, entry: Entry | None, value: Any) -> tuple[Fea
 def check_against_plain(view: FeatureView, entries: Sequence[Entry], got: Resolved, keys: Any) -> None:
     """Compare answers with what plain look-ups in the writes give, status and value for each cell."""
     newest: dict[tuple[str, int], Entry] = {}
-    for entry in entries:
-        if entry.key not in newest or newest[entry.key].event_us < entry.event_us:
-            newest[entry.key] = entry
+    for written in entries:
+        if written.key not in newest or newest[written.key].event_us < written.event_us:
+            newest[written.key] = written
     columns = got.columns
     for row, key in enumerate(keys):
         held = newest.get(tuple(key))

@@ -1,11 +1,11 @@
 """A real gateway for tests: its processes, on free ports, in a directory of the test."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,47 @@ import pytest
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import PORTS_FILE, Ports
-from driftgate.gateway.state.slots import read_status, slot_numbers
+from driftgate.gateway.state.beat import BeatState, read_beat
+from driftgate.gateway.state.slots import beat_path, read_status, slot_numbers
 from driftgate.gateway.state.status import SlotStatus
 
 READY_WITHIN_S = 20.0
+STOP_WITHIN_S = 60.0
+SHARED_S = 30.0
+"""Added to every deadline: tests share their machine, and waiting for what is there already costs nothing."""
 QUICK = {"DRIFTGATE__TIMING__DRAIN_S": "0.1"}
 """Tests that are not about draining do not wait for it."""
 
 
 def until(condition: Callable[[], object], within_s: float, what: str) -> None:
-    """Poll until `condition` holds; fail with `what` if it does not in time."""
-    deadline = time.monotonic() + within_s
+    """Poll until `condition` holds; fail with `what` if it does not in time, not even on a busy machine.
+
+    Where the time itself is promised, `took_s` measures it.
+    """
+    deadline = time.monotonic() + within_s + SHARED_S
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {within_s} s: {what}")
+            pytest.fail(f"not within {within_s + SHARED_S} s: {what}")
         time.sleep(0.01)
+
+
+def took_s(condition: Callable[[], object], within_s: float, what: str) -> float:
+    """Wait until `condition` holds and return how long that took."""
+    began = time.monotonic()
+    until(condition, within_s, what)
+    return time.monotonic() - began
+
+
+def stop(process: "subprocess.Popen[Any]") -> int:
+    """Tell a process to stop and return its exit code; one that stays is killed and fails the test."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        return process.wait(STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        pytest.fail(f"did not stop within {STOP_WITHIN_S} s: process {process.pid}, {process.args!r}")
 
 
 @dataclass
@@ -41,7 +67,7 @@ class Gateway:
     root: Path
     log: Path
     ports: Ports
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
 
     @property
     def layout(self) -> StateLayout:
@@ -89,17 +115,18 @@ class Gateway:
         except httpx.TransportError:
             return False
 
-    def stop(self, within_s: float = 10.0) -> int:
+    def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(within_s)
+        return stop(self.process)
 
 
 def accepting(gateway: Gateway) -> int:
-    """How many workers accept requests; fails the test if the gateway has ended."""
+    """How many workers are ready for requests; fails the test if the gateway has ended."""
     if gateway.process.poll() is not None:
         pytest.fail(f"the gateway ended: {gateway.log.read_text()[-2000:]}")
-    return sum(status.accepting for status in gateway.statuses())
+    numbers = slot_numbers(gateway.layout)
+    beats = (read_beat(beat_path(gateway.layout, number)) for number in numbers)
+    return sum(beat is not None and beat.state is BeatState.ACCEPTING for beat in beats)
 
 
 def start(
@@ -135,13 +162,27 @@ def start(
             pytest.fail(f"the gateway ended: {log.read_text()[-2000:]}")
         return ports_file.exists()
 
-    until(answered, READY_WITHIN_S, "the gateway listens")
+    try:
+        until(answered, READY_WITHIN_S, "the gateway listens")
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     return Gateway(process, root, log, msgspec.json.decode(ports_file.read_bytes(), type=Ports))
 
 
 def end(gateway: Gateway) -> None:
     """Stop a gateway, if it still runs."""
     gateway.client.close()
-    if gateway.process.poll() is None:
-        gateway.process.send_signal(signal.SIGTERM)
-        gateway.process.wait(10)
+    stop(gateway.process)
+
+
+@contextmanager
+def running(root: Path, workers: int = 1, environment: Mapping[str, str] | None = None) -> Iterator[Gateway]:
+    """A gateway on `root`/registry and `root`/state whose workers are ready, stopped at the end."""
+    gateway = start(root, (), workers, environment or {})
+    try:
+        until(lambda: accepting(gateway) == workers, READY_WITHIN_S, "every worker accepts")
+        yield gateway
+    finally:
+        end(gateway)

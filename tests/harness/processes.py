@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,8 +12,6 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.slots import beat_path
-
-from harness.gateway import until
 
 WORKER = """
 import os, signal, sys, time, uuid
@@ -154,10 +151,3 @@ class Supervised:
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
-
-
-def took_s(condition: Callable[[], object], within_s: float, what: str) -> float:
-    """Wait until `condition` holds and return how long that took."""
-    began = time.monotonic()
-    until(condition, within_s, what)
-    return time.monotonic() - began

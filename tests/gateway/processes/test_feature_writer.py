@@ -62,7 +62,7 @@ def writer(layout: StateLayout, limited: bool = False) -> Iterator["subprocess.P
         finally:
             process.send_signal(signal.SIGCONT)
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture

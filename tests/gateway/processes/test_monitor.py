@@ -38,7 +38,7 @@ def test_what_fails_at_every_step_is_said_once(tmp_path: Path) -> None:
             until(stepped, 10, "it steps")
         finally:
             monitor.send_signal(signal.SIGTERM)
-            _, said = monitor.communicate(timeout=10)
+            _, said = monitor.communicate(timeout=60)
     assert monitor.returncode == 0, said
     events = [json.loads(line)["event"] for line in said.splitlines()]
     assert events == ["following", "monitor_step_failed", "monitor_not_finished"]
@@ -58,13 +58,13 @@ def test_a_book_that_is_deleted_is_made_anew_from_the_logs(tmp_path: Path) -> No
     with subprocess.Popen(command, stderr=subprocess.PIPE) as first:
         until(lambda: any(layout.archive.rglob("v*.parquet")), 10, "records are archived")
         layout.monitor_db.unlink()
-        _, said = first.communicate(timeout=10)
+        _, said = first.communicate(timeout=60)
     assert first.returncode == 1
     assert "monitor_db_damaged" in {json.loads(line)["event"] for line in said.splitlines()}
     with subprocess.Popen(command, stderr=subprocess.PIPE) as second:
         until(lambda: any(layout.archive.rglob("v*.parquet")), 10, "records are archived again")
         second.send_signal(signal.SIGTERM)
-        second.communicate(timeout=10)
+        second.communicate(timeout=60)
     db = MonitorDb(layout.monitor_db, read_only=True)
     assert (db.totals()["rows"], db.totals()["rebuilds"]) == (30, 1)
     assert sum(one.pane.rows for one in db.panes("fraud", 0, 2**62)) == 30
