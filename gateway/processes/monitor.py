@@ -1,15 +1,12 @@
 """The monitor process, one per gateway: follows all logs, counts, archives, and says how it fares."""
 
 import os
-import signal
 import sqlite3
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -26,6 +23,7 @@ from driftgate.gateway.processes.spawn import (
     die_with_parent,
     dump_stacks_on_signal,
 )
+from driftgate.gateway.processes.stop_request import StopRequest
 from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import LogSettings, Settings
@@ -74,21 +72,20 @@ class MonitorProcess:
         self._references = ReferenceMaker(self._follower, places, desired.state, self._note)
         post = AlertPost(arguments.settings.alerts, desired.model_settings, self._note)
         self._alerting = Alerting(self._db, layout, post, self._logger)
-        self._stopping = threading.Event()
+        self._stop = StopRequest()
         self._failures, self._unwritten = Repeats(), Repeats()
         self._stated_at = 0.0
         self._told_drift: tuple[VersionFigure, ...] | None = None
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
+        self._stop.install()
         self._beat.state = BeatState.ACCEPTING
         self._logger.info("following", pid=os.getpid())
-        while not self._stopping.is_set():
+        while not self._stop.asked:
             self._step()
             if not self._follower.is_behind:
-                self._stopping.wait(LOOK_EVERY_S)
+                self._stop.pause(LOOK_EVERY_S)
         self._finish()
         self._state()
         self._alerting.close()
@@ -150,9 +147,6 @@ class MonitorProcess:
     def _note(self, text: str) -> None:
         if self._problems.is_news(text, time.monotonic()):
             self._logger.error("monitor_problem", reason=text)
-
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopping.set()
 
 
 def attach_journal(logger: EventLogger, layout: StateLayout) -> None:
