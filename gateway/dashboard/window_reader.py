@@ -95,7 +95,7 @@ class WindowReader:
         self._power = PowerBook()
 
     def history(self, model: str, first_us: int) -> HistoryAnswer:
-        """Return how rows, errors and latency went since a time, up to the last whole minute."""
+        """Return how rows, errors and latency went since a time, without the window that is open."""
         window_us = self._window_us()
         end_us = _now_us() // window_us * window_us
         step = step_us(first_us, end_us, window_us)
@@ -117,9 +117,10 @@ class WindowReader:
         return EvidenceAnswer(model, first_us, end_us, step, arm_evidence(stored, profiles, named, step))
 
     def quality(self, model: str) -> QualityAnswer:
-        """Return the rates of the last complete windows."""
-        status = read_window_status(self._layout)
-        figures = [one for one in (status.figures if status else ()) if one.model == model]
+        """Return the rates of the last complete windows, of arms that had one within the hour."""
+        status, first_us = read_window_status(self._layout), _now_us() - HOUR_US
+        known = status.figures if status else ()
+        figures = [one for one in known if one.model == model and one.start_us >= first_us]
         found: dict[tuple[int, str, str], list[NamedValue]] = {}
         with monitor_book(self._layout) as db:
             if db is not None and figures:

@@ -4,7 +4,7 @@ import { modelPath, path } from "./api.js";
 import { chartPlace, draw, gapped, label, palette } from "./charts.js";
 import { h } from "./dom.js";
 import { clock, duration, number, percent, whole } from "./format.js";
-import { RANGES } from "./model.js";
+import { RANGES, roundsOf } from "./model.js";
 import { evidence } from "./overview.js";
 import { armName, card, choice, empty, failed, legend, pill, table } from "./parts.js";
 import { here, link } from "./router.js";
@@ -34,7 +34,7 @@ function source({ parts, query }) {
 
 export const featureView = {
   title: ({ parts, query }) => `${query.name} of ${parts[1]}`,
-  sources: (place) => ({ feature: [source(place), 2] }),
+  sources: (place) => ({ feature: [source(place), roundsOf(place.query.since)] }),
   draw(answers, errors, place) {
     const one = flat(answers.feature, place);
     return [

@@ -16,6 +16,9 @@ export const RANGES = [
   ["24h", "24 h"],
   ["7d", "7 d"],
 ];
+// The longer the time that is shown, the less often it is asked for: in every so many rounds.
+export const roundsOf = (since = "24h") => ({ "1h": 2, "6h": 3, "24h": 6 })[since] ?? 60;
+
 function paths({ parts, query }) {
   const model = parts[1];
   const since = query.since ?? "24h";
@@ -35,10 +38,11 @@ export const modelView = {
   title: ({ parts }) => parts[1] ?? "Model",
   sources(place) {
     const all = paths(place);
+    const every = roundsOf(place.query.since);
     return {
       ...all,
-      history: [all.history, 4],
-      evidence: [all.evidence, 4],
+      history: [all.history, every],
+      evidence: [all.evidence, every],
       power: [all.power, 40],
       events: [all.events, 4],
     };

@@ -23,7 +23,10 @@ export function quality(answer, error, json, place) {
     : !answer
       ? empty("Loading…")
       : !answer.arms.length
-        ? empty("No window is complete yet.", "The first is some seconds after its time.")
+        ? empty(
+            "No window was complete in the last hour.",
+            "One is complete some seconds after its time, if it has rows.",
+          )
         : rates.length
           ? [
               rateTable(rates.slice(0, SHOWN_RATES), place),

@@ -339,6 +339,7 @@ def test_loading_what_cannot_be_loaded(tmp_path: Path, registry_root: Path, publ
         ({"host": "localhost:8090"}, 200),
         ({"host": "[::1]:8090"}, 200),
         ({"origin": "http://127.0.0.1:8090"}, 200),
+        ({"origin": "https://127.0.0.1:8090"}, 200),
         ({"host": "evil.example"}, 403),
         ({"host": "["}, 403),
         ({"origin": "http://evil.example"}, 403),
