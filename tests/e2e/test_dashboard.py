@@ -27,7 +27,7 @@ from driftgate.monitoring.alert_tables import AlertChanges
 from driftgate.monitoring.monitor_db import MonitorDb
 
 from harness.browser import PHONE, opened, press_until, until_asked_again
-from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, start, until
+from harness.gateway import Gateway, running
 from harness.past_windows import write_past
 
 if TYPE_CHECKING:
@@ -50,11 +50,8 @@ def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     (root / "state").mkdir(mode=0o700)
     write_past(root / "state" / "monitor.db", "pay", profile, 60, drifts=HOSTILE)
     open_alert(root / "state" / "monitor.db")
-    gateway = start(root, (), 1, {})
-    until(lambda: accepting(gateway) == 1, READY_WITHIN_S, "the worker accepts")
-    with traffic(gateway):
+    with running(root) as gateway, traffic(gateway):
         yield gateway
-    end(gateway)
 
 
 def publish(root: Path) -> None:
@@ -249,8 +246,10 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(
     (root / "registry").mkdir()
     (root / "state").mkdir(mode=0o700)
     token = TokenStore(root / "state" / "tokens.json", utc_now).create(Wish("t", ("read:*",), None), "t")[1]
-    gateway = start(root, (), 1, {"DRIFTGATE__AUTH__MODE": "all"})
-    with opened(browser, gateway.ports.admin) as it:
+    with (
+        running(root, environment={"DRIFTGATE__AUTH__MODE": "all"}) as gateway,
+        opened(browser, gateway.ports.admin) as it,
+    ):
         it.page.goto(f"{it.base}/")
         it.page.get_by_label("Access token").fill(token)
         it.page.keyboard.press("Enter")
@@ -261,4 +260,3 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(
         it.page.locator("dialog pre").wait_for()
         assert '"models"' in it.page.locator("dialog pre").inner_text()
         assert token not in it.page.content()
-    end(gateway)

