@@ -118,6 +118,7 @@ def urls(stack: ExitStack, fault: str, proxy: FaultProxy) -> str:
     return proxy.url
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", [*HARMS, *CONNECTING])
 def test_answers_come_in_time_whatever_redis_does(fault: str, proxy: FaultProxy) -> None:
     """Answers come within their budget; once the breaker is open they cost less than 2 ms (p99)."""

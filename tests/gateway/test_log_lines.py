@@ -59,7 +59,7 @@ def test_lines_are_written_whole_and_in_order() -> None:
     class Stream:
         def write(self, piece: bytes) -> int:
             begun.set()
-            go_on.wait(5)
+            go_on.wait(30)
             pieces.append(piece)
             return len(piece)
 
@@ -68,7 +68,7 @@ def test_lines_are_written_whole_and_in_order() -> None:
     said.append(b"y" * (PIPE_BUF + 1) + b"\n")
     for line in said:
         assert lines.offer(line)
-    begun.wait(5)
+    begun.wait(30)
     go_on.set()
     lines.close()
     assert b"".join(pieces) == b"".join(said)
@@ -77,6 +77,7 @@ def test_lines_are_written_whole_and_in_order() -> None:
     assert len(pieces) < len(said)
 
 
+@pytest.mark.alone
 def test_what_waits_is_bounded_and_so_is_the_wait() -> None:
     """With a full pipe that nobody reads lines are taken up to the bound, and closing gives up in time."""
     with pipe() as (reading, writing), open(writing, "wb", buffering=0, closefd=False) as stream:
@@ -113,7 +114,7 @@ def test_a_process_goes_on_while_nobody_reads_and_says_what_was_dropped(exit_way
             talker.stdin.write(b"\n")
             talker.stdin.close()
             heard += log.read()
-            assert talker.wait(10) == 0
+            assert talker.wait(60) == 0
     said = [json.loads(line) for line in heard.lstrip(b".").splitlines()]
     numbers = [line["number"] for line in said if line["event"] == "said"]
     assert numbers == sorted(numbers)

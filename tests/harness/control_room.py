@@ -38,7 +38,7 @@ from driftgate.models.uploaded_manifest import UploadLimits
 from driftgate.models.uploads import Uploads
 
 POLL_S = 0.05
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 STALE_AFTER_S = 5.0
 ADMIN_URL = "http://127.0.0.1:8090"
 UPLOADS = UploadLimits(max_file_bytes=2**24, max_version_bytes=2**25, max_open=2, keep_s=3600)

@@ -126,7 +126,7 @@ def test_a_paused_writer_blocks_no_reader(layout: StateLayout) -> None:
         store.close()
         store = LmdbFeatureStore(layout.features)
         assert values_of(store, ["a"]) == [1.0]
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 10
         with pytest.raises(StoreUnavailable, match="push again"):
             asyncio.run(push(2.0))
         process.send_signal(signal.SIGCONT)

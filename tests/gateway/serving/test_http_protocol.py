@@ -25,7 +25,7 @@ from driftgate.gateway.serving.http_protocol import (
 from driftgate.gateway.serving.predict import PredictPath
 
 PATH = "/v2/models/m/infer"
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Open:

@@ -25,7 +25,7 @@ from driftgate.models.publish_onnx import Published
 from driftgate.models.registry import DirectoryRegistry
 
 Publish = Callable[..., Published]
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 NO_SUCH_DIGEST = "0" * 64
 
 

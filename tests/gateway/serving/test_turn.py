@@ -24,7 +24,7 @@ from driftgate.models.manifest import FileEntry, Manifest, Provenance
 from driftgate.models.runtime import Session
 from driftgate.models.signature import Signature, TensorSpec
 
-PATIENCE_S = 2.0
+PATIENCE_S = 20.0
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),))
 
 
