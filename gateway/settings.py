@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from driftgate.monitoring.alert import Severity
-from driftgate.monitoring.budget import parse_budget
+from driftgate.monitoring.alerts.alert import Severity
+from driftgate.monitoring.drift.budget import parse_budget
 
 ENV_PREFIX = "DRIFTGATE__"
 CONFIG_FILE = "driftgate.toml"

@@ -16,12 +16,12 @@ import numpy as np
 
 from driftgate.gateway.dashboard.window_reader import FeatureQuestion, WindowReader
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.drift_tables import encode_evidence
-from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
-from driftgate.monitoring.pane import PANE_US, Pane, PaneKey
-from driftgate.monitoring.pane_tables import WindowChanges
-from driftgate.monitoring.reference import encode_profile, profile_id
-from driftgate.monitoring.reference_book import Reference
+from driftgate.monitoring.book.drift_tables import encode_evidence
+from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.book.pane_tables import WindowChanges
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.reference.profile import encode_profile, profile_id
+from driftgate.monitoring.windows.pane import PANE_US, Pane, PaneKey
 from loadtests.fold_bench import DAY_FEATURES, hour_of_panes, profile_of
 
 PAGE_GOAL_MS = 300.0

@@ -11,16 +11,16 @@ from collections.abc import Callable
 import numpy as np
 from msgspec.structs import replace
 
-from driftgate.monitoring.cell_coder import CellCoder
-from driftgate.monitoring.drift_backtest import Replayed, backtest_version
-from driftgate.monitoring.drift_figures import version_figure
-from driftgate.monitoring.drift_plan import DriftPlan, Judging
-from driftgate.monitoring.drift_states import encode_drift
-from driftgate.monitoring.observed import Observed
-from driftgate.monitoring.pane import PANE_US, CountedPane, Pane, PaneKey
-from driftgate.monitoring.pane_fold import PaneFold
-from driftgate.monitoring.reference import PairCounts, ReferenceProfile
-from driftgate.monitoring.version_drift import StreamKey, VersionDrift
+from driftgate.monitoring.drift.figures import version_figure
+from driftgate.monitoring.drift.plan import DriftPlan, Judging
+from driftgate.monitoring.drift.replay import Replayed, backtest_version
+from driftgate.monitoring.drift.states import encode_drift
+from driftgate.monitoring.drift.version_drift import StreamKey, VersionDrift
+from driftgate.monitoring.reference.profile import PairCounts, ReferenceProfile
+from driftgate.monitoring.windows.cell_coder import CellCoder
+from driftgate.monitoring.windows.observed import Observed
+from driftgate.monitoring.windows.pane import PANE_US, CountedPane, Pane, PaneKey
+from driftgate.monitoring.windows.pane_fold import PaneFold
 from loadtests.fold_bench import WINDOW_ROWS, Figure, profile_of
 
 DETECTOR_GOAL_US = 100.0

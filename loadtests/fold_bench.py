@@ -23,21 +23,21 @@ from pathlib import Path
 
 import numpy as np
 
-from driftgate.monitoring.heavy_segments import HeavySegments
-from driftgate.monitoring.log_blocks import Block, BlockDecoder
-from driftgate.monitoring.log_encoder import BlockEncoder
-from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
-from driftgate.monitoring.observed import Observed
-from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey
-from driftgate.monitoring.pane_fold import PaneFold
-from driftgate.monitoring.pane_retention import HOUR_US
-from driftgate.monitoring.pane_tables import WindowChanges
-from driftgate.monitoring.record import RecordedVersion, TensorColumns
-from driftgate.monitoring.reference import ReferenceProfile, encode_profile
-from driftgate.monitoring.reference_book import ReferenceBook
-from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
-from driftgate.monitoring.window_keeper import WindowKeeper
-from driftgate.monitoring.windows import Watched, Windows
+from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.book.pane_tables import WindowChanges
+from driftgate.monitoring.book.window_keeper import WindowKeeper
+from driftgate.monitoring.book.windows import Watched, Windows
+from driftgate.monitoring.log.blocks import Block, BlockDecoder
+from driftgate.monitoring.log.encoder import BlockEncoder
+from driftgate.monitoring.log.record import RecordedVersion, TensorColumns
+from driftgate.monitoring.reference.book import ReferenceBook
+from driftgate.monitoring.reference.profile import ReferenceProfile, encode_profile
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.heavy_segments import HeavySegments
+from driftgate.monitoring.windows.observed import Observed
+from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, Pane, PaneKey
+from driftgate.monitoring.windows.pane_fold import PaneFold
+from driftgate.monitoring.windows.pane_retention import HOUR_US
 from loadtests.log_bench import COLUMNS, VERSION, turn
 
 FOLD_GOAL_NS = 30.0

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.log_counts import LogCounts
-from driftgate.monitoring.log_encoder import BlockEncoder
-from driftgate.monitoring.log_policy import LogPolicy
-from driftgate.monitoring.log_store import SegmentStore, now_us
-from driftgate.monitoring.log_writer import LogWriter
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.record import RecordedVersion, RequestRecord, TensorColumns, TurnRecord
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.log.counts import LogCounts
+from driftgate.monitoring.log.encoder import BlockEncoder
+from driftgate.monitoring.log.policy import LogPolicy
+from driftgate.monitoring.log.record import RecordedVersion, RequestRecord, TensorColumns, TurnRecord
+from driftgate.monitoring.log.store import SegmentStore, now_us
+from driftgate.monitoring.log.writer import LogWriter
 
 COLUMNS = 30
 READER_GOAL_PER_S = 100_000

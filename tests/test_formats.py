@@ -19,8 +19,8 @@ from driftgate.gateway.state.journal import DamagedJournal, decode_line, read_jo
 from driftgate.gateway.state.slots import read_status
 from driftgate.models.errors import InvalidManifest
 from driftgate.models.manifest import decode_manifest
-from driftgate.monitoring.log_frames import NewerFormat, salt_of
-from driftgate.monitoring.records import record_columns
+from driftgate.monitoring.log.frames import NewerFormat, salt_of
+from driftgate.monitoring.log.records import record_columns
 
 from harness.records import blocks_of, numbers_in, reader
 

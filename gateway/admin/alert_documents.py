@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from driftgate.monitoring.alert import Alert, NamedFeature, Rule, Severity, State
-from driftgate.monitoring.alert_book import LONGEST_SILENCE_S, SILENCE_S, Silence
+from driftgate.monitoring.alerts.alert import Alert, NamedFeature, Rule, Severity, State
+from driftgate.monitoring.alerts.book import LONGEST_SILENCE_S, SILENCE_S, Silence
 
 SHORTEST_SILENCE_S = 60
 Why = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]

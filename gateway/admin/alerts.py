@@ -39,11 +39,11 @@ from driftgate.gateway.state.alert_requests import (
     TryReceivers,
 )
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.monitoring.alert import TRANSITIONS, Event
-from driftgate.monitoring.alert_book import MOST_SILENCES, Silence
-from driftgate.monitoring.alert_tables import AlertPage
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.plain_text import plain
+from driftgate.monitoring.alerts.alert import TRANSITIONS, Event
+from driftgate.monitoring.alerts.book import MOST_SILENCES, Silence
+from driftgate.monitoring.alerts.plain_text import plain
+from driftgate.monitoring.book.alert_tables import AlertPage
+from driftgate.monitoring.book.monitor_db import MonitorDb
 
 MOST_ALERTS = 1000
 MOST_WHY = 500

@@ -22,8 +22,8 @@ from driftgate.gateway.processes.log_metrics import read_monitor_status
 from driftgate.gateway.processes.window_metrics import read_window_status
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.monitoring.log_counts import DROPPED, read_log_counts
-from driftgate.monitoring.pane import PANE_US
+from driftgate.monitoring.log.counts import DROPPED, read_log_counts
+from driftgate.monitoring.windows.pane import PANE_US
 
 LONGEST_US = 35 * 86_400_000_000
 

@@ -31,11 +31,11 @@ from driftgate.gateway.processes.drift_status import read_drift_status
 from driftgate.gateway.state.desired import Armed
 from driftgate.gateway.state.generations import StaleGeneration
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.monitoring.drift_pace import rows_to_find_shift
-from driftgate.monitoring.drift_status import DriftStatus, VersionFigure
-from driftgate.monitoring.plain_text import plain
-from driftgate.monitoring.reference import ReferenceProfile
-from driftgate.monitoring.seasons import WEEK_US, WEEKS_TO_PROPOSE
+from driftgate.monitoring.alerts.plain_text import plain
+from driftgate.monitoring.drift.pace import rows_to_find_shift
+from driftgate.monitoring.drift.seasons import WEEK_US, WEEKS_TO_PROPOSE
+from driftgate.monitoring.drift.status import DriftStatus, VersionFigure
+from driftgate.monitoring.reference.profile import ReferenceProfile
 
 _DRIFT = "/api/models/{model}/drift"
 MOST_WHY = 500

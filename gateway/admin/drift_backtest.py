@@ -14,12 +14,12 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.drift_status import read_drift_status
 from driftgate.gateway.processes.watched import drift_plan
 from driftgate.gateway.state.desired import DesiredModel
-from driftgate.monitoring.budget import FalseAlarmBudget, Receiver, alarm_targets, parse_budget
-from driftgate.monitoring.drift_backtest import Backtest, Replayed, backtest_version
-from driftgate.monitoring.drift_keeper import OTHER_TESTS
-from driftgate.monitoring.drift_plan import Judging
-from driftgate.monitoring.drift_status import DriftStatus, VersionFigure
-from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.book.drift_keeper import OTHER_TESTS
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.drift.budget import FalseAlarmBudget, Receiver, alarm_targets, parse_budget
+from driftgate.monitoring.drift.plan import Judging
+from driftgate.monitoring.drift.replay import Backtest, Replayed, backtest_version
+from driftgate.monitoring.drift.status import DriftStatus, VersionFigure
 
 DEFAULT_SINCE = "30d"
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from driftgate.monitoring.drift_status import VersionFigure
+from driftgate.monitoring.drift.status import VersionFigure
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Why = Annotated[str, msgspec.Meta(max_length=500)]

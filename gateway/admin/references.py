@@ -21,10 +21,10 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.state.desired import ReferenceWindow
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.profile_comparison import FeatureChange, profile_changes
-from driftgate.monitoring.reference import Moments, Role, Source, decode_profile, profile_id
-from driftgate.monitoring.reference_book import Reference
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.reference.comparison import FeatureChange, profile_changes
+from driftgate.monitoring.reference.profile import Moments, Role, Source, decode_profile, profile_id
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 _PATH = "/api/models/{model}/references"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from driftgate.gateway.admin.alert_documents import AlertDocument, AlertsAnswer
 from driftgate.gateway.cli.terminal import console, plain, table
-from driftgate.monitoring.alert_book import Silence
+from driftgate.monitoring.alerts.book import Silence
 
 NAMED = 3
 """Features that a line shows."""

@@ -26,8 +26,8 @@ from driftgate.gateway.cli.drift_subjects import Subject, parsed
 from driftgate.gateway.cli.drift_watching import ack, arm, backtest, observe, status
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.cli.model_tables import print_json, print_plain
-from driftgate.monitoring.log_store import now_us
-from driftgate.monitoring.profile_comparison import FeatureChange
+from driftgate.monitoring.log.store import now_us
+from driftgate.monitoring.reference.comparison import FeatureChange
 
 MOST_CELLS = 6
 PIPE_WIDTH = 200

@@ -15,7 +15,7 @@ from driftgate.gateway.cli.model_tables import print_json, print_plain
 from driftgate.gateway.cli.terminal import console, plain
 from driftgate.gateway.dashboard.one_feature import Cell, FeatureCells, Rows
 from driftgate.gateway.dashboard.window_reader import FeatureAnswer, PowerAnswer
-from driftgate.monitoring.effect_sizes import EffectSizes
+from driftgate.monitoring.drift.effect_sizes import EffectSizes
 
 MOVED = "moved"
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from driftgate.gateway.admin.drift_documents import BacktestAnswer, DriftAnswer, DriftVersion
 from driftgate.gateway.cli.model_tables import print_plain
-from driftgate.monitoring.drift_alarm import Phase
-from driftgate.monitoring.drift_status import AlarmFigure, DriftStatus, StreamFigure, VersionFigure
-from driftgate.monitoring.seasons import WEEKS_TO_PROPOSE, Watch
+from driftgate.monitoring.drift.alarm import Phase
+from driftgate.monitoring.drift.seasons import WEEKS_TO_PROPOSE, Watch
+from driftgate.monitoring.drift.status import AlarmFigure, DriftStatus, StreamFigure, VersionFigure
 
 DAY_US = 86_400_000_000
 _PROPOSE_US = WEEKS_TO_PROPOSE * 7 * DAY_US

@@ -20,7 +20,7 @@ from driftgate.gateway.cli.changing import DryRun, Json, Name
 from driftgate.gateway.cli.drift_subjects import Subject, parsed
 from driftgate.gateway.cli.drift_tables import print_all, print_backtest, print_drift
 from driftgate.gateway.cli.model_tables import print_json, print_plain
-from driftgate.monitoring.drift_status import DriftStatus
+from driftgate.monitoring.drift.status import DriftStatus
 
 BACKTEST_S = 300.0
 Why = Annotated[str, typer.Option(help="Why, for the timeline.")]

@@ -13,8 +13,8 @@ from driftgate.gateway.cli.log_output import (
     print_records_json,
 )
 from driftgate.gateway.cli.log_reading import Since, State, log_places, read_log, time_us
-from driftgate.monitoring.log_query import export_records, find_records, records_of
-from driftgate.monitoring.record_filter import RecordFilter, arrival_us
+from driftgate.monitoring.archive.record_filter import RecordFilter, arrival_us
+from driftgate.monitoring.book.log_query import export_records, find_records, records_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, epilog=EXIT_CODES)
 

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from driftgate.monitoring.record import RequestRecord
+from driftgate.monitoring.log.record import RequestRecord
 
 Record = dict[str, Any]
 

@@ -13,9 +13,9 @@ from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.state.slots import slot_numbers
-from driftgate.monitoring.log_frames import NewerFormat
-from driftgate.monitoring.log_query import Places, RecordsMoved
-from driftgate.monitoring.log_store import now_us
+from driftgate.monitoring.book.log_query import Places, RecordsMoved
+from driftgate.monitoring.log.frames import NewerFormat
+from driftgate.monitoring.log.store import now_us
 
 T = TypeVar("T")
 

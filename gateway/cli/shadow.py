@@ -11,9 +11,9 @@ from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Exit, Refused, Se
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.log_reading import Since, State, log_places, read_log, time_us
 from driftgate.gateway.cli.model_tables import print_json
-from driftgate.monitoring.compare import Comparison, DifferingRow, VersionRecords, compare
-from driftgate.monitoring.log_query import records_of_version
-from driftgate.monitoring.record_filter import RecordFilter
+from driftgate.monitoring.archive.record_filter import RecordFilter
+from driftgate.monitoring.book.log_query import records_of_version
+from driftgate.monitoring.log.compare import Comparison, DifferingRow, VersionRecords, compare
 
 ANSWERED = 200
 PIPE_WIDTH = 200

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import msgspec
 
 from driftgate.gateway.dashboard.overview import ArmKey, DriftWord
-from driftgate.monitoring.drift_alarm import Phase
-from driftgate.monitoring.drift_status import DriftStatus, FeatureFigure, StreamFigure, VersionFigure
-from driftgate.monitoring.pane import ALL_ROWS
-from driftgate.monitoring.seasons import Watch
+from driftgate.monitoring.drift.alarm import Phase
+from driftgate.monitoring.drift.seasons import Watch
+from driftgate.monitoring.drift.status import DriftStatus, FeatureFigure, StreamFigure, VersionFigure
+from driftgate.monitoring.windows.pane import ALL_ROWS
 
 
 class MovedCell(msgspec.Struct, frozen=True):

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import numpy as np
 
-from driftgate.monitoring.drift_tables import StoredEvidence
-from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference import ReferenceProfile
+from driftgate.monitoring.book.drift_tables import StoredEvidence
+from driftgate.monitoring.log.record import Array
+from driftgate.monitoring.reference.profile import ReferenceProfile
 
 MOST_FEATURES = 100
 """Of an arm: those with the most evidence at any time."""

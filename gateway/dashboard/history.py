@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 
 from driftgate.gateway.dashboard.quantiles import Latency, latency_of_cells
-from driftgate.monitoring.observed import LATENCY
-from driftgate.monitoring.pane import CountedPane, PaneKey
-from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference import ReferenceProfile
-from driftgate.monitoring.reference_features import LATENCY_CELLS
+from driftgate.monitoring.log.record import Array
+from driftgate.monitoring.reference.features import LATENCY_CELLS
+from driftgate.monitoring.reference.profile import ReferenceProfile
+from driftgate.monitoring.windows.observed import LATENCY
+from driftgate.monitoring.windows.pane import CountedPane, PaneKey
 
 MOST_STEPS = 300
 _SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)

@@ -8,11 +8,11 @@ import msgspec
 
 from driftgate.gateway.errors import StateUnusable
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.drift_status import DriftStatus
-from driftgate.monitoring.log_frames import NewerFormat
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.pane_codec import InvalidPane
-from driftgate.monitoring.reference import InvalidProfile
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.drift.status import DriftStatus
+from driftgate.monitoring.log.frames import NewerFormat
+from driftgate.monitoring.reference.profile import InvalidProfile
+from driftgate.monitoring.windows.pane_codec import InvalidPane
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from driftgate.monitoring.cells import CategoricalCells, NumericCells
-from driftgate.monitoring.effect_sizes import EffectSizes, effect_sizes
-from driftgate.monitoring.pane import CountedPane
-from driftgate.monitoring.record import Array
-from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
-from driftgate.monitoring.space_saving import SpaceSaving
-from driftgate.monitoring.sufficiency import NotEnoughData
+from driftgate.monitoring.drift.effect_sizes import EffectSizes, effect_sizes
+from driftgate.monitoring.drift.sufficiency import NotEnoughData
+from driftgate.monitoring.log.record import Array
+from driftgate.monitoring.reference.profile import FeatureProfile, ReferenceProfile
+from driftgate.monitoring.windows.cells import CategoricalCells, NumericCells
+from driftgate.monitoring.windows.pane import CountedPane
+from driftgate.monitoring.windows.space_saving import SpaceSaving
 
 MOST_NAMES = 20
 

@@ -15,9 +15,9 @@ from driftgate.gateway.dashboard.arm_state import (
     old_after_us,
 )
 from driftgate.gateway.dashboard.traffic_meter import VersionTraffic
-from driftgate.monitoring.follower_status import FollowerStatus
-from driftgate.monitoring.quality_findings import UNUSUAL
-from driftgate.monitoring.window_status import QualityFigure, WindowFigures, WindowStatus
+from driftgate.monitoring.book.follower_status import FollowerStatus
+from driftgate.monitoring.quality.findings import UNUSUAL
+from driftgate.monitoring.windows.window_status import QualityFigure, WindowFigures, WindowStatus
 
 ArmKey = tuple[str, int, str]
 """Model, version and arm."""

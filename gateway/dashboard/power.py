@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from driftgate.monitoring.bets import Bets, bets_against
-from driftgate.monitoring.cells import NumericCells
-from driftgate.monitoring.power import Power, capital_needed, smallest_shift, smallest_turn
-from driftgate.monitoring.reference import FeatureProfile, ReferenceProfile
-from driftgate.monitoring.reference_band import reference_band
-from driftgate.monitoring.sufficiency import NotEnoughData
+from driftgate.monitoring.drift.bets import Bets, bets_against
+from driftgate.monitoring.drift.power import Power, capital_needed, smallest_shift, smallest_turn
+from driftgate.monitoring.drift.sufficiency import NotEnoughData
+from driftgate.monitoring.reference.band import reference_band
+from driftgate.monitoring.reference.profile import FeatureProfile, ReferenceProfile
+from driftgate.monitoring.windows.cells import NumericCells
 
 DAY_S = 86_400
 MOST_FEATURES = 200

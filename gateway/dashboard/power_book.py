@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import msgspec
 
 from driftgate.gateway.dashboard.power import FeaturePower, powers
-from driftgate.monitoring.budget import FalseAlarmBudget
-from driftgate.monitoring.drift_status import DriftStatus, VersionFigure
-from driftgate.monitoring.pane import PANE_US
-from driftgate.monitoring.reference_book import Reference
+from driftgate.monitoring.drift.budget import FalseAlarmBudget
+from driftgate.monitoring.drift.status import DriftStatus, VersionFigure
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.windows.pane import PANE_US
 
 MOST_KEPT = 32
 DEFAULT_LOG10_TARGET = math.log10(FalseAlarmBudget().every_s * 1e6 / PANE_US)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from driftgate.gateway.dashboard.one_feature import NamedValue
-from driftgate.monitoring.window_status import WindowFigures
+from driftgate.monitoring.windows.window_status import WindowFigures
 
 MOST_EXAMPLES = 3
 

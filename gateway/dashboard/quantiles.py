@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from driftgate.monitoring.cells import NumericCells
+from driftgate.monitoring.windows.cells import NumericCells
 
 
 class Latency(NamedTuple):

@@ -16,9 +16,9 @@ from driftgate.gateway.dashboard.quality import ArmQuality, arm_quality
 from driftgate.gateway.errors import NotFound
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.window_metrics import read_window_status
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.pane import ALL_ROWS, PANE_US
-from driftgate.monitoring.reference_book import Reference
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US

@@ -10,8 +10,8 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.alert import Severity, State
-from driftgate.monitoring.alert_status import AlertStatus, ReceiverFigure
+from driftgate.monitoring.alerts.alert import Severity, State
+from driftgate.monitoring.alerts.status import AlertStatus, ReceiverFigure
 
 MOST_MODELS = 500
 

@@ -7,13 +7,13 @@ from driftgate.gateway.processes.alert_routes import receivers_of, unknown_recei
 from driftgate.gateway.processes.notifier import Notifier, Parcel, Told
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
 from driftgate.models.settings import ModelSettings
-from driftgate.monitoring.alert import Finding, Notified, Rule, Severity, State, new_alert
-from driftgate.monitoring.alert_book import Notification
-from driftgate.monitoring.alert_status import ReceiverFigure
-from driftgate.monitoring.command_receiver import Command
-from driftgate.monitoring.delivery import Receiver
-from driftgate.monitoring.notification import MOST_ALERTS, encode_notification, notification_document
-from driftgate.monitoring.webhook import Webhook
+from driftgate.monitoring.alerts.alert import Finding, Notified, Rule, Severity, State, new_alert
+from driftgate.monitoring.alerts.book import Notification
+from driftgate.monitoring.alerts.command_receiver import Command
+from driftgate.monitoring.alerts.delivery import Receiver
+from driftgate.monitoring.alerts.notification import MOST_ALERTS, encode_notification, notification_document
+from driftgate.monitoring.alerts.status import ReceiverFigure
+from driftgate.monitoring.alerts.webhook import Webhook
 
 STOP_S = 1.0
 Models = Callable[[], Mapping[str, ModelSettings]]

@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
 from driftgate.models.settings import ModelSettings
-from driftgate.monitoring.alert import Severity
-from driftgate.monitoring.budget import Receiver, parse_budget
+from driftgate.monitoring.alerts.alert import Severity
+from driftgate.monitoring.drift.budget import Receiver, parse_budget
 
 NOBODY = ""
 """Stands for the receiver of models that have none: their drift is shown, with a budget all the same."""

@@ -21,12 +21,12 @@ from driftgate.gateway.state.alert_requests import (
     EndSilence,
     read_requests,
 )
-from driftgate.monitoring.alert import Alert, Finding, IllegalTransition, State
-from driftgate.monitoring.alert_book import AlertBook, Notification, noted
-from driftgate.monitoring.alert_status import AlertFigure, AlertStatus, SilenceFigure
-from driftgate.monitoring.alert_tables import AlertChanges
-from driftgate.monitoring.book_damage import raise_if_damaged
-from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.alerts.alert import Alert, Finding, IllegalTransition, State
+from driftgate.monitoring.alerts.book import AlertBook, Notification, noted
+from driftgate.monitoring.alerts.status import AlertFigure, AlertStatus, SilenceFigure
+from driftgate.monitoring.book.alert_tables import AlertChanges
+from driftgate.monitoring.book.damage import raise_if_damaged
+from driftgate.monitoring.book.monitor_db import MonitorDb
 
 LOOK_EVERY_US = 500_000
 TIDY_EVERY_US = 86_400_000_000

@@ -18,7 +18,7 @@ from driftgate.gateway.processes.supervision import (
     restart_delay_s,
 )
 from driftgate.gateway.state.beat import BeatReading, BeatState, mark_dead, read_beat
-from driftgate.monitoring.log_segments import write_end_marker
+from driftgate.monitoring.log.segments import write_end_marker
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from driftgate.gateway.state.beat import BeatReading, BeatState
-from driftgate.monitoring.follower_status import FollowerStatus
+from driftgate.monitoring.book.follower_status import FollowerStatus
 
 Level = Literal["ok", "note", "problem"]
 

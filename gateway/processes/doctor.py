@@ -32,7 +32,7 @@ from driftgate.gateway.state.timeline import verify
 from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError, RegistryUnavailable
 from driftgate.models.registry import DirectoryRegistry
-from driftgate.monitoring.log_counts import read_log_counts
+from driftgate.monitoring.log.counts import read_log_counts
 
 ANSWER_S = 3.0
 SHOWN_VERSIONS = ("driftgate", "onnxruntime", "uvicorn", "httptools", "numpy")

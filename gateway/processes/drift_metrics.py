@@ -10,9 +10,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.drift_status import read_drift_status
-from driftgate.monitoring.drift_alarm import Phase
-from driftgate.monitoring.drift_status import AlarmFigure, DriftStatus, VersionFigure
-from driftgate.monitoring.seasons import Watch
+from driftgate.monitoring.drift.alarm import Phase
+from driftgate.monitoring.drift.seasons import Watch
+from driftgate.monitoring.drift.status import AlarmFigure, DriftStatus, VersionFigure
 
 MOST_FEATURES = 2000
 """Of all models together, those with the most evidence."""

@@ -3,7 +3,7 @@
 import msgspec
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.drift_status import DriftStatus
+from driftgate.monitoring.drift.status import DriftStatus
 
 
 def read_drift_status(layout: StateLayout) -> DriftStatus | None:

@@ -8,8 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.slots import slot_numbers
-from driftgate.monitoring.follower_status import FollowerStatus
-from driftgate.monitoring.log_counts import DROPPED, read_log_counts
+from driftgate.monitoring.book.follower_status import FollowerStatus
+from driftgate.monitoring.log.counts import DROPPED, read_log_counts
 
 
 def log_metrics(layout: StateLayout) -> Iterator[Metric]:

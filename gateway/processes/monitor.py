@@ -31,14 +31,14 @@ from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.journal import Journal
 from driftgate.gateway.state.slots import slot_numbers, take_lock
 from driftgate.models.durable import write_whole
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.book_damage import DamagedBook
-from driftgate.monitoring.drift_status import VersionFigure
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.log_query import Places
-from driftgate.monitoring.log_store import now_us
-from driftgate.monitoring.windows import Watched
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.damage import DamagedBook
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.log_query import Places
+from driftgate.monitoring.book.windows import Watched
+from driftgate.monitoring.drift.status import VersionFigure
+from driftgate.monitoring.log.store import now_us
 
 LOOK_EVERY_S = 0.2
 STATE_EVERY_S = 1.0

@@ -7,10 +7,10 @@ import msgspec
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.monitoring.book_damage import DamagedBook
-from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
-from driftgate.monitoring.pane_codec import InvalidPane
-from driftgate.monitoring.reference import InvalidProfile
+from driftgate.monitoring.book.damage import DamagedBook
+from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.reference.profile import InvalidProfile
+from driftgate.monitoring.windows.pane_codec import InvalidPane
 
 DAMAGE = (DamagedBook, InvalidPane, InvalidProfile, msgspec.MsgspecError, sqlite3.DatabaseError)
 """What says that a book must be made anew; sqlite3.OperationalError says that it cannot be used now."""

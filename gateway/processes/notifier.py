@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from driftgate.monitoring.alert import State
-from driftgate.monitoring.alert_status import ReceiverFigure
-from driftgate.monitoring.delivery import NotDelivered, Receiver
+from driftgate.monitoring.alerts.alert import State
+from driftgate.monitoring.alerts.delivery import NotDelivered, Receiver
+from driftgate.monitoring.alerts.status import ReceiverFigure
 
 MOST_WAITING = 100
 """Documents for one receiver; beyond it they are dropped, and counted."""

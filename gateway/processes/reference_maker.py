@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from driftgate.gateway.state.desired import DesiredState
-from driftgate.monitoring.follower import Follower
-from driftgate.monitoring.log_query import Places, RecordsMoved
-from driftgate.monitoring.record_filter import RecordFilter
-from driftgate.monitoring.reference import ReferenceProfile, encode_profile
-from driftgate.monitoring.reference_book import Reference
-from driftgate.monitoring.traffic_reference import ANSWERED, TrafficSample
-from driftgate.monitoring.windows import WATCHED_PURPOSES
+from driftgate.monitoring.archive.record_filter import RecordFilter
+from driftgate.monitoring.book.follower import Follower
+from driftgate.monitoring.book.log_query import Places, RecordsMoved
+from driftgate.monitoring.book.traffic_reference import ANSWERED, TrafficSample
+from driftgate.monitoring.book.windows import WATCHED_PURPOSES
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.reference.profile import ReferenceProfile, encode_profile
 
 LOOK_EVERY_US = 2_000_000
 RETRY_EVERY_US = 600_000_000

@@ -11,10 +11,10 @@ from driftgate.models.cache import VersionCache
 from driftgate.models.errors import UnsafeFile
 from driftgate.models.files import open_directory, read_below
 from driftgate.models.settings import ModelSettings
-from driftgate.monitoring.budget import Receiver
-from driftgate.monitoring.drift_plan import DriftPlan, Judging
-from driftgate.monitoring.reference import MAX_PROFILE_BYTES, PROFILE_FILE
-from driftgate.monitoring.windows import Watched
+from driftgate.monitoring.book.windows import Watched
+from driftgate.monitoring.drift.budget import Receiver
+from driftgate.monitoring.drift.plan import DriftPlan, Judging
+from driftgate.monitoring.reference.profile import MAX_PROFILE_BYTES, PROFILE_FILE
 
 
 class DesiredWindows:

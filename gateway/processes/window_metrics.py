@@ -9,7 +9,7 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.window_status import WindowStatus
+from driftgate.monitoring.windows.window_status import WindowStatus
 
 MOST_RATES = 2000
 """Of all models together."""

@@ -20,7 +20,7 @@ from driftgate.gateway.serving.recording import unrouted
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.settings import LogSettings
 from driftgate.gateway.wire.inference import Array
-from driftgate.monitoring.record import RecordSink, RequestRecord, TurnRecord
+from driftgate.monitoring.log.record import RecordSink, RequestRecord, TurnRecord
 
 Arrays = Mapping[str, Array]
 SHADOW = "shadow"

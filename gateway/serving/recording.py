@@ -14,10 +14,10 @@ from driftgate.gateway.settings import LogSettings
 from driftgate.models.durable import sync, write_synced
 from driftgate.models.manifest import Manifest
 from driftgate.models.settings import ModelLogSettings
-from driftgate.monitoring.log_counts import LogCounts
-from driftgate.monitoring.log_policy import LogPolicy, ModelLogPolicy
-from driftgate.monitoring.log_writer import LogWriter
-from driftgate.monitoring.record import RecordedVersion, TensorColumns
+from driftgate.monitoring.log.counts import LogCounts
+from driftgate.monitoring.log.policy import LogPolicy, ModelLogPolicy
+from driftgate.monitoring.log.record import RecordedVersion, TensorColumns
+from driftgate.monitoring.log.writer import LogWriter
 
 KEY_BYTES = 32
 

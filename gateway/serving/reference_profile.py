@@ -9,11 +9,11 @@ from driftgate.gateway.serving.recording import recorded_version
 from driftgate.models.manifest import Manifest
 from driftgate.models.reference_rows import Rows
 from driftgate.models.settings import ModelLogSettings
-from driftgate.monitoring.log_columns import TensorEntry, encoding_of, texts_of_list
-from driftgate.monitoring.observed import Observed, columns_of
-from driftgate.monitoring.record import Array, TensorColumns
-from driftgate.monitoring.reference import StoredNames, encode_profile
-from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+from driftgate.monitoring.log.columns import TensorEntry, encoding_of, texts_of_list
+from driftgate.monitoring.log.record import Array, TensorColumns
+from driftgate.monitoring.reference.profile import StoredNames, encode_profile
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.observed import Observed, columns_of
 
 
 def reference_profile(manifest: Manifest, chunks: Iterable[Rows]) -> bytes:

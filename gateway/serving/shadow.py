@@ -21,7 +21,7 @@ from driftgate.gateway.state.counters import SHADOW_DROPPED, SHADOW_ROWS
 from driftgate.gateway.state.desired import TOTAL_PPM
 from driftgate.gateway.wire.inference import Array
 from driftgate.models.errors import RunError
-from driftgate.monitoring.record import RequestRecord
+from driftgate.monitoring.log.record import RequestRecord
 
 MOST_CALLS = 64
 MOST_ROWS = 4096

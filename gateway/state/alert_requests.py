@@ -13,7 +13,7 @@ import msgspec
 from driftgate.gateway.errors import StateUnusable
 from driftgate.gateway.formats import other_format
 from driftgate.models.durable import write_whole
-from driftgate.monitoring.alert_book import Silence
+from driftgate.monitoring.alerts.book import Silence
 
 FORMAT = 1
 MOST_WAITING = 256

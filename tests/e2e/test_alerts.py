@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from driftgate.models.publish_onnx import publish_file
-from driftgate.monitoring.alert import Alert, Finding, NamedFeature, Rule, new_alert
-from driftgate.monitoring.alert_tables import AlertChanges
-from driftgate.monitoring.log_store import now_us
-from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.alerts.alert import Alert, Finding, NamedFeature, Rule, new_alert
+from driftgate.monitoring.book.alert_tables import AlertChanges
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.log.store import now_us
 
 from harness.gateway import Gateway, until
 from harness.gateway import running as running_gateway

@@ -22,9 +22,9 @@ from sklearn.linear_model import LinearRegression
 import driftgate
 from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
 from driftgate.gateway.state.beat import read_beat
-from driftgate.monitoring.alert import Finding, NamedFeature, Rule, new_alert
-from driftgate.monitoring.alert_tables import AlertChanges
-from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.alerts.alert import Finding, NamedFeature, Rule, new_alert
+from driftgate.monitoring.book.alert_tables import AlertChanges
+from driftgate.monitoring.book.monitor_db import MonitorDb
 
 from harness.browser import PHONE, opened, press_until, until_asked_again
 from harness.gateway import Gateway, running

@@ -17,7 +17,7 @@ from driftgate.models.describe import Description
 from driftgate.models.manifest import Column
 from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
 from driftgate.models.stated_binding import stated_binding
-from driftgate.monitoring.records import record_columns
+from driftgate.monitoring.log.records import record_columns
 
 from harness.features import declare, entity_rows, load_view
 from harness.gateway import Gateway, running, took_s, until

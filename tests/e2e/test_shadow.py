@@ -11,9 +11,9 @@ import pytest
 
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.models.publish_onnx import Published
-from driftgate.monitoring.compare import VersionRecords, compare
-from driftgate.monitoring.log_query import Places, records_of_version
-from driftgate.monitoring.record_filter import RecordFilter
+from driftgate.monitoring.archive.record_filter import RecordFilter
+from driftgate.monitoring.book.log_query import Places, records_of_version
+from driftgate.monitoring.log.compare import VersionRecords, compare
 
 from harness.endless import ENDLESS, endless_model
 from harness.gateway import Gateway, until

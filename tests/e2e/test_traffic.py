@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from driftgate.models.publish_onnx import Published
-from driftgate.monitoring.records import record_columns
+from driftgate.monitoring.log.records import record_columns
 
 from harness.gateway import Gateway, until
 from harness.records import blocks_of, reader

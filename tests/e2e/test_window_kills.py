@@ -14,11 +14,11 @@ import pytest
 from driftgate.gateway.state.beat import read_beat
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.models.publish_onnx import publish_file
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.windows import Watched
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.book.windows import Watched
 
 from harness.gateway import Gateway, until
 from harness.models import linear_model

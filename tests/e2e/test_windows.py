@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression
 import driftgate
 from driftgate.gateway.layout import StateLayout
 from driftgate.models.publish_onnx import publish_file
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.pane_tables import StoredPane
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.book.pane_tables import StoredPane
 
 from harness.gateway import Gateway, until
 from harness.models import linear_model

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.budget import FalseAlarmBudget, Receiver
-from driftgate.monitoring.drift_plan import DriftPlan
-from driftgate.monitoring.drift_status import VersionFigure
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.observed import Observed
-from driftgate.monitoring.reference import encode_profile
-from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
-from driftgate.monitoring.windows import Watched
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.book.windows import Watched
+from driftgate.monitoring.drift.budget import FalseAlarmBudget, Receiver
+from driftgate.monitoring.drift.plan import DriftPlan
+from driftgate.monitoring.drift.status import VersionFigure
+from driftgate.monitoring.reference.profile import encode_profile
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.observed import Observed
 
 from harness.records import SlotLog, turn, version
 

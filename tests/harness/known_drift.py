@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from driftgate.monitoring.cell_coder import CellCoder
-from driftgate.monitoring.log_columns import texts_of_list
-from driftgate.monitoring.observed import Observed
-from driftgate.monitoring.pane import Pane
-from driftgate.monitoring.pane_fold import PaneFold
-from driftgate.monitoring.reference import ReferenceProfile, Role
-from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+from driftgate.monitoring.log.columns import texts_of_list
+from driftgate.monitoring.reference.profile import ReferenceProfile, Role
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.cell_coder import CellCoder
+from driftgate.monitoring.windows.observed import Observed
+from driftgate.monitoring.windows.pane import Pane
+from driftgate.monitoring.windows.pane_fold import PaneFold
 
 Array = np.ndarray[Any, Any]
 

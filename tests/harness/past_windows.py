@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from driftgate.monitoring.drift_tables import encode_evidence
-from driftgate.monitoring.drift_watch import DriftWatch
-from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
-from driftgate.monitoring.pane import ALL_ROWS, PANE_US, Pane, PaneKey, PaneShape
-from driftgate.monitoring.pane_tables import WindowChanges
-from driftgate.monitoring.reference import ReferenceProfile, decode_profile, profile_id
-from driftgate.monitoring.reference_book import Reference
+from driftgate.monitoring.book.drift_tables import encode_evidence
+from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.book.pane_tables import WindowChanges
+from driftgate.monitoring.drift.watch import DriftWatch
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.reference.profile import ReferenceProfile, decode_profile, profile_id
+from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, Pane, PaneKey, PaneShape
 
 ROWS = 200
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.monitoring.log_counts import LogCounts
-from driftgate.monitoring.log_policy import LogPolicy, ModelLogPolicy
-from driftgate.monitoring.log_reader import BootKey, Found, LogReader, Position, Problem, ReadBlock
-from driftgate.monitoring.log_segments import SegmentFile
-from driftgate.monitoring.log_store import OpenSegment, SegmentStore
-from driftgate.monitoring.log_writer import LogWriter
-from driftgate.monitoring.record import Array, RecordedVersion, RequestRecord, TensorColumns, TurnRecord
-from driftgate.monitoring.record_filter import UUID_VERSION
-from driftgate.monitoring.records import record_columns
+from driftgate.monitoring.archive.record_filter import UUID_VERSION
+from driftgate.monitoring.log.counts import LogCounts
+from driftgate.monitoring.log.policy import LogPolicy, ModelLogPolicy
+from driftgate.monitoring.log.reader import BootKey, Found, LogReader, Position, Problem, ReadBlock
+from driftgate.monitoring.log.record import Array, RecordedVersion, RequestRecord, TensorColumns, TurnRecord
+from driftgate.monitoring.log.records import record_columns
+from driftgate.monitoring.log.segments import SegmentFile
+from driftgate.monitoring.log.store import OpenSegment, SegmentStore
+from driftgate.monitoring.log.writer import LogWriter
 
 SECRET = b"k" * 32
 ARRIVED_US = 1_790_000_000_000_000

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from driftgate.monitoring.backtest import StoredWindows, backtest
-from driftgate.monitoring.bets import bets_against
-from driftgate.monitoring.dependence import pair_band, pair_offsets, pairs_of
-from driftgate.monitoring.e_detector import EDetector
-from driftgate.monitoring.reference_band import reference_band
-from driftgate.monitoring.seasons import SeasonalReference, hour_of_week, judged_by_hour
+from driftgate.monitoring.drift.backtest import StoredWindows, backtest
+from driftgate.monitoring.drift.bets import bets_against
+from driftgate.monitoring.drift.dependence import pair_band, pair_offsets, pairs_of
+from driftgate.monitoring.drift.e_detector import EDetector
+from driftgate.monitoring.drift.seasons import SeasonalReference, hour_of_week, judged_by_hour
+from driftgate.monitoring.reference.band import reference_band
 
 from harness.seasons import FEATURES, MONDAY_US, OFFSETS, WINDOW_US, week_of_shares, weeks_of_counts
 from harness.streams import (

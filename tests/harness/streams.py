@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.monitoring.bets import Bets, bets_against
-from driftgate.monitoring.e_detector import EDetector, named
-from driftgate.monitoring.reference_band import reference_band
+from driftgate.monitoring.drift.bets import Bets, bets_against
+from driftgate.monitoring.drift.e_detector import EDetector, named
+from driftgate.monitoring.reference.band import reference_band
 
 Array = np.ndarray[Any, Any]
 Shares = Sequence[Array]

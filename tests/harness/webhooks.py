@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-from driftgate.monitoring.webhook import DELIVERY, SIGNATURE, TIMESTAMP
+from driftgate.monitoring.alerts.webhook import DELIVERY, SIGNATURE, TIMESTAMP
 
 
 class Taken(NamedTuple):

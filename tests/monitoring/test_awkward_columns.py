@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from driftgate.monitoring.bets import Bets, bets_against
-from driftgate.monitoring.cell_coder import CellCoder
-from driftgate.monitoring.e_detector import EDetector, Evidence, named
-from driftgate.monitoring.log_columns import Texts, texts_of_list
-from driftgate.monitoring.observed import Observed
-from driftgate.monitoring.pane import Pane
-from driftgate.monitoring.pane_fold import PaneFold
-from driftgate.monitoring.reference import ReferenceProfile
-from driftgate.monitoring.reference_band import reference_band
-from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+from driftgate.monitoring.drift.bets import Bets, bets_against
+from driftgate.monitoring.drift.e_detector import EDetector, Evidence, named
+from driftgate.monitoring.log.columns import Texts, texts_of_list
+from driftgate.monitoring.reference.band import reference_band
+from driftgate.monitoring.reference.profile import ReferenceProfile
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.cell_coder import CellCoder
+from driftgate.monitoring.windows.observed import Observed
+from driftgate.monitoring.windows.pane import Pane
+from driftgate.monitoring.windows.pane_fold import PaneFold
 
 Values = np.ndarray | Texts
 NAMES = ("constant", "missing", "binary", "city", "amount", "tied")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.book_damage import DamagedBook
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.pane import PaneKey
-from driftgate.monitoring.windows import Watched
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.damage import DamagedBook
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.book.windows import Watched
+from driftgate.monitoring.windows.pane import PaneKey
 
 from harness.records import SlotLog, turn, version
 

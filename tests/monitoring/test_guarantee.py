@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from driftgate.monitoring.bets import bets_against
-from driftgate.monitoring.cells import NumericCells, numeric_cells
-from driftgate.monitoring.e_detector import EDetector
-from driftgate.monitoring.reference_band import reference_band
+from driftgate.monitoring.drift.bets import bets_against
+from driftgate.monitoring.drift.e_detector import EDetector
+from driftgate.monitoring.reference.band import reference_band
+from driftgate.monitoring.windows.cells import NumericCells, numeric_cells
 
 from harness.streams import (
     SIXTEENTHS,

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from driftgate.monitoring.bets import bets_against
-from driftgate.monitoring.e_detector import EDetector, named
-from driftgate.monitoring.reference_band import reference_band
+from driftgate.monitoring.drift.bets import bets_against
+from driftgate.monitoring.drift.e_detector import EDetector, named
+from driftgate.monitoring.reference.band import reference_band
 
 from harness.known_drift import KnownDrift, known_drift
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.monitoring.fold import RecordCounts
-from driftgate.monitoring.log_reader import BootKey, Position
-from driftgate.monitoring.log_segments import write_end_marker
+from driftgate.monitoring.book.fold import RecordCounts
+from driftgate.monitoring.log.reader import BootKey, Position
+from driftgate.monitoring.log.segments import write_end_marker
 
 from harness.gateway import until
 from harness.records import blocks_of, numbers_in, problems_of, reader
@@ -20,9 +20,9 @@ from harness.records import blocks_of, numbers_in, problems_of, reader
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from driftgate.monitoring.log_counts import LogCounts
-from driftgate.monitoring.log_policy import LogPolicy
-from driftgate.monitoring.log_writer import LogWriter
+from driftgate.monitoring.log.counts import LogCounts
+from driftgate.monitoring.log.policy import LogPolicy
+from driftgate.monitoring.log.writer import LogWriter
 from harness.records import SECRET, turn, version
 directory, boot, mode = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 directory.mkdir(parents=True, exist_ok=True)

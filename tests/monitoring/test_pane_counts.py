@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from driftgate.monitoring.monitor_db import Checkpoint, MonitorDb
-from driftgate.monitoring.pane import PANE_US, Pane, PaneKey, PaneShape
-from driftgate.monitoring.pane_tables import WindowChanges
+from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
+from driftgate.monitoring.book.pane_tables import WindowChanges
+from driftgate.monitoring.windows.pane import PANE_US, Pane, PaneKey, PaneShape
 
 
 def pane_of(rows: int) -> Pane:

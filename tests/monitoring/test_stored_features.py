@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftgate.monitoring.archive import table_of, version_records
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.data_quality import QualityRate, QualityRates
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.log_query import Places
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.observed import LATENCY
-from driftgate.monitoring.record import RecordedVersion, TurnRecord
-from driftgate.monitoring.record_filter import RecordFilter
-from driftgate.monitoring.reference import ReferenceProfile, StoredNames, encode_profile
-from driftgate.monitoring.reference_sample import ReferenceSample
-from driftgate.monitoring.traffic_reference import ANSWERED, TrafficSample
-from driftgate.monitoring.windows import WATCHED_PURPOSES, Watched
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.archive.parquet import table_of, version_records
+from driftgate.monitoring.archive.record_filter import RecordFilter
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.log_query import Places
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.book.traffic_reference import ANSWERED, TrafficSample
+from driftgate.monitoring.book.windows import WATCHED_PURPOSES, Watched
+from driftgate.monitoring.log.record import RecordedVersion, TurnRecord
+from driftgate.monitoring.quality.rates import QualityRate, QualityRates
+from driftgate.monitoring.reference.profile import ReferenceProfile, StoredNames, encode_profile
+from driftgate.monitoring.reference.sample import ReferenceSample
+from driftgate.monitoring.windows.observed import LATENCY
 
 from harness.records import PEOPLE, SCORES, SlotLog, blocks_of, reader, turn
 

@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 from driftgate.gateway.cli.log import app
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.archive_files import Ages
-from driftgate.monitoring.archiver import Archiver
-from driftgate.monitoring.follower import Follower, FollowerSettings
-from driftgate.monitoring.log_store import now_us
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.record import RequestRecord, TurnRecord
+from driftgate.monitoring.archive.files import Ages
+from driftgate.monitoring.book.archiver import Archiver
+from driftgate.monitoring.book.follower import Follower, FollowerSettings
+from driftgate.monitoring.book.monitor_db import MonitorDb
+from driftgate.monitoring.log.record import RequestRecord, TurnRecord
+from driftgate.monitoring.log.store import now_us
 
 from harness.records import SlotLog, failure, prediction_id, turn, version
 

@@ -8,17 +8,17 @@ from driftgate.gateway.dashboard.overview import Seen, overview_of, strong_rates
 from driftgate.gateway.dashboard.traffic_meter import VersionTraffic
 from driftgate.gateway.state.desired import Assignment
 from driftgate.models.settings import ModelSettings
-from driftgate.monitoring.drift_alarm import Phase
-from driftgate.monitoring.drift_status import (
+from driftgate.monitoring.book.follower_status import FollowerStatus
+from driftgate.monitoring.drift.alarm import Phase
+from driftgate.monitoring.drift.seasons import Watch
+from driftgate.monitoring.drift.status import (
     AlarmFigure,
     DriftStatus,
     FeatureFigure,
     StreamFigure,
     VersionFigure,
 )
-from driftgate.monitoring.follower_status import FollowerStatus
-from driftgate.monitoring.seasons import Watch
-from driftgate.monitoring.window_status import QualityFigure, WindowFigures, WindowStatus
+from driftgate.monitoring.windows.window_status import QualityFigure, WindowFigures, WindowStatus
 
 NOW_US = 1_790_000_000_000_000
 MINUTE_US = 60_000_000

@@ -9,11 +9,11 @@ import pytest
 from driftgate.gateway.dashboard.window_reader import FeatureQuestion, WindowReader
 from driftgate.gateway.errors import NotFound, StateUnusable
 from driftgate.gateway.layout import StateLayout
-from driftgate.monitoring.log_columns import texts_of_list
-from driftgate.monitoring.observed import Observed
-from driftgate.monitoring.pane import PANE_US
-from driftgate.monitoring.reference import encode_profile
-from driftgate.monitoring.reference_sample import ReferenceSample, row_priorities
+from driftgate.monitoring.log.columns import texts_of_list
+from driftgate.monitoring.reference.profile import encode_profile
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.observed import Observed
+from driftgate.monitoring.windows.pane import PANE_US
 
 from harness.past_windows import ROWS, write_past
 

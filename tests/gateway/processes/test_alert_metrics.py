@@ -7,8 +7,8 @@ import msgspec
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.alert_metrics import MOST_MODELS
 from driftgate.gateway.processes.metrics import render
-from driftgate.monitoring.alert import Rule, Severity, State
-from driftgate.monitoring.alert_status import AlertFigure, AlertStatus, ReceiverFigure
+from driftgate.monitoring.alerts.alert import Rule, Severity, State
+from driftgate.monitoring.alerts.status import AlertFigure, AlertStatus, ReceiverFigure
 
 
 def test_series_are_bounded(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from driftgate.gateway.state.alert_requests import (
     TryReceivers,
 )
 from driftgate.models.settings import ModelSettings
-from driftgate.monitoring.alert import Finding, Rule, State
-from driftgate.monitoring.alert_book import RESOLVE_AFTER_US, Silence
-from driftgate.monitoring.alert_tables import AlertPage
-from driftgate.monitoring.monitor_db import MonitorDb
-from driftgate.monitoring.notification import NotificationDocument
+from driftgate.monitoring.alerts.alert import Finding, Rule, State
+from driftgate.monitoring.alerts.book import RESOLVE_AFTER_US, Silence
+from driftgate.monitoring.alerts.notification import NotificationDocument
+from driftgate.monitoring.book.alert_tables import AlertPage
+from driftgate.monitoring.book.monitor_db import MonitorDb
 
 from harness.gateway import until
 

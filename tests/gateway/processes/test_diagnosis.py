@@ -5,7 +5,7 @@ import pytest
 from driftgate.gateway.processes import diagnosis
 from driftgate.gateway.processes.diagnosis import Finding
 from driftgate.gateway.state.beat import BeatReading, BeatState
-from driftgate.monitoring.follower_status import FollowerStatus
+from driftgate.monitoring.book.follower_status import FollowerStatus
 
 NOW_NS = 1_000_000_000_000
 NOW_US = diagnosis.EARLIEST_US + 1_000_000

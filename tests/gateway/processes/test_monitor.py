@@ -11,7 +11,7 @@ import msgspec
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import LogSettings, ServerSettings, Settings
 from driftgate.gateway.state.beat import read_beat
-from driftgate.monitoring.monitor_db import MonitorDb
+from driftgate.monitoring.book.monitor_db import MonitorDb
 
 from harness.gateway import until
 from harness.records import SlotLog, turn, version

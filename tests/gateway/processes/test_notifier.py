@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from driftgate.gateway.processes.notifier import MOST_WAITING, Notifier, Parcel, Told
-from driftgate.monitoring.alert import State
-from driftgate.monitoring.alert_status import ReceiverFigure
-from driftgate.monitoring.delivery import NotDelivered, Receiver
+from driftgate.monitoring.alerts.alert import State
+from driftgate.monitoring.alerts.delivery import NotDelivered, Receiver
+from driftgate.monitoring.alerts.status import ReceiverFigure
 
 from harness.gateway import until
 

@@ -7,8 +7,8 @@ from driftgate.gateway.processes.reference_maker import (
     wanted_references,
 )
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, ReferenceWindow, TrafficSplit
-from driftgate.monitoring.reference import FORMAT, ReferenceProfile, Source
-from driftgate.monitoring.reference_book import Reference
+from driftgate.monitoring.reference.book import Reference
+from driftgate.monitoring.reference.profile import FORMAT, ReferenceProfile, Source
 
 FIRST_US = 1_000_000
 

@@ -22,7 +22,7 @@ from driftgate.gateway.wire.computed import Computed
 from driftgate.gateway.wire.inference import InferenceRequest
 from driftgate.models.loaded import LoadedVersion, Trial
 from driftgate.models.runtime import Session
-from driftgate.monitoring.record import OnDurable, TurnRecord
+from driftgate.monitoring.log.record import OnDurable, TurnRecord
 
 from harness.protocol import manifest_of
 

@@ -20,7 +20,7 @@ from driftgate.models.errors import InvalidSettings
 from driftgate.models.manifest import Column, FileEntry, Manifest, Provenance, Task, TaskOutput
 from driftgate.models.settings import ModelLogSettings, parse_settings
 from driftgate.models.signature import Signature, TensorSpec
-from driftgate.monitoring.record import TensorColumns
+from driftgate.monitoring.log.record import TensorColumns
 
 from harness.records import failure, numbers_in, reader
 

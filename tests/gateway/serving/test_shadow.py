@@ -30,7 +30,7 @@ from driftgate.models.loaded import LoadedVersion, Trial
 from driftgate.models.manifest import Manifest
 from driftgate.models.runtime import Session
 from driftgate.models.signature import Signature, TensorSpec
-from driftgate.monitoring.record import MemorySink
+from driftgate.monitoring.log.record import MemorySink
 
 from harness.manifests import paper_manifest
 

@@ -1,0 +1,1 @@
+"""Alerts: findings, who is told, and what became of it."""

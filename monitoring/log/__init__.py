@@ -1,0 +1,1 @@
+"""The prediction log: records, blocks and frames; written by workers, read by the monitor."""

@@ -1,0 +1,1 @@
+"""Data quality: rates of what is wrong with rows, with evidence."""

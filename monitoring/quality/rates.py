@@ -1,0 +1,171 @@
+"""Data quality as rates: how many rows of a window were wrong in which way, and evidence that more are. Pure.
+
+Every rate has a highest share that is in order: what the reference had and its sampling error, or one in a
+thousand where there is no reference. Evidence is gathered for each, from the first window on.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from driftgate.monitoring.drift.e_detector import DetectorState
+from driftgate.monitoring.log.record import Array
+from driftgate.monitoring.quality.bernoulli import highest_rates, rate_bets, rate_detector
+from driftgate.monitoring.reference.profile import FeatureProfile, ReferenceProfile
+from driftgate.monitoring.windows.cells import CategoricalCells
+from driftgate.monitoring.windows.pane import Pane
+from driftgate.monitoring.windows.pane_quality import RepeatSample
+
+Reason = Literal[
+    "null", "type_error", "infinite", "out_of_range", "new_value", "constant",
+    "refused", "failed", "repeated", "stale_feature", "schema", "no_traffic",
+]  # fmt: skip
+"""What is wrong: with a feature's value ("constant": all rows of the window are in one cell), with a request
+("refused": 4xx, "failed": 5xx), a row that is a repeat, a stored feature that was stale, missing or too late,
+a row whose columns are not the reference's, or an arm that should have traffic and has none (of windows, and
+not among the rates of a profile: see SilenceWatch)."""
+
+LEAST_ROWS = 30
+"""Fewer rows with one value are no surprise."""
+_OF_ROWS: tuple[Reason, ...] = ("refused", "failed", "repeated", "schema", "stale_feature")
+_FRESH, _NULL, _SENT = 0, 2, 6
+
+
+class QualityRate(NamedTuple):
+    """One rate: what is wrong, of which feature (empty: of requests or whole rows)."""
+
+    reason: Reason
+    feature: str
+
+
+class QualityCounts(NamedTuple):
+    """How many were wrong, and of how many: int64[rates]."""
+
+    hits: Array
+    rows: Array
+
+
+class QualityRates:
+    """The rates that a profile's windows have, in a fixed order."""
+
+    def __init__(self, profile: ReferenceProfile) -> None:
+        self._profile = profile
+        self._starts = profile.offsets()
+        self._cells = [_cells_of(feature) for feature in profile.features]
+        named = [
+            QualityRate(reason, feature.name)
+            for feature, cells in zip(profile.features, self._cells, strict=True)
+            for reason in (*cells, "constant")
+        ]
+        stale = [QualityRate("stale_feature", name) for name in profile.stored]
+        self.rates = (*named, *(QualityRate(reason, "") for reason in _OF_ROWS), *stale)
+
+    def count(self, pane: Pane) -> QualityCounts:
+        """Return the counts of a window."""
+        hits, rows = [], []
+        for place, cells in enumerate(self._cells):
+            counts = pane.counts[self._starts[place] : self._starts[place + 1]]
+            n = int(counts.sum())
+            hits += [int(counts[list(numbers)].sum()) for numbers in cells.values()]
+            rows += [n] * len(cells)
+            hits.append(int(_is_constant(counts, self._profile.features[place])))
+            rows.append(int(n >= LEAST_ROWS))
+        for hit, row in (*_of_rows(pane, self._profile.rows), *_stale(pane, self._profile.stored)):
+            hits.append(hit)
+            rows.append(row)
+        return QualityCounts(np.array(hits, np.int64), np.array(rows, np.int64))
+
+    def highest(self) -> Array:
+        """Return the highest share of each rate that is in order: float64[rates]."""
+        hits, rows = [], []
+        for place, (feature, cells) in enumerate(zip(self._profile.features, self._cells, strict=True)):
+            counts = np.array(self._profile.features[place].counts, np.int64)
+            hits += [int(counts[list(numbers)].sum()) for numbers in cells.values()]
+            rows += [feature.rows] * len(cells)
+            hits.append(0)
+            rows.append(0)
+        rest = [0] * (len(_OF_ROWS) + len(self._profile.stored))
+        repeats = _OF_ROWS.index("repeated") + len(hits)
+        highest = highest_rates(np.array(hits + rest, np.int64), np.array(rows + rest, np.int64))
+        highest[repeats] = self._highest_of_repeats()
+        return highest
+
+    def _highest_of_repeats(self) -> float:
+        """Return the share of repeats that is in order; any share where no reference says which."""
+        rows = self._profile.rows
+        return float(highest_rates(np.array([self._profile.repeats]), np.array([rows]))[0]) if rows else 1.0
+
+
+class QualityWatch:
+    """Evidence about the rates of one stream of windows: a version and arm under one profile."""
+
+    def __init__(self, rates: QualityRates) -> None:
+        self._rates = rates
+        self.highest = rates.highest()
+        """The highest share of each rate that is in order."""
+        self._bets = rate_bets(self.highest)
+        self._detector = rate_detector(self._bets)
+
+    def update(self, pane: Pane, window_us: int) -> None:
+        """Take in a window that is sealed."""
+        counts = self._rates.count(pane)
+        self._detector.update(self._bets, np.minimum(*counts), counts.rows, window_us)
+
+    def evidence(self) -> Array:
+        """Return float64[rates]: how much speaks for more than the highest share; NaN where nothing can."""
+        return self._detector.evidence().features
+
+    def reset(self) -> None:
+        """Forget all evidence."""
+        self._detector.reset()
+
+    @property
+    def state(self) -> DetectorState:
+        """What the watch remembers."""
+        return self._detector.state
+
+    def restore(self, state: DetectorState) -> None:
+        """Go on from a state; raise ValueError if it is of other rates."""
+        self._detector.restore(state)
+
+
+def _cells_of(feature: FeatureProfile) -> dict[Reason, tuple[int, ...]]:
+    """Return which cells of a feature are wrong in which way; without reference rows no value is unknown."""
+    cells = feature.cells
+    found: dict[Reason, tuple[int, ...]] = {"null": (cells.NULL,), "type_error": (cells.mistyped,)}
+    if isinstance(cells, CategoricalCells):
+        return found | ({"new_value": (cells.new,)} if feature.rows else {})
+    found["infinite"] = (cells.infinite,)
+    return found | ({"out_of_range": (cells.BELOW, cells.above)} if feature.rows else {})
+
+
+def _is_constant(counts: Array, feature: FeatureProfile) -> bool:
+    """Whether all rows of a window are in one cell, of a feature whose reference is not like that."""
+    n = int(counts.sum())
+    return bool(n >= LEAST_ROWS and counts.max() == n and 0 < max(feature.counts) < feature.rows)
+
+
+def _of_rows(pane: Pane, reference_rows: int) -> list[tuple[int, int]]:
+    """Return hits and rows. Of more rows than the reference has, more may be repeats than there."""
+    quality = pane.quality
+    repeats = quality.repeats if pane.rows <= reference_rows else RepeatSample()
+    stale = _stale(pane, quality.statuses)
+    return [
+        (quality.refused, quality.requests),
+        (quality.failed, quality.requests),
+        (repeats.rows - repeats.distinct, repeats.rows),
+        (quality.mismatched, pane.rows),
+        (sum(hits for hits, _ in stale), sum(rows for _, rows in stale)),
+    ]
+
+
+def _stale(pane: Pane, names: Iterable[str]) -> list[tuple[int, int]]:
+    """Return for each stored feature how often it was not as it should be, and how often it was used."""
+    found = []
+    for name in names:
+        counts = pane.quality.statuses.get(name, Counter())
+        used = sum(counts.values())
+        found.append((used - counts[_FRESH] - counts[_NULL] - counts[_SENT], used))
+    return found

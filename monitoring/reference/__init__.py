@@ -1,0 +1,1 @@
+"""References: what a model's columns looked like when all was well."""

@@ -1,0 +1,1 @@
+"""Windows: rows counted in cells, by the minute, version, arm and segment."""
