@@ -12,7 +12,7 @@ from driftgate.monitoring.alerts.status import ReceiverFigure
 
 from harness.gateway import until
 
-WITHIN_S = 5.0
+WITHIN_S = 30.0
 
 
 class Memory:

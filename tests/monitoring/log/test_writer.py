@@ -89,7 +89,7 @@ def test_what_is_appended_is_written(tmp_path: Path, mode: Mode) -> None:
     of = version()
     assert writer.append(turn(of, [1]))
     assert writer.append(turn(of, [2]), on_durable)
-    assert done.wait(2)
+    assert done.wait(30)
     assert told == [True]
     assert numbers(tmp_path) == [1, 2]
     writer.close()
