@@ -110,6 +110,7 @@ def test_predictions_go_on_without_redis(served: Served) -> None:
     until(lambda: predicted(served, "bob")[1] == "fresh=2", 10, "features are back")
 
 
+@pytest.mark.alone  # after the outage of the test above
 def test_metrics_tell_of_redis(served: Served) -> None:
     """Where rows came from, round trips and the breaker are in the metrics; its changes are logged once."""
     gateway = served.gateway

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from driftgate.gateway.state.beat import read_beat
@@ -79,6 +80,13 @@ def kill_one(gateway: Gateway, number: int, killed: set[int]) -> None:
         os.kill(beat.pid, signal.SIGKILL)
 
 
+def followed(gateway: Gateway) -> int:
+    """How many rows the monitor says that it has read."""
+    if not gateway.layout.monitor_status.exists():
+        return 0
+    return int(msgspec.json.decode(gateway.layout.monitor_status.read_bytes())["rows"])
+
+
 def test_kills_in_the_middle_of_windows_change_no_count(gateway: Gateway, tmp_path: Path) -> None:
     """Monitor and workers are killed while they work; in the end every answered row is in one window."""
     rng, answered = random.Random(6), 0
@@ -92,6 +100,7 @@ def test_kills_in_the_middle_of_windows_change_no_count(gateway: Gateway, tmp_pa
                 continue
         kill_one(gateway, number, killed)
     until(gateway.ready, 20, "all workers are back")
+    until(lambda: followed(gateway) >= answered, 20, "the monitor has read all")
     assert gateway.stop() == 0
     db = MonitorDb(gateway.layout.monitor_db, read_only=True)
     found = counts(db)
