@@ -123,7 +123,7 @@ class Gateway:
 def accepting(gateway: Gateway) -> int:
     """How many workers are ready for requests; fails the test if the gateway has ended."""
     if gateway.process.poll() is not None:
-        pytest.fail(f"the gateway ended: {gateway.log.read_text()[-2000:]}")
+        pytest.fail(f"the gateway ended: {gateway.log.read_text()[-8000:]}")
     numbers = slot_numbers(gateway.layout)
     beats = (read_beat(beat_path(gateway.layout, number)) for number in numbers)
     return sum(beat is not None and beat.state is BeatState.ACCEPTING for beat in beats)
@@ -159,7 +159,7 @@ def start(
 
     def answered() -> bool:
         if process.poll() is not None:
-            pytest.fail(f"the gateway ended: {log.read_text()[-2000:]}")
+            pytest.fail(f"the gateway ended: {log.read_text()[-8000:]}")
         return ports_file.exists()
 
     try:
