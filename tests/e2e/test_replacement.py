@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import pytest
 
 from driftgate.gateway.listeners import read_ports
 from driftgate.models.publish_onnx import publish_file
@@ -97,6 +98,7 @@ def replaced(old: Gateway) -> Gateway:
     return Gateway(process, old.root, old.log, old.ports)
 
 
+@pytest.mark.alone
 def test_three_replacements_refuse_nobody(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> None:
     """While clients open connections all the time, three replacements fail and refuse none of them."""
     publish(tmp_path)
