@@ -13,8 +13,9 @@ from driftgate.gateway.access.tokens import TokenSet, UnreadableTokens, decode_t
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.backup_manifest import BackupError, decode_backup
 from driftgate.gateway.state.beat import BeatState, Run, read_beat
-from driftgate.gateway.state.counters import FILE_BYTES, UnreadableCounters, read_counters
+from driftgate.gateway.state.counters import LAYOUT, read_counters
 from driftgate.gateway.state.desired import Arm, UnreadableState, decode_state
+from driftgate.gateway.state.integer_blocks import UnreadableBlocks
 from driftgate.gateway.state.journal import DamagedJournal, decode_line, read_journal, verify_journal
 from driftgate.gateway.state.slots import read_status
 from driftgate.models.errors import InvalidManifest
@@ -108,7 +109,7 @@ def slot_with(name: str, root: Path) -> StateLayout:
 def counters(root: Path) -> Path:
     """Put the zeros back that the fixture leaves out."""
     path = root / "counters"
-    path.write_bytes((FORMAT_1 / "counters").read_bytes().ljust(FILE_BYTES, b"\0"))
+    path.write_bytes((FORMAT_1 / "counters").read_bytes().ljust(LAYOUT.file_bytes, b"\0"))
     return path
 
 
@@ -155,7 +156,7 @@ def test_newer_files_of_a_slot_are_not_taken_for_old_ones(tmp_path: Path) -> Non
     assert read_status(layout, 0) is None
     path = counters(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"DGCOUNT1", b"DGCOUNT2", 1))
-    with pytest.raises(UnreadableCounters, match="not a counter file of this version"):
+    with pytest.raises(UnreadableBlocks, match="of another format"):
         read_counters(path)
 
 

@@ -13,12 +13,12 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.counters import (
     NONFINITE,
     SUCCESS,
-    UnreadableCounters,
     add_counters,
     read_counters,
 )
 from driftgate.gateway.state.crashes import Crash, read_crashes
 from driftgate.gateway.state.desired import DesiredModel, DesiredState
+from driftgate.gateway.state.integer_blocks import UnreadableBlocks
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.gateway.state.status import SlotStatus
 
@@ -78,7 +78,7 @@ class EvidenceKeeper:
         numbers = slot_numbers(self._layout)
         try:
             total = add_counters(iter([read_counters(self._layout.counters(number)) for number in numbers]))
-        except UnreadableCounters:
+        except UnreadableBlocks:
             return
         counts = {
             f"{item.model}/{item.version}": Count(item.cells[SUCCESS], item.cells[NONFINITE])

@@ -13,10 +13,10 @@ from driftgate.gateway.state.counters import (
     LATENCY_LIMITS_S,
     ROWS,
     CountedVersion,
-    UnreadableCounters,
     add_counters,
     read_counters,
 )
+from driftgate.gateway.state.integer_blocks import UnreadableBlocks
 from driftgate.gateway.state.slots import slot_numbers
 
 LOOK_EVERY_S = 2.0
@@ -103,6 +103,6 @@ def _read(layout: StateLayout) -> Counted:
     for number in slot_numbers(layout):
         try:
             readable.append(read_counters(layout.counters(number)))
-        except UnreadableCounters:
+        except UnreadableBlocks:
             continue
     return {(one.model, one.version): one for one in add_counters(iter(readable))}

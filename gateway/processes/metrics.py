@@ -39,10 +39,10 @@ from driftgate.gateway.state.counters import (
     SHADOW_ROWS,
     SUCCESS_NS,
     CountedVersion,
-    UnreadableCounters,
     add_counters,
     read_counters,
 )
+from driftgate.gateway.state.integer_blocks import UnreadableBlocks
 from driftgate.gateway.state.slots import beat_path, read_status, slot_numbers
 from driftgate.gateway.state.status import SlotStatus
 
@@ -66,7 +66,7 @@ def counted(layout: StateLayout) -> tuple[list[CountedVersion], int]:
     for number in slot_numbers(layout):
         try:
             readable.append(read_counters(layout.counters(number)))
-        except UnreadableCounters:
+        except UnreadableBlocks:
             unreadable += 1
     return add_counters(iter(readable)), unreadable
 

@@ -1,21 +1,14 @@
-"""What a slot counts, in a small memory-mapped file: exact after a crash, and cheap enough for the hot path.
+"""What a slot counts of each model version: answers, rows, and how long they took.
 
-One block of 64-bit integers per model version. Only the slot's event loop writes; anybody may read. The file
-outlives the process, so counters never fall when a worker is restarted.
+A block is named (model, version). Only the slot's event loop writes.
 """
 
-import mmap
-import os
-import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MAGIC = b"DGCOUNT1"
-HEADER_BYTES = 64
-KEY_BYTES = 256
-MAX_BLOCKS = 1024
+from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout, read_blocks
 
 LATENCY_LIMITS_S = (
     0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075,
@@ -31,15 +24,10 @@ CODE_CELLS = 16
 LATENCY_CELLS = CODE_CELLS + len(CODES)
 BATCH_CELLS = LATENCY_CELLS + len(LATENCY_LIMITS_S) + 1
 CELLS = BATCH_CELLS + len(BATCH_LIMITS) + 1
-BLOCK_BYTES = KEY_BYTES + 8 * CELLS
-FILE_BYTES = HEADER_BYTES + MAX_BLOCKS * BLOCK_BYTES
+LAYOUT = BlockLayout(b"DGCOUNT1", key_bytes=256, cells=CELLS, max_blocks=1024)
 
 _LATENCY_LIMITS_NS = tuple(int(limit * 1e9) for limit in LATENCY_LIMITS_S)
 _CODE_CELL = {code: CODE_CELLS + place for place, code in enumerate(CODES)}
-
-
-class UnreadableCounters(Exception):
-    """A counter file that is not one, or is damaged."""
 
 
 class VersionCounters:
@@ -79,42 +67,14 @@ class CounterFile:
     """The counter file of one slot, opened for writing."""
 
     def __init__(self, path: Path) -> None:
-        self._blocks: dict[tuple[str, str], VersionCounters] = {}
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            known = _known_versions(descriptor)
-            # A store into a page that a full disk cannot back would kill the process.
-            os.posix_fallocate(descriptor, 0, FILE_BYTES)
-            os.pwrite(descriptor, MAGIC, 0)
-            self._view = memoryview(mmap.mmap(descriptor, FILE_BYTES))
-        finally:
-            os.close(descriptor)
-        for index, key in enumerate(known):
-            self._blocks[key] = self._counters(index)
+        self._file = BlockFile(path, LAYOUT)
 
     def of(self, model: str, version: str) -> VersionCounters:
         """Return the counters of a version, the same ones as before a restart.
 
-        Beyond MAX_BLOCKS versions in the life of a slot, further ones share the block of the empty name.
+        Versions that there is no room for share the block of the empty names.
         """
-        key = (model, version)
-        if key not in self._blocks:
-            if len(self._blocks) >= MAX_BLOCKS - 1 and key != ("", ""):
-                return self.of("", "")
-            self._blocks[key] = self._append(key)
-        return self._blocks[key]
-
-    def _append(self, key: tuple[str, str]) -> VersionCounters:
-        index = len(self._blocks)
-        name = "\0".join(key).encode()
-        start = HEADER_BYTES + index * BLOCK_BYTES
-        self._view[start + 2 : start + 2 + len(name)] = name
-        struct.pack_into("<H", self._view, start, len(name))
-        return self._counters(index)
-
-    def _counters(self, index: int) -> VersionCounters:
-        start = HEADER_BYTES + index * BLOCK_BYTES + KEY_BYTES
-        return VersionCounters(self._view[start : start + 8 * CELLS].cast("q"))
+        return VersionCounters(self._file.of(model, version))
 
 
 @dataclass(frozen=True)
@@ -142,14 +102,8 @@ class CountedVersion:
 
 
 def read_counters(path: Path) -> list[CountedVersion]:
-    """Return what a slot counted (nothing if it never did); raise UnreadableCounters if it is damaged."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UnreadableCounters(f"{path.name}: {error.strerror}") from error
-    return _counted(data)
+    """Return what a slot counted (nothing if it never did); raise UnreadableBlocks if it is damaged."""
+    return [CountedVersion(*names, cells) for names, cells in read_blocks(path, LAYOUT)]
 
 
 def add_counters(slots: Iterator[list[CountedVersion]]) -> list[CountedVersion]:
@@ -165,29 +119,3 @@ def _sum(left: CountedVersion, right: CountedVersion) -> CountedVersion:
     cells = [a + b for a, b in zip(left.cells, right.cells, strict=True)]
     cells[LAST_MS] = max(left.cells[LAST_MS], right.cells[LAST_MS])
     return CountedVersion(left.model, left.version, tuple(cells))
-
-
-def _known_versions(descriptor: int) -> list[tuple[str, str]]:
-    """The versions in an open file, in order; one that is new or damaged is emptied."""
-    try:
-        return [(item.model, item.version) for item in _counted(os.pread(descriptor, FILE_BYTES + 1, 0))]
-    except UnreadableCounters:
-        os.ftruncate(descriptor, 0)
-        return []
-
-
-def _counted(data: bytes) -> list[CountedVersion]:
-    if len(data) != FILE_BYTES or data[:8] != MAGIC:
-        raise UnreadableCounters("not a counter file of this version")
-    found = []
-    for start in range(HEADER_BYTES, FILE_BYTES, BLOCK_BYTES):
-        (length,) = struct.unpack_from("<H", data, start)
-        if length == 0:
-            break
-        try:
-            model, version = data[start + 2 : start + 2 + length].decode().split("\0")
-        except ValueError as error:
-            raise UnreadableCounters(f"the block at byte {start} is damaged") from error
-        cells = struct.unpack_from(f"<{CELLS}q", data, start + KEY_BYTES)
-        found.append(CountedVersion(model, version, cells))
-    return found

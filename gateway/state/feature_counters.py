@@ -30,7 +30,7 @@ ROWS_CACHED, ROWS_FETCHED, ROWS_JOINED, TRIPS_ENDED, TRIPS_FAILED, CACHED_BYTES 
 """Of a store that is far away: where rows came from, what became of its round trips, what is remembered."""
 BUCKET_CELLS = 24
 CELLS = 40
-LAYOUT = BlockLayout(b"DGFEATC1", 512, CELLS, 2048)
+LAYOUT = BlockLayout(b"DGFEATC1", key_bytes=512, cells=CELLS, max_blocks=2048)
 
 _AGE_LIMITS_US = tuple(limit * 1_000_000 for limit in AGE_LIMITS_S)
 _FULL = 2**63

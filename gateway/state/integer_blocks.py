@@ -1,4 +1,4 @@
-"""Blocks of 64-bit integers in a small memory-mapped file, one for each name: what one process counts.
+"""Blocks of 64-bit integers in a small memory-mapped file, each named by two words: what one process counts.
 
 Exact after a crash, since the pages outlive the process, and cheap enough for the hot path. One process
 writes, anybody may read. Numbers are written where they are, so that counts never fall over a restart.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 HEADER_BYTES = 64
 _LENGTH = struct.Struct("<H")
 
-Names = tuple[str, ...]
+Names = tuple[str, str]
 
 
 class UnreadableBlocks(Exception):
@@ -67,21 +67,22 @@ class BlockFile:
         for index, names in enumerate(known):
             self._blocks[names] = self._cells(index)
 
-    def of(self, *names: str) -> memoryview:
-        """Return the cells of a name, the same ones as before a restart.
+    def of(self, first: str, second: str) -> memoryview:
+        """Return the cells of a pair of names, the same ones as before a restart.
 
-        Where there is no room for its block, the names are all empty: such blocks share one.
+        Pairs that there is no room for share the block of the two empty names.
         """
+        names = (first, second)
         if names not in self._blocks:
-            nobody = ("",) * len(names)
             key = "\0".join(names).encode("utf-8", "backslashreplace")
-            if names != nobody and (
-                len(self._blocks) >= self._layout.max_blocks - 1
-                or len(key) > self._layout.key_bytes - _LENGTH.size
-            ):
-                return self.of(*nobody)
+            if names != ("", "") and not self._has_room(key):
+                return self.of("", "")
             self._blocks[names] = self._append(key)
         return self._blocks[names]
+
+    def _has_room(self, key: bytes) -> bool:
+        layout = self._layout
+        return len(self._blocks) < layout.max_blocks - 1 and len(key) <= layout.key_bytes - _LENGTH.size
 
     def _append(self, key: bytes) -> memoryview:
         index = len(self._blocks)
@@ -124,7 +125,7 @@ def _blocks(data: bytes, layout: BlockLayout) -> Iterator[Block]:
         if length == 0:
             return
         try:
-            names = tuple(data[start + 2 : start + 2 + length].decode().split("\0"))
+            first, second = data[start + 2 : start + 2 + length].decode().split("\0")
         except ValueError as error:
             raise UnreadableBlocks(f"the block at byte {start} is damaged") from error
-        yield Block(names, struct.unpack_from(f"<{layout.cells}q", data, start + layout.key_bytes))
+        yield Block((first, second), struct.unpack_from(f"<{layout.cells}q", data, start + layout.key_bytes))
