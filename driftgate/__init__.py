@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from driftgate.features.training import training_frame
-    from driftgate.models.load import load
-    from driftgate.models.publish import publish
+    from driftgate.models.local.load import load
+    from driftgate.models.publish.model import publish
 
 __all__ = ["__version__", "load", "publish", "training_frame"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load": "driftgate.models.load",
+    "load": "driftgate.models.local.load",
     "publish": "driftgate.gateway.cli.publishing",
     "training_frame": "driftgate.features.training",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from driftgate.gateway.settings import Settings
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 
 BACKLOG = 2048
 PORTS_FILE = "ports.json"

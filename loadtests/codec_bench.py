@@ -20,8 +20,8 @@ from driftgate.gateway.wire.oip_json import encode_infer, parse_infer
 from driftgate.gateway.wire.prediction_id import PredictionIds
 from driftgate.gateway.wire.rows import encode_predict, parse_predict
 from driftgate.gateway.wire.tensor_views import ParseLimits
-from driftgate.models.manifest import Column, Manifest, Provenance
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.schema.manifest import Column, Manifest, Provenance
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 FEATURES = 30
 CALLS_PER_ROUND = 400

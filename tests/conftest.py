@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 
-from driftgate.models.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
-from driftgate.models.publish_onnx import Published, publish_file
-from driftgate.models.version_writer import file_entries
+from driftgate.models.publish.onnx_file import Published, publish_file
+from driftgate.models.schema.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
+from driftgate.models.storage.version_writer import file_entries
 
 from harness.models import linear_model
 

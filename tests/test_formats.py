@@ -19,7 +19,7 @@ from driftgate.gateway.state.integer_blocks import UnreadableBlocks
 from driftgate.gateway.state.journal import DamagedJournal, decode_line, read_journal, verify_journal
 from driftgate.gateway.state.slots import read_status
 from driftgate.models.errors import InvalidManifest
-from driftgate.models.manifest import decode_manifest
+from driftgate.models.schema.manifest import decode_manifest
 from driftgate.monitoring.log.frames import NewerFormat, salt_of
 from driftgate.monitoring.log.records import record_columns
 

@@ -43,12 +43,15 @@ def test_users_own_packages_keep_their_names(tmp_path: Path) -> None:
         (tmp_path / room / "__init__.py").write_text("OWNER = 'user'\n")
     code = """
 import features, models, gateway, monitoring
-import driftgate, driftgate.models.manifest, driftgate.gateway.settings, driftgate.features
+import driftgate, driftgate.models.schema.manifest, driftgate.gateway.settings, driftgate.features
 assert {room.OWNER for room in (features, models, gateway, monitoring)} == {"user"}
 assert not hasattr(driftgate.models, "OWNER")
 print(driftgate.publish.__module__, driftgate.load.__module__)
 """
-    assert run_python(code, tmp_path).split() == ["driftgate.models.publish", "driftgate.models.load"]
+    assert run_python(code, tmp_path).split() == [
+        "driftgate.models.publish.model",
+        "driftgate.models.local.load",
+    ]
 
 
 def loaded_by(module: str, tmp_path: Path) -> set[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from driftgate.gateway.cli.main import VERBS, load_verb
 from driftgate.gateway.settings import Settings, load_settings
-from driftgate.models.settings import parse_settings
+from driftgate.models.registry.settings import parse_settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -11,7 +11,7 @@ import msgspec
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.slots import slot_numbers
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 
 MAX_ROWS = 1000
 OTHERS = "others"

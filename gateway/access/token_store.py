@@ -36,7 +36,7 @@ from driftgate.gateway.errors import NotFound
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.repeats import Repeats
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 
 LOOK_EVERY_S = 0.5
 MAX_FILE_BYTES = 16 * 2**20

@@ -35,8 +35,8 @@ from driftgate.gateway.routing.assignment import AssignmentAnswer
 from driftgate.gateway.state.desired import DesiredState
 from driftgate.gateway.wire.example_rows import example_rows
 from driftgate.gateway.wire.openapi import Operation, admin_plane_document
-from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError
+from driftgate.models.registry.cache import VersionCache
 
 EXAMPLE_ROWS = 2
 

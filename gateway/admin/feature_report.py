@@ -17,7 +17,7 @@ from driftgate.features.status import FeatureStatus
 from driftgate.features.view import FeatureView
 from driftgate.gateway.admin.feature_documents import Consumer, EntityAnswer, FeatureValue, ViewReport
 from driftgate.gateway.control.facts import Facts
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.manifest import Manifest
 
 
 def view_report(

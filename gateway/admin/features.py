@@ -40,7 +40,7 @@ from driftgate.gateway.errors import Conflict, NotFound, StateUnusable
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.manifest import Manifest
 
 LOOKUP_S = 1.0
 

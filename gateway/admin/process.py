@@ -56,13 +56,13 @@ from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.journal import Journal, read_journal
 from driftgate.gateway.state.slots import live_slots
 from driftgate.gateway.state.status import SlotStatus
-from driftgate.models.cache import VersionCache
-from driftgate.models.downloads import Downloads
-from driftgate.models.memory import default_budget_bytes
-from driftgate.models.probation import ProbationLimits, run_probation
-from driftgate.models.registry import DirectoryRegistry
-from driftgate.models.uploaded_manifest import UploadLimits
-from driftgate.models.uploads import Uploads
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.directory import DirectoryRegistry
+from driftgate.models.remote.downloads import Downloads
+from driftgate.models.remote.uploaded_manifest import UploadLimits
+from driftgate.models.remote.uploads import Uploads
+from driftgate.models.run.memory import default_budget_bytes
+from driftgate.models.run.probation import ProbationLimits, run_probation
 
 GRACE_S = 1
 

@@ -20,9 +20,9 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.desired import DesiredModel
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.models.errors import InvalidSettings, RegistryUnavailable
-from driftgate.models.settings import ModelSettings, parse_settings, settings_differences
-from driftgate.models.settings_file import read_settings_text, write_settings
-from driftgate.models.snapshot import RegistryModel
+from driftgate.models.registry.settings import ModelSettings, parse_settings, settings_differences
+from driftgate.models.registry.settings_file import read_settings_text, write_settings
+from driftgate.models.registry.snapshot import RegistryModel
 
 MAX_WHY = 1000
 

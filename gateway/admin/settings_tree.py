@@ -4,8 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftgate.models.errors import InvalidName, InvalidSettings
-from driftgate.models.names import check_model_name
-from driftgate.models.settings import MAX_SETTINGS_BYTES, SETTINGS_FILE, ModelSettings, parse_settings
+from driftgate.models.registry.settings import (
+    MAX_SETTINGS_BYTES,
+    SETTINGS_FILE,
+    ModelSettings,
+    parse_settings,
+)
+from driftgate.models.schema.names import check_model_name
 
 
 class InvalidTree(Exception):

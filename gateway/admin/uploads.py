@@ -20,12 +20,12 @@ from driftgate.gateway.admin.requests import read_body
 from driftgate.gateway.errors import BadRequest, TooLarge
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.models.downloads import Downloads
 from driftgate.models.errors import UploadBusy
-from driftgate.models.manifest import MAX_MANIFEST_BYTES, Manifest
-from driftgate.models.names import parse_version
-from driftgate.models.upload_types import PART_BYTES, FileProgress, PlacedVersion, UploadProgress
-from driftgate.models.uploads import Uploads
+from driftgate.models.remote.downloads import Downloads
+from driftgate.models.remote.upload_types import PART_BYTES, FileProgress, PlacedVersion, UploadProgress
+from driftgate.models.remote.uploads import Uploads
+from driftgate.models.schema.manifest import MAX_MANIFEST_BYTES, Manifest
+from driftgate.models.schema.names import parse_version
 
 SWEEP_EVERY_S = 600.0
 MAX_DIGITS = 18

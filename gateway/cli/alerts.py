@@ -21,7 +21,7 @@ from driftgate.gateway.cli.alert_tables import print_alert, print_alerts
 from driftgate.gateway.cli.changing import Json, Name
 from driftgate.gateway.cli.model_tables import print_json, print_plain
 from driftgate.models.errors import InvalidName
-from driftgate.models.names import check_model_name, parse_version
+from driftgate.models.schema.names import check_model_name, parse_version
 from driftgate.monitoring.alerts.alert import Rule
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}

@@ -20,7 +20,7 @@ from driftgate.gateway.cli.admin_client import (
     model_path,
 )
 from driftgate.gateway.cli.model_tables import print_json
-from driftgate.models.settings import settings_differences
+from driftgate.models.registry.settings import settings_differences
 
 ATTEMPTS = 5
 DIFFERENCES = 8

@@ -10,7 +10,7 @@ from driftgate.gateway.cli.admin_client import AdminClient, Exit, Question, Refu
 from driftgate.gateway.cli.model_tables import print_change, print_json
 from driftgate.gateway.control.model_report import ModelReport
 from driftgate.models.errors import InvalidName
-from driftgate.models.names import check_model_name
+from driftgate.models.schema.names import check_model_name
 
 PATIENCE_S = 130.0
 """Enough for one preparation by every worker and one more by those that were replaced."""

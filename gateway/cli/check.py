@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from driftgate.models.errors import ModelError
-from driftgate.models.loaded import Trial
-from driftgate.models.manifest import Manifest
-from driftgate.models.opening import open_on_trial
-from driftgate.models.signature import TensorSpec
+from driftgate.models.local.opening import open_on_trial
+from driftgate.models.run.loaded import Trial
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.schema.signature import TensorSpec
 
 EXIT_CODES = "Exit codes: 0 it can be served; 1 it cannot, with the reason; 2 wrong usage."
 FAILED = 1

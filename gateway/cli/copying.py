@@ -12,9 +12,15 @@ from driftgate.gateway.cli.contexts import server_url
 from driftgate.gateway.cli.model_tables import print_json
 from driftgate.gateway.cli.sending import sending, server_with_token
 from driftgate.models.errors import InvalidName, RegistryError
-from driftgate.models.manifest import digest_of
-from driftgate.models.names import check_model_name, parse_version
-from driftgate.models.remote import Connection, LocalVersion, RemoteVersion, VersionSource, send_version
+from driftgate.models.remote.client import (
+    Connection,
+    LocalVersion,
+    RemoteVersion,
+    VersionSource,
+    send_version,
+)
+from driftgate.models.schema.manifest import digest_of
+from driftgate.models.schema.names import check_model_name, parse_version
 
 TO_TOKEN = "DRIFTGATE_TO_TOKEN"  # noqa: S105 - the name of a variable, not what is in it
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from driftgate.models.errors import InvalidName
-from driftgate.models.names import check_model_name, parse_version
+from driftgate.models.schema.names import check_model_name, parse_version
 
 Subject = Annotated[
     str, typer.Argument(metavar="MODEL[@VERSION]", help="Model, and version if not the newest.")

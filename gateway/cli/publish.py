@@ -14,9 +14,9 @@ from driftgate.gateway.cli.access_token import TokenFile
 from driftgate.gateway.cli.contexts import server_url
 from driftgate.gateway.cli.publishing import publish
 from driftgate.gateway.cli.sending import sending, server_with_token
-from driftgate.models.data_files import read_rows
-from driftgate.models.publish_onnx import Published
-from driftgate.models.stated import read_columns, read_task
+from driftgate.models.convert.stated import read_columns, read_task
+from driftgate.models.publish.data_files import read_rows
+from driftgate.models.publish.onnx_file import Published
 
 EXIT_CODES = (
     "Exit codes: 0 published, or the same content was already there; 1 refused; 2 wrong usage; with --server "

@@ -7,7 +7,7 @@ from pathlib import Path
 from driftgate.features.declaration import declared_views
 from driftgate.features.view import FeatureView
 from driftgate.gateway.serving.reference_profile import reference_profile
-from driftgate.models.publish import publish as publish_alone
+from driftgate.models.publish.model import publish as publish_alone
 
 
 def views_of(registry: Path) -> Sequence[FeatureView]:

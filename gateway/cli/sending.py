@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from driftgate.gateway.cli.access_token import TOKEN_VARIABLE, NoToken, access_token
 from driftgate.gateway.cli.admin_client import Exit, Refused, exit_of, leave
 from driftgate.models.errors import ModelError, ServerRefused, ServerUnreachable
-from driftgate.models.remote import Server
+from driftgate.models.remote.client import Server
 
 SEND_EXIT_CODES = (
     "Exit codes: 0 it is there, 1 refused or failed, 2 wrong usage, 3 not found, 4 the number holds other "

@@ -88,7 +88,7 @@ def _with_registry(settings: Settings, model: Path | None, logger: Logger) -> Se
 def _publish(model: Path, registry: Path, logger: Logger) -> None:
     # Publishing needs packages that a server image may lack, and only this case needs publishing.
     try:
-        publishing = import_module("driftgate.models.publish_onnx")
+        publishing = import_module("driftgate.models.publish.onnx_file")
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"serving a file needs the package {error.name}: pip install 'driftgate[publish]'"

@@ -21,7 +21,7 @@ from driftgate.gateway.cli.model_tables import print_json, print_plain, print_tr
 from driftgate.gateway.control.model_report import ModelReport
 from driftgate.gateway.routing.assignment import AssignmentAnswer
 from driftgate.models.errors import InvalidName
-from driftgate.models.names import parse_version
+from driftgate.models.schema.names import parse_version
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, epilog=EXIT_CODES, no_args_is_help=True)
 

@@ -12,7 +12,7 @@ from driftgate.gateway.cli.admin_client import model_path as path_of
 from driftgate.gateway.cli.model_tables import print_json
 from driftgate.gateway.control.model_report import ModelReport, VersionReport
 from driftgate.models.errors import InvalidName
-from driftgate.models.names import check_model_name, parse_version
+from driftgate.models.schema.names import check_model_name, parse_version
 
 POLL_S = 0.1
 SETTLED_S = 3.0

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from driftgate.gateway.control.evidence import Evidence
 from driftgate.gateway.state.desired import HeldVersion, TrafficSplit
 from driftgate.gateway.state.status import SlotStatus
-from driftgate.models.manifest import Manifest
-from driftgate.models.snapshot import RegistryModel, RegistrySnapshot
+from driftgate.models.registry.snapshot import RegistryModel, RegistrySnapshot
+from driftgate.models.schema.manifest import Manifest
 
 
 class VersionKey(NamedTuple):

@@ -17,7 +17,7 @@ from driftgate.gateway.state.feature_views import (
     missing_features,
     write_views,
 )
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.manifest import Manifest
 
 
 class FeatureViewWatcher:

@@ -6,7 +6,7 @@ from pathlib import Path
 from driftgate.gateway.control.facts import VersionKey
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.events import Event
-from driftgate.models.snapshot import PublishedVersion, RegistrySnapshot, RegistrySource
+from driftgate.models.registry.snapshot import PublishedVersion, RegistrySnapshot, RegistrySource
 
 FOUND = "version_found"
 

@@ -12,8 +12,8 @@ from driftgate.gateway.control.plan import plan_held
 from driftgate.gateway.serving.recording import unknown_columns
 from driftgate.gateway.state.desired import Assignment, DesiredModel, DesiredState, HeldVersion, TrafficSplit
 from driftgate.gateway.state.status import VersionState
-from driftgate.models.settings import ModelSettings
-from driftgate.models.snapshot import RegistryModel
+from driftgate.models.registry.settings import ModelSettings
+from driftgate.models.registry.snapshot import RegistryModel
 
 NOT_HELD = "published, but its model's version policy does not hold it"
 BEING_CHECKED = "is being copied and checked"

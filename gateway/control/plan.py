@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from driftgate.gateway.control.facts import Facts, VersionKey
 from driftgate.gateway.control.holding import versions_needed, versions_to_hold
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, HeldVersion, TrafficSplit
-from driftgate.models.memory import memory_problem
-from driftgate.models.settings import ModelSettings
-from driftgate.models.snapshot import PublishedVersion, RegistryModel
+from driftgate.models.registry.settings import ModelSettings
+from driftgate.models.registry.snapshot import PublishedVersion, RegistryModel
+from driftgate.models.run.memory import memory_problem
 
 
 @dataclass(frozen=True)

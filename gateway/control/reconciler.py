@@ -20,7 +20,7 @@ from driftgate.gateway.errors import Conflict, NotFound
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.state.generations import StaleGeneration
-from driftgate.models.snapshot import RegistrySnapshot
+from driftgate.models.registry.snapshot import RegistrySnapshot
 
 FIRST_PATIENCE_S = 10.0
 """How long the first generation waits for the checks of what the registry holds."""

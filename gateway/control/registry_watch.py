@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from driftgate.gateway.logs import Logger
 from driftgate.models.errors import RegistryUnavailable
-from driftgate.models.snapshot import RegistryModel, RegistrySnapshot, RegistrySource
+from driftgate.models.registry.snapshot import RegistryModel, RegistrySnapshot, RegistrySource
 
 
 class RegistryWatch:

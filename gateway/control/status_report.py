@@ -16,7 +16,7 @@ from driftgate.gateway.state.control_status import (
     ServedVersion,
 )
 from driftgate.gateway.state.desired import DesiredState
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 
 WRITE_EVERY_S = 1.0
 SECONDS_PER_DAY = 86_400

@@ -9,8 +9,8 @@ from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.desired import DesiredState
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.status import SlotStatus
-from driftgate.models.cache import VersionCache
-from driftgate.models.snapshot import RegistrySource
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.snapshot import RegistrySource
 
 
 def no_evidence(desired: DesiredState, slots: tuple[SlotStatus, ...], now: float) -> Evidence:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from driftgate.gateway.logs import Logger
-from driftgate.models.cache import VersionCache
+from driftgate.models.registry.cache import VersionCache
 
 Digests = Callable[[], frozenset[str]]
 

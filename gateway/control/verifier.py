@@ -13,12 +13,12 @@ from pathlib import Path
 from driftgate.gateway.control.facts import Verified, VersionKey
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.desired import DesiredState
-from driftgate.models.cache import VersionCache
 from driftgate.models.errors import InvalidManifest, LoadError, ModelError, RegistryError, UnsafeFile
-from driftgate.models.manifest import MANIFEST_FILE, Manifest, decode_manifest
-from driftgate.models.memory import bytes_in_worker
-from driftgate.models.probation import ProbationReport
-from driftgate.models.snapshot import PublishedVersion, RegistrySnapshot, RegistrySource
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.snapshot import PublishedVersion, RegistrySnapshot, RegistrySource
+from driftgate.models.run.memory import bytes_in_worker
+from driftgate.models.run.probation import ProbationReport
+from driftgate.models.schema.manifest import MANIFEST_FILE, Manifest, decode_manifest
 
 AT_ONCE = 2
 RETRY_FIRST_S = 1.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from driftgate.gateway.processes.alert_routes import receivers_of, unknown_receivers
 from driftgate.gateway.processes.notifier import Notifier, Parcel, Told
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
 from driftgate.monitoring.alerts.alert import Finding, Notified, Rule, Severity, State, new_alert
 from driftgate.monitoring.alerts.book import Notification
 from driftgate.monitoring.alerts.command_receiver import Command

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
 from driftgate.monitoring.alerts.alert import Severity
 from driftgate.monitoring.drift.budget import Receiver, parse_budget
 

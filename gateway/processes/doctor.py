@@ -29,9 +29,9 @@ from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path, live_slots, read_status, slot_numbers
 from driftgate.gateway.state.state_lock import is_claimed
 from driftgate.gateway.state.timeline import verify
-from driftgate.models.cache import VersionCache
 from driftgate.models.errors import ModelError, RegistryUnavailable
-from driftgate.models.registry import DirectoryRegistry
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.directory import DirectoryRegistry
 from driftgate.monitoring.log.counts import read_log_counts
 
 ANSWER_S = 3.0

@@ -30,7 +30,7 @@ from driftgate.gateway.settings import LogSettings, Settings
 from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.journal import Journal
 from driftgate.gateway.state.slots import slot_numbers, take_lock
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 from driftgate.monitoring.archive.files import Ages
 from driftgate.monitoring.book.archiver import Archiver
 from driftgate.monitoring.book.damage import DamagedBook

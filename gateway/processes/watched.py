@@ -7,10 +7,10 @@ from driftgate.gateway.processes.alert_routes import budgets
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
-from driftgate.models.cache import VersionCache
 from driftgate.models.errors import UnsafeFile
-from driftgate.models.files import open_directory, read_below
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.settings import ModelSettings
+from driftgate.models.storage.files import open_directory, read_below
 from driftgate.monitoring.book.windows import Watched
 from driftgate.monitoring.drift.budget import Receiver
 from driftgate.monitoring.drift.plan import DriftPlan, Judging

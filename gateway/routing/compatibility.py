@@ -5,9 +5,9 @@ The new version must take the same inputs; what it adds must be optional (every 
 
 from collections.abc import Iterator
 
-from driftgate.models.client_manifest import client_manifest
-from driftgate.models.manifest import Column, Manifest
-from driftgate.models.signature import TensorSpec
+from driftgate.models.schema.client_manifest import client_manifest
+from driftgate.models.schema.manifest import Column, Manifest
+from driftgate.models.schema.signature import TensorSpec
 
 MAX_NAMED = 8
 

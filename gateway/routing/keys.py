@@ -10,8 +10,8 @@ import numpy as np
 
 from driftgate.gateway.state.desired import KeySource
 from driftgate.gateway.wire.inference import InferenceRequest
-from driftgate.models.client_manifest import client_manifest
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.client_manifest import client_manifest
+from driftgate.models.schema.manifest import Manifest
 
 
 class KeyPlace(NamedTuple):

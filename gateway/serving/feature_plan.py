@@ -14,12 +14,12 @@ from driftgate.features.layout import RowLayout
 from driftgate.features.resolve import Resolved, Resolver
 from driftgate.features.view import Feature
 from driftgate.gateway.wire.inference import Array
-from driftgate.models.binding import BoundView, FeatureBinding
-from driftgate.models.client_manifest import client_manifest
-from driftgate.models.columns import named_inputs
-from driftgate.models.elements import fill_of
-from driftgate.models.manifest import Column, Manifest
-from driftgate.models.signature import DATATYPES, TensorSpec
+from driftgate.models.schema.binding import BoundView, FeatureBinding
+from driftgate.models.schema.client_manifest import client_manifest
+from driftgate.models.schema.columns import named_inputs
+from driftgate.models.schema.elements import fill_of
+from driftgate.models.schema.manifest import Column, Manifest
+from driftgate.models.schema.signature import DATATYPES, TensorSpec
 
 Places = slice | Array
 """Columns of a matrix: a slice where they lie side by side, else their numbers."""

@@ -13,7 +13,7 @@ from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan, Override
 from driftgate.gateway.state.feature_counters import FeatureCounters
 from driftgate.gateway.wire.inference import Array
-from driftgate.models.client_manifest import NOT_SENT
+from driftgate.models.schema.client_manifest import NOT_SENT
 
 
 class Rows(NamedTuple):

@@ -11,9 +11,9 @@ from pathlib import Path
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.settings import LogSettings
-from driftgate.models.durable import sync, write_synced
-from driftgate.models.manifest import Manifest
-from driftgate.models.settings import ModelLogSettings
+from driftgate.models.registry.settings import ModelLogSettings
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.storage.durable import sync, write_synced
 from driftgate.monitoring.log.counts import LogCounts
 from driftgate.monitoring.log.policy import LogPolicy, ModelLogPolicy
 from driftgate.monitoring.log.record import RecordedVersion, TensorColumns

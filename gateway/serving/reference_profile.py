@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 
 from driftgate.gateway.serving.recording import recorded_version
-from driftgate.models.manifest import Manifest
-from driftgate.models.reference_rows import Rows
-from driftgate.models.settings import ModelLogSettings
+from driftgate.models.publish.reference_rows import Rows
+from driftgate.models.registry.settings import ModelLogSettings
+from driftgate.models.schema.manifest import Manifest
 from driftgate.monitoring.log.columns import TensorEntry, encoding_of, texts_of_list
 from driftgate.monitoring.log.record import Array, TensorColumns
 from driftgate.monitoring.reference.profile import StoredNames, encode_profile

@@ -21,10 +21,10 @@ from driftgate.gateway.state.counters import CounterFile
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.status import VersionStatus
-from driftgate.models.cache import VersionCache
 from driftgate.models.errors import LoadError, ModelError
-from driftgate.models.loaded import LoadedVersion
-from driftgate.models.manifest import MANIFEST_FILE, Manifest, decode_manifest
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.run.loaded import LoadedVersion
+from driftgate.models.schema.manifest import MANIFEST_FILE, Manifest, decode_manifest
 
 Table = RoutingTable[ServedVersion]
 

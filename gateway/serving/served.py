@@ -6,8 +6,8 @@ from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.serving.recording import recorded_version
 from driftgate.gateway.state.counters import VersionCounters
 from driftgate.gateway.wire.model_view import ModelView
-from driftgate.models.loaded import LoadedVersion
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
+from driftgate.models.run.loaded import LoadedVersion
 
 CALL_LIMIT_S = 0.02
 MAX_ROWS_PER_CALL = 16_384

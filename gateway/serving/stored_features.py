@@ -13,7 +13,7 @@ from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.state.feature_views import UnreadableViews, ViewsFile, missing_features
 from driftgate.models.errors import LoadError
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.manifest import Manifest
 
 
 class StoredFeatures:

@@ -45,7 +45,7 @@ from driftgate.gateway.state.feature_views import ViewsFile
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import SlotLease, beat_path, write_status
 from driftgate.gateway.state.status import SlotStatus
-from driftgate.models.cache import VersionCache
+from driftgate.models.registry.cache import VersionCache
 
 PULSE_S = 0.25
 JOIN_S = 0.1

@@ -12,7 +12,7 @@ import msgspec
 
 from driftgate.gateway.errors import StateUnusable
 from driftgate.gateway.formats import other_format
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 from driftgate.monitoring.alerts.book import Silence
 
 FORMAT = 1

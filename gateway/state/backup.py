@@ -24,13 +24,13 @@ from driftgate.gateway.state.backup_manifest import (
 from driftgate.gateway.state.desired import DesiredState, UnreadableState, state_digest
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.journal import JOURNALS, journal_files
-from driftgate.models.durable import NEW, sync, write_whole
 from driftgate.models.errors import RegistryError
-from driftgate.models.files import copy_below, open_directory
-from driftgate.models.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, FileEntry
-from driftgate.models.registry import DirectoryRegistry
-from driftgate.models.settings import MAX_SETTINGS_BYTES, SETTINGS_FILE
-from driftgate.models.snapshot import PublishedVersion
+from driftgate.models.registry.directory import DirectoryRegistry
+from driftgate.models.registry.settings import MAX_SETTINGS_BYTES, SETTINGS_FILE
+from driftgate.models.registry.snapshot import PublishedVersion
+from driftgate.models.schema.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, FileEntry
+from driftgate.models.storage.durable import NEW, sync, write_whole
+from driftgate.models.storage.files import copy_below, open_directory
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 
 from driftgate.gateway.formats import other_format
-from driftgate.models.manifest import FileEntry
+from driftgate.models.schema.manifest import FileEntry
 
 FORMAT = 1
 BACKUP_FILE = "backup.json"

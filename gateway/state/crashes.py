@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 
 MOST_CRASHES = 64
 OWN_FAULTS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS"})

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from driftgate.gateway.formats import other_format
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
 
 FORMAT = 1
 TOTAL_PPM = 1_000_000

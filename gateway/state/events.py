@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, ReferenceWindow, TrafficSplit
-from driftgate.models.settings import settings_differences
+from driftgate.models.registry.settings import settings_differences
 
 PPM_PER_PERCENT = 10_000
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from driftgate.features.view import FeatureView
-from driftgate.models.bind import view_problems
-from driftgate.models.columns import named_inputs
-from driftgate.models.durable import write_whole
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.bind import view_problems
+from driftgate.models.schema.columns import named_inputs
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.storage.durable import write_whole
 
 FORMAT = 1
 

@@ -18,7 +18,7 @@ from driftgate.gateway.state.desired import (
     encode_state,
     state_digest,
 )
-from driftgate.models.durable import sync, write_synced
+from driftgate.models.storage.durable import sync, write_synced
 
 NO_PREDECESSOR = ""
 _NAME = re.compile(r"([1-9][0-9]{0,17})\.json")

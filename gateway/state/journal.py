@@ -16,7 +16,7 @@ import msgspec
 
 from driftgate.gateway.formats import other_format
 from driftgate.gateway.state.events import Event
-from driftgate.models.durable import sync
+from driftgate.models.storage.durable import sync
 
 FORMAT = 1
 NO_PREDECESSOR = ""

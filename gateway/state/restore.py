@@ -20,12 +20,12 @@ from driftgate.gateway.state.backup_manifest import (
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import PRIVATE
 from driftgate.gateway.state.timeline import verify
-from driftgate.models.cache import VersionCache
-from driftgate.models.durable import sync
 from driftgate.models.errors import RegistryError
-from driftgate.models.files import copy_checked, open_directory, read_below
-from driftgate.models.manifest import FileEntry
-from driftgate.models.registry import DirectoryRegistry
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.directory import DirectoryRegistry
+from driftgate.models.schema.manifest import FileEntry
+from driftgate.models.storage.durable import sync
+from driftgate.models.storage.files import copy_checked, open_directory, read_below
 
 _STATE, _REGISTRY = "state/", "registry/"
 

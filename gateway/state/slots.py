@@ -15,7 +15,7 @@ import msgspec
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.beat import BeatReading, BeatState, mark_dead, read_beat
 from driftgate.gateway.state.status import FORMAT, SlotStatus
-from driftgate.models.durable import write_whole
+from driftgate.models.storage.durable import write_whole
 from driftgate.monitoring.log.segments import end_other_boots
 
 PRIVATE = 0o700

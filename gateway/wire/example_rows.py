@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from driftgate.models.binding import BoundKey
-from driftgate.models.client_manifest import own_keys
-from driftgate.models.columns import rows_from_feeds
-from driftgate.models.elements import Array
 from driftgate.models.errors import ModelError
-from driftgate.models.examples import load_examples
-from driftgate.models.manifest import EXAMPLES_FILE, Manifest
-from driftgate.models.synthetic import synthetic_rows
+from driftgate.models.run.examples import load_examples
+from driftgate.models.run.synthetic import synthetic_rows
+from driftgate.models.schema.binding import BoundKey
+from driftgate.models.schema.client_manifest import own_keys
+from driftgate.models.schema.columns import rows_from_feeds
+from driftgate.models.schema.elements import Array
+from driftgate.models.schema.manifest import EXAMPLES_FILE, Manifest
 
 
 def example_rows(directory: Path, manifest: Manifest, count: int = 1) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ import msgspec
 from driftgate.gateway.wire.answer_forms import AnswerForms
 from driftgate.gateway.wire.known_requests import KnownRequests
 from driftgate.gateway.wire.tensor_views import InputView, OutputView
-from driftgate.models.client_manifest import client_manifest, optional_inputs
-from driftgate.models.columns import RowReader
-from driftgate.models.elements import Elements
-from driftgate.models.manifest import Label, Manifest
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.schema.client_manifest import client_manifest, optional_inputs
+from driftgate.models.schema.columns import RowReader
+from driftgate.models.schema.elements import Elements
+from driftgate.models.schema.manifest import Label, Manifest
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.wire.inference import Array
 from driftgate.gateway.wire.tensor_views import InputView
-from driftgate.models.elements import shown
-from driftgate.models.signature import DATATYPES
+from driftgate.models.schema.elements import shown
+from driftgate.models.schema.signature import DATATYPES
 
 _LENGTH = struct.Struct("<I")
 

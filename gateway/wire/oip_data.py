@@ -9,7 +9,7 @@ from driftgate.gateway.errors import BadRequest, TooLarge
 from driftgate.gateway.wire.inference import Array
 from driftgate.gateway.wire.oip_envelope import UNDECODABLE
 from driftgate.gateway.wire.tensor_views import InputView, ParseLimits
-from driftgate.models.elements import shown
+from driftgate.models.schema.elements import shown
 
 _MAX_COUNT = 2**63 - 1
 _MOST_SHOWN = 33

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from driftgate.models.client_manifest import client_manifest, optional_inputs
-from driftgate.models.manifest import Manifest
-from driftgate.models.signature import TensorSpec
+from driftgate.models.schema.client_manifest import client_manifest, optional_inputs
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.schema.signature import TensorSpec
 
 SERVER_NAME = "driftgate"
 PLATFORM = "onnxruntime_onnx"

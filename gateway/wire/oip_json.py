@@ -16,8 +16,8 @@ from driftgate.gateway.wire.oip_data import array_from_json, rows_and_count
 from driftgate.gateway.wire.oip_envelope import InputTensor, OutputTensor, decode_envelope
 from driftgate.gateway.wire.oip_raw import parse_raw
 from driftgate.gateway.wire.tensor_views import EncodedAnswer, InputView, Nonfinite, OutputView, ParseLimits
-from driftgate.models.elements import shown
-from driftgate.models.signature import DATATYPES
+from driftgate.models.schema.elements import shown
+from driftgate.models.schema.signature import DATATYPES
 
 MAX_ID_CHARS = 1024
 _RESERVED_PREFIX = "triton_"

@@ -19,10 +19,10 @@ from driftgate.gateway.wire.value_schemas import (
     row_schema,
     tensor_schema,
 )
-from driftgate.models.client_manifest import client_manifest, optional_inputs
-from driftgate.models.columns import feeds_from_rows
-from driftgate.models.manifest import Manifest
-from driftgate.models.signature import TensorSpec
+from driftgate.models.schema.client_manifest import client_manifest, optional_inputs
+from driftgate.models.schema.columns import feeds_from_rows
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.schema.signature import TensorSpec
 
 OPENAPI = "3.1.0"
 _REFERENCE = "#/components/schemas/{name}"

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from driftgate.gateway.errors import TooLarge
-from driftgate.models.elements import Elements
-from driftgate.models.signature import DATATYPES, FLOATS, TensorSpec
+from driftgate.models.schema.elements import Elements
+from driftgate.models.schema.signature import DATATYPES, FLOATS, TensorSpec
 
 Decode = Callable[[Any], list[Any]]
 Nonfinite = Literal["null", "token", "error"]

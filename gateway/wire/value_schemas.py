@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.models.columns import named_inputs
-from driftgate.models.elements import fill_of
-from driftgate.models.manifest import Column, Manifest
-from driftgate.models.signature import DATATYPES, FLOATS, TensorSpec
+from driftgate.models.schema.columns import named_inputs
+from driftgate.models.schema.elements import fill_of
+from driftgate.models.schema.manifest import Column, Manifest
+from driftgate.models.schema.signature import DATATYPES, FLOATS, TensorSpec
 
 Schema = dict[str, Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, running, start, until
 from harness.models import linear_model

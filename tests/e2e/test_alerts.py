@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 from driftgate.monitoring.alerts.alert import Alert, Finding, NamedFeature, Rule, new_alert
 from driftgate.monitoring.book.alert_tables import AlertChanges
 from driftgate.monitoring.book.monitor_db import MonitorDb

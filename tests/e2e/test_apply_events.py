@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import Gateway, running, until
 from harness.models import linear_model

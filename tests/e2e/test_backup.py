@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import Gateway, end, start, until
 from harness.models import linear_model

@@ -17,7 +17,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import bind, read_ports
 from driftgate.gateway.state.beat import BeatState, read_beat
 from driftgate.gateway.state.slots import beat_path
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import stop, until
 from harness.models import linear_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from driftgate.gateway.state.generations import GenerationStore
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 from harness.models import killer_model, publish_graph

@@ -12,11 +12,11 @@ import tritonclient.http as triton
 
 from driftgate.features.status import FeatureStatus
 from driftgate.features.view import Feature, FeatureView, JoinKey
-from driftgate.models.binding import FeatureBinding
-from driftgate.models.describe import Description
-from driftgate.models.manifest import Column
-from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
-from driftgate.models.stated_binding import stated_binding
+from driftgate.models.publish.describe import Description
+from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
+from driftgate.models.schema.binding import FeatureBinding
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.stated_binding import stated_binding
 from driftgate.monitoring.log.records import record_columns
 
 from harness.features import declare, entity_rows, load_view

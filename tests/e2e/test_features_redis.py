@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 
 from driftgate.features.view import Feature, FeatureView, JoinKey
-from driftgate.models.describe import Description
-from driftgate.models.manifest import Column
-from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
-from driftgate.models.stated_binding import stated_binding
+from driftgate.models.publish.describe import Description
+from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.stated_binding import stated_binding
 
 from harness.features import declare
 from harness.gateway import Gateway, until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import Gateway, running, until
 from harness.models import slow_model

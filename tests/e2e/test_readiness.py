@@ -9,7 +9,7 @@ import httpx
 
 from driftgate.gateway.state.beat import BeatState, read_beat
 from driftgate.gateway.state.slots import beat_path
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 from harness.processes import children_of

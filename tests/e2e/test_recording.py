@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from driftgate.gateway.state.beat import read_beat
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 

@@ -12,11 +12,11 @@ import pytest
 
 from driftgate.features.breaker import FAILURES_IN_A_ROW
 from driftgate.features.view import Feature, FeatureView, JoinKey
-from driftgate.models.binding import FeatureBinding
-from driftgate.models.describe import Description
-from driftgate.models.manifest import Column
-from driftgate.models.publish_onnx import GraphFiles, Target, publish_graph
-from driftgate.models.stated_binding import stated_binding
+from driftgate.models.publish.describe import Description
+from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
+from driftgate.models.schema.binding import FeatureBinding
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.stated_binding import stated_binding
 
 from harness.fault_proxy import NONE, FaultProxy, Harm, fault_proxy
 from harness.features import declare

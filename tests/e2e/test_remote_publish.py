@@ -16,8 +16,8 @@ from onnx import numpy_helper
 
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.journal import read_journal
-from driftgate.models.publish_onnx import publish_file
-from driftgate.models.transfer import verify_version
+from driftgate.models.publish.onnx_file import publish_file
+from driftgate.models.storage.transfer import verify_version
 
 from harness.gateway import Gateway, end, start, until
 from harness.models import linear_model

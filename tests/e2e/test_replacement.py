@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from driftgate.gateway.listeners import read_ports
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import QUICK, Gateway, accepting, end, until
 from harness.models import linear_model

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 

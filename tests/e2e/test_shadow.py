@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.gateway.state.slots import slot_numbers
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 from driftgate.monitoring.archive.record_filter import RecordFilter
 from driftgate.monitoring.book.log_query import Places, records_of_version
 from driftgate.monitoring.log.compare import VersionRecords, compare

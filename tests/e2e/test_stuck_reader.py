@@ -8,7 +8,7 @@ from select import PIPE_BUF
 
 from driftgate.gateway.state.beat import BeatState, read_beat
 from driftgate.gateway.state.slots import beat_path
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 from harness.versioned import versioned_traffic

@@ -32,7 +32,7 @@ from driftgate.gateway.access.route_scopes import (
 from driftgate.gateway.access.scopes import Need
 from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
 from driftgate.gateway.access.tokens import Quota
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import Gateway, running, took_s, until
 from harness.models import linear_model

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 from driftgate.monitoring.log.records import record_columns
 
 from harness.gateway import Gateway, until

@@ -20,7 +20,7 @@ from driftgate.gateway.state.beat import BeatState, read_beat
 from driftgate.gateway.state.desired import TOTAL_PPM
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
 from harness.traffic import BODY

@@ -12,7 +12,7 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import Gateway, running
 from harness.models import mixed_model

@@ -14,7 +14,7 @@ import pytest
 
 from driftgate.gateway.state.beat import read_beat
 from driftgate.gateway.state.slots import slot_numbers
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 from driftgate.monitoring.archive.files import Ages
 from driftgate.monitoring.book.archiver import Archiver
 from driftgate.monitoring.book.follower import Follower, FollowerSettings

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 
 import driftgate
 from driftgate.gateway.layout import StateLayout
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.book.pane_tables import StoredPane
 

@@ -20,9 +20,9 @@ from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.desired import TOTAL_PPM, Arm, HeldVersion
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path
-from driftgate.models.cache import VersionCache
-from driftgate.models.publish_onnx import Published, publish_file
-from driftgate.models.registry import DirectoryRegistry
+from driftgate.models.publish.onnx_file import Published, publish_file
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.directory import DirectoryRegistry
 
 from harness.endless import ENDLESS, endless_model
 from harness.gateway import Gateway, took_s, until

@@ -30,12 +30,12 @@ from driftgate.gateway.state.desired import DesiredModel
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path, write_status
 from driftgate.gateway.state.status import SlotStatus, VersionStatus
-from driftgate.models.cache import VersionCache
-from driftgate.models.downloads import Downloads
-from driftgate.models.probation import ProbationReport
-from driftgate.models.registry import DirectoryRegistry
-from driftgate.models.uploaded_manifest import UploadLimits
-from driftgate.models.uploads import Uploads
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.directory import DirectoryRegistry
+from driftgate.models.remote.downloads import Downloads
+from driftgate.models.remote.uploaded_manifest import UploadLimits
+from driftgate.models.remote.uploads import Uploads
+from driftgate.models.run.probation import ProbationReport
 
 POLL_S = 0.05
 WITHIN_S = 30.0

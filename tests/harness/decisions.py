@@ -14,8 +14,8 @@ from driftgate.gateway.state.desired import (
     TrafficSplit,
 )
 from driftgate.gateway.state.status import SlotStatus, VersionStatus
-from driftgate.models.settings import ModelSettings
-from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+from driftgate.models.registry.settings import ModelSettings
+from driftgate.models.registry.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
 
 from harness.manifests import paper_manifest
 

@@ -1,7 +1,7 @@
 """Manifests of versions that exist only on paper, for tests of decisions."""
 
-from driftgate.models.manifest import Column, FileEntry, Manifest, Provenance
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.schema.manifest import Column, FileEntry, Manifest, Provenance
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 
 def paper_manifest(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from driftgate.models.publish_onnx import publish_file
+from driftgate.models.publish.onnx_file import publish_file
 
 OPSET = [helper.make_opsetid("", 17)]
 

@@ -11,8 +11,8 @@ from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import encode_infer, parse_infer
 from driftgate.gateway.wire.tensor_views import ParseLimits
-from driftgate.models.manifest import Column, Manifest, Provenance
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.schema.manifest import Column, Manifest, Provenance
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 PREDICTION_ID = "018bcfe5-6800-77d4-8c39-1ff4a640f6b5"
 LIMITS = ParseLimits(max_rows=1000)

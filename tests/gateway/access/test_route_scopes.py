@@ -22,7 +22,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes import probes
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.models.cache import VersionCache
+from driftgate.models.registry.cache import VersionCache
 
 from harness.control_room import control_room
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.control_room import ControlRoom, control_room
 

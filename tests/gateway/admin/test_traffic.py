@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from driftgate.gateway.routing.table import ModelRoute
 from driftgate.gateway.state.desired import TOTAL_PPM, Assignment, KeySource, TrafficSplit
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.control_room import ControlRoom, control_room
 

@@ -13,9 +13,9 @@ import httpx
 import msgspec
 import pytest
 
-from driftgate.models.manifest import encode_manifest
-from driftgate.models.publish_onnx import Published, publish_file
-from driftgate.models.upload_types import PART_BYTES
+from driftgate.models.publish.onnx_file import Published, publish_file
+from driftgate.models.remote.upload_types import PART_BYTES
+from driftgate.models.schema.manifest import encode_manifest
 
 from harness.control_room import ControlRoom, control_room
 from harness.models import linear_model

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from driftgate.gateway.cli.serve import name_from
-from driftgate.models.names import check_model_name
+from driftgate.models.schema.names import check_model_name
 
 
 @pytest.mark.parametrize(

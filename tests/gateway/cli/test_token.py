@@ -19,7 +19,7 @@ from driftgate.gateway.cli.token import app
 from driftgate.gateway.errors import BadRequest, NotFound
 from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.gateway.logs import Logger
-from driftgate.models.cache import VersionCache
+from driftgate.models.registry.cache import VersionCache
 
 from harness.control_room import ControlRoom, control_room
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from driftgate.gateway.cli.main import app
 from driftgate.gateway.control.changes import clear_traffic
 from driftgate.gateway.http.listening import QuietServer, listener, server_config
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
 
 from harness.control_room import ControlRoom, control_room
 

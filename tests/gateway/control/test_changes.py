@@ -18,7 +18,7 @@ from driftgate.gateway.state.desired import (
     HeldVersion,
     TrafficSplit,
 )
-from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+from driftgate.models.registry.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
 
 from harness.manifests import paper_manifest
 

@@ -12,8 +12,8 @@ from driftgate.gateway.state.desired import (
     DesiredModel,
     TrafficSplit,
 )
-from driftgate.models.settings import ModelSettings, VersionPolicy
-from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+from driftgate.models.registry.settings import ModelSettings, VersionPolicy
+from driftgate.models.registry.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
 
 from harness.decisions import (
     AUTO,

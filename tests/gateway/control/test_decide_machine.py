@@ -19,8 +19,8 @@ from driftgate.gateway.errors import GatewayError
 from driftgate.gateway.routing.intervals import owned_by
 from driftgate.gateway.state.desired import TOTAL_PPM, Assignment, DesiredModel, DesiredState, KeySource
 from driftgate.gateway.state.status import SlotStatus, VersionStatus
-from driftgate.models.settings import ModelSettings
-from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+from driftgate.models.registry.settings import ModelSettings
+from driftgate.models.registry.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
 
 from harness.manifests import paper_manifest
 

@@ -9,7 +9,7 @@ from driftgate.gateway.control.reference_changes import rebaseline
 from driftgate.gateway.errors import Conflict
 from driftgate.gateway.processes.watched import drift_plan
 from driftgate.gateway.state.desired import Armed, DesiredModel, HeldVersion, ReferenceWindow, TrafficSplit
-from driftgate.models.settings import ModelDriftSettings, ModelSettings
+from driftgate.models.registry.settings import ModelDriftSettings, ModelSettings
 
 from harness.decisions import facts, registry
 

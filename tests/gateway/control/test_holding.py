@@ -13,7 +13,7 @@ from driftgate.gateway.control.holding import (
     versions_to_hold,
 )
 from driftgate.gateway.state.desired import TOTAL_PPM, Arm, Change, DesiredModel, HeldVersion, TrafficSplit
-from driftgate.models.settings import ModelSettings, VersionPolicy
+from driftgate.models.registry.settings import ModelSettings, VersionPolicy
 
 
 def split(**weights: int) -> TrafficSplit:

@@ -10,10 +10,10 @@ import pytest
 
 from driftgate.gateway.control.changes import promote, rollback, set_traffic
 from driftgate.gateway.state.generations import GenerationStore
-from driftgate.models.cache import VersionCache
-from driftgate.models.durable import write_synced
-from driftgate.models.probation import ProbationLimits, ProbationReport, run_probation
-from driftgate.models.publish_onnx import Published
+from driftgate.models.publish.onnx_file import Published
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.run.probation import ProbationLimits, ProbationReport, run_probation
+from driftgate.models.storage.durable import write_synced
 
 from harness.control_room import ControlRoom, PaperWorker, control_room, passes
 

@@ -24,9 +24,9 @@ from driftgate.gateway.state.desired import (
     TrafficSplit,
 )
 from driftgate.gateway.state.status import SlotStatus, VersionStatus
-from driftgate.models.manifest import Column, Manifest
-from driftgate.models.signature import TensorSpec
-from driftgate.models.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+from driftgate.models.registry.snapshot import PublishedVersion, RegistryModel, RegistrySnapshot
+from driftgate.models.schema.manifest import Column, Manifest
+from driftgate.models.schema.signature import TensorSpec
 
 from harness.manifests import paper_manifest
 

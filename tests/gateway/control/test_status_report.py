@@ -8,7 +8,7 @@ from driftgate.gateway.control.status_report import StatusReport, control_status
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.control_status import ControlStatus, RefusedVersion, read_control_status
 from driftgate.gateway.state.desired import Arm, DesiredModel, DesiredState, TrafficSplit
-from driftgate.models.settings import ModelAlertSettings, ModelSettings
+from driftgate.models.registry.settings import ModelAlertSettings, ModelSettings
 
 
 def test_what_there_is_to_say() -> None:

@@ -7,7 +7,7 @@ from driftgate.gateway.dashboard.drift_words import drift_words, find_feature, m
 from driftgate.gateway.dashboard.overview import Seen, overview_of, strong_rates
 from driftgate.gateway.dashboard.traffic_meter import VersionTraffic
 from driftgate.gateway.state.desired import Assignment
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
 from driftgate.monitoring.book.follower_status import FollowerStatus
 from driftgate.monitoring.drift.alarm import Phase
 from driftgate.monitoring.drift.seasons import Watch

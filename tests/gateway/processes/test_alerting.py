@@ -21,7 +21,7 @@ from driftgate.gateway.state.alert_requests import (
     EndSilence,
     TryReceivers,
 )
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
 from driftgate.monitoring.alerts.alert import Finding, Rule, State
 from driftgate.monitoring.alerts.book import RESOLVE_AFTER_US, Silence
 from driftgate.monitoring.alerts.notification import NotificationDocument

@@ -3,8 +3,8 @@
 import pytest
 
 from driftgate.gateway.routing.compatibility import MAX_NAMED, incompatibilities
-from driftgate.models.manifest import Column
-from driftgate.models.signature import TensorSpec
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.signature import TensorSpec
 
 from harness.manifests import paper_manifest
 

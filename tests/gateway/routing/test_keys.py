@@ -6,8 +6,8 @@ import pytest
 from driftgate.gateway.routing.keys import KeyPlace, as_key, key_at, key_place
 from driftgate.gateway.state.desired import KeySource
 from driftgate.gateway.wire.inference import InferenceRequest
-from driftgate.models.manifest import Column, Manifest, Provenance
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.schema.manifest import Column, Manifest, Provenance
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 MANIFEST = Manifest(
     format=1,

@@ -19,8 +19,8 @@ from driftgate.gateway.serving.turn import Turns
 from driftgate.gateway.state.beat import Beat
 from driftgate.gateway.state.counters import CounterFile
 from driftgate.gateway.wire.inference import Array, InferenceRequest
-from driftgate.models.loaded import LoadedVersion, Trial
-from driftgate.models.runtime import Session
+from driftgate.models.run.loaded import LoadedVersion, Trial
+from driftgate.models.run.runtime import Session
 
 from harness.protocol import manifest_of
 

@@ -26,10 +26,10 @@ from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.state.feature_counters import LAYOUT, SKEW_CELLS, SKEW_RESULTS, FeatureCounters
 from driftgate.gateway.state.integer_blocks import read_blocks
 from driftgate.gateway.wire.inference import Array, InferenceRequest
-from driftgate.models.bind import bind
-from driftgate.models.manifest import Column, Manifest
-from driftgate.models.signature import TensorSpec
-from driftgate.models.stated_binding import stated_binding
+from driftgate.models.schema.bind import bind
+from driftgate.models.schema.manifest import Column, Manifest
+from driftgate.models.schema.signature import TensorSpec
+from driftgate.models.schema.stated_binding import stated_binding
 
 from harness.features import entity_rows
 from harness.manifests import paper_manifest

@@ -24,10 +24,10 @@ from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.state.feature_counters import BUCKET_CELLS, FETCH_NS, LAYOUT, FeatureCounters
 from driftgate.gateway.state.integer_blocks import read_blocks
 from driftgate.gateway.wire.inference import InferenceRequest
-from driftgate.models.bind import bind
-from driftgate.models.manifest import Column
-from driftgate.models.signature import TensorSpec
-from driftgate.models.stated_binding import stated_binding
+from driftgate.models.schema.bind import bind
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.signature import TensorSpec
+from driftgate.models.schema.stated_binding import stated_binding
 
 from harness.feature_rows import SECOND_US, now_us, packed
 from harness.features import entity_rows, load_view

@@ -14,8 +14,8 @@ from driftgate.gateway.serving.plane_document import PlaneDocument
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.state.counters import CounterFile
 from driftgate.gateway.wire.openapi import DescribedModel
-from driftgate.models.loaded import LoadedVersion, Trial
-from driftgate.models.runtime import Session
+from driftgate.models.run.loaded import LoadedVersion, Trial
+from driftgate.models.run.runtime import Session
 
 from harness.protocol import manifest_of
 

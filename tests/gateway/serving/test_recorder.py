@@ -20,8 +20,8 @@ from driftgate.gateway.settings import LogSettings
 from driftgate.gateway.state.counters import CounterFile
 from driftgate.gateway.wire.computed import Computed
 from driftgate.gateway.wire.inference import InferenceRequest
-from driftgate.models.loaded import LoadedVersion, Trial
-from driftgate.models.runtime import Session
+from driftgate.models.run.loaded import LoadedVersion, Trial
+from driftgate.models.run.runtime import Session
 from driftgate.monitoring.log.record import OnDurable, TurnRecord
 
 from harness.protocol import manifest_of

@@ -17,9 +17,9 @@ from driftgate.gateway.serving.recording import (
 )
 from driftgate.gateway.settings import LogSettings
 from driftgate.models.errors import InvalidSettings
-from driftgate.models.manifest import Column, FileEntry, Manifest, Provenance, Task, TaskOutput
-from driftgate.models.settings import ModelLogSettings, parse_settings
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.registry.settings import ModelLogSettings, parse_settings
+from driftgate.models.schema.manifest import Column, FileEntry, Manifest, Provenance, Task, TaskOutput
+from driftgate.models.schema.signature import Signature, TensorSpec
 from driftgate.monitoring.log.record import TensorColumns
 
 from harness.records import failure, numbers_in, reader

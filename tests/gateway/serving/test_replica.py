@@ -20,9 +20,9 @@ from driftgate.gateway.state.desired import (
     UnreadableState,
 )
 from driftgate.gateway.state.generations import NO_PREDECESSOR, GenerationStore
-from driftgate.models.cache import VersionCache
-from driftgate.models.publish_onnx import Published
-from driftgate.models.registry import DirectoryRegistry
+from driftgate.models.publish.onnx_file import Published
+from driftgate.models.registry.cache import VersionCache
+from driftgate.models.registry.directory import DirectoryRegistry
 
 Publish = Callable[..., Published]
 WITHIN_S = 30.0

@@ -26,10 +26,10 @@ from driftgate.gateway.wire.computed import Computed
 from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.gateway.wire.prediction_id import PredictionIds
 from driftgate.models.errors import RunError
-from driftgate.models.loaded import LoadedVersion, Trial
-from driftgate.models.manifest import Manifest
-from driftgate.models.runtime import Session
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.run.loaded import LoadedVersion, Trial
+from driftgate.models.run.runtime import Session
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.schema.signature import Signature, TensorSpec
 from driftgate.monitoring.log.record import MemorySink
 
 from harness.manifests import paper_manifest

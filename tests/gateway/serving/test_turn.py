@@ -19,10 +19,10 @@ from driftgate.gateway.state.beat import Beat, read_beat
 from driftgate.gateway.state.counters import BATCH_CELLS, EXECUTIONS, ROWS, CounterFile
 from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.models.errors import RunError
-from driftgate.models.loaded import LoadedVersion, Trial
-from driftgate.models.manifest import FileEntry, Manifest, Provenance
-from driftgate.models.runtime import Session
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.run.loaded import LoadedVersion, Trial
+from driftgate.models.run.runtime import Session
+from driftgate.models.schema.manifest import FileEntry, Manifest, Provenance
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 PATIENCE_S = 20.0
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),))

@@ -21,7 +21,7 @@ from driftgate.gateway.state.events import Event, events_between
 from driftgate.gateway.state.generations import NO_PREDECESSOR, GenerationStore
 from driftgate.gateway.state.journal import Journal
 from driftgate.gateway.state.timeline import Wanted, events_since, verify
-from driftgate.models.settings import ModelSettings
+from driftgate.models.registry.settings import ModelSettings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ALL = (Arm("stable", 1, 1_000_000),)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from driftgate.gateway.wire.example_rows import example_rows
-from driftgate.models.bare import bare_columns
-from driftgate.models.columns import feeds_from_rows
-from driftgate.models.examples import save_examples
-from driftgate.models.manifest import EXAMPLES_FILE
-from driftgate.models.signature import Signature, TensorSpec
+from driftgate.models.run.examples import save_examples
+from driftgate.models.schema.bare import bare_columns
+from driftgate.models.schema.columns import feeds_from_rows
+from driftgate.models.schema.manifest import EXAMPLES_FILE
+from driftgate.models.schema.signature import Signature, TensorSpec
 
 from harness.protocol import Spec, manifest_of
 

@@ -3,7 +3,7 @@
 import pytest
 
 from driftgate.gateway.wire.model_view import ModelView
-from driftgate.models.manifest import Column, Manifest
+from driftgate.models.schema.manifest import Column, Manifest
 
 from harness.protocol import manifest_of
 

@@ -9,7 +9,7 @@ from driftgate.gateway.errors import NonfiniteAnswer
 from driftgate.gateway.wire.inference import InferenceRequest, RequestedOutput
 from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import encode_infer
-from driftgate.models.manifest import Task, TaskOutput
+from driftgate.models.schema.manifest import Task, TaskOutput
 
 from harness.protocol import PREDICTION_ID, answer_of, body_of, manifest_of, parsed, result_of, tensor
 

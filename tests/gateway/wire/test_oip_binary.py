@@ -15,8 +15,8 @@ from driftgate.gateway.wire.inference import Array, InferenceRequest, RequestedO
 from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.oip_json import encode_infer
 from driftgate.models.errors import InvalidInput
-from driftgate.models.manifest import Manifest
-from driftgate.models.signature import DATATYPES
+from driftgate.models.schema.manifest import Manifest
+from driftgate.models.schema.signature import DATATYPES
 
 from harness.protocol import body_of, manifest_of, parsed, result_of, tensor
 

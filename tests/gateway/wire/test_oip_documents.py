@@ -6,7 +6,7 @@ import pytest
 
 from driftgate.gateway.wire import oip_documents as documents
 from driftgate.gateway.wire.oip_documents import BatchStatistics, Duration, IndexEntry, VersionStatistics
-from driftgate.models.manifest import Manifest
+from driftgate.models.schema.manifest import Manifest
 
 from harness.protocol import manifest_of
 

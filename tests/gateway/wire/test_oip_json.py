@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from driftgate.gateway.errors import BadRequest, TooLarge, UnsupportedContent
 from driftgate.gateway.wire.inference import Array
 from driftgate.models.errors import InvalidInput
-from driftgate.models.manifest import Column
-from driftgate.models.signature import DATATYPES
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.signature import DATATYPES
 
 from harness.protocol import answer_of, body_of, manifest_of, parsed, tensor
 

@@ -14,7 +14,7 @@ from driftgate.gateway.wire.openapi import (
     data_plane_document,
 )
 from driftgate.gateway.wire.rows import parse_predict
-from driftgate.models.manifest import Column
+from driftgate.models.schema.manifest import Column
 
 from harness.protocol import LIMITS, manifest_of
 

@@ -14,7 +14,7 @@ from driftgate.gateway.wire.model_view import ModelView
 from driftgate.gateway.wire.rows import encode_predict, parse_predict
 from driftgate.gateway.wire.tensor_views import Nonfinite, ParseLimits
 from driftgate.models.errors import InvalidInput
-from driftgate.models.manifest import Column
+from driftgate.models.schema.manifest import Column
 
 from harness.protocol import LIMITS, PREDICTION_ID, manifest_of, result_of
 

@@ -1,0 +1,1 @@
+"""A fitted estimator or torch module becomes an ONNX graph that says the same."""

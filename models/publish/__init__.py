@@ -1,0 +1,1 @@
+"""A graph and all that is known about it become an immutable version."""

@@ -1,0 +1,1 @@
+"""A version in a process: opened on trial, measured, run, compared with its golden outputs, and freed."""

@@ -1,0 +1,1 @@
+"""What a version says of itself: names, signature, manifest, columns, and the features bound to them."""
