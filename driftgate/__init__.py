@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from driftgate.features.training import training_frame
+    from driftgate.features.training.frame import training_frame
     from driftgate.models.local.load import load
     from driftgate.models.publish.model import publish
 
@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": "driftgate.models.local.load",
     "publish": "driftgate.gateway.cli.publishing",
-    "training_frame": "driftgate.features.training",
+    "training_frame": "driftgate.features.training.frame",
 }
 
 

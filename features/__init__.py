@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from driftgate.features.training import FeatureSource, training_frame
+    from driftgate.features.training.frame import FeatureSource, training_frame
 
 __all__ = ["FeatureSource", "training_frame"]
 
-_HOMES = {name: "driftgate.features.training" for name in __all__}
+_HOMES = {name: "driftgate.features.training.frame" for name in __all__}
 
 
 def __getattr__(name: str) -> Any:

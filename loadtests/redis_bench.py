@@ -15,14 +15,14 @@ from contextlib import closing
 import numpy as np
 import uvloop
 
-from driftgate.features.keys import KeyCodec
-from driftgate.features.layout import RowLayout
-from driftgate.features.redis_client import RedisTimeouts
-from driftgate.features.redis_opening import RedisSettings, open_redis_store, open_redis_writer
-from driftgate.features.redis_store import RedisFeatureStore, RowCache
-from driftgate.features.rows import EntityRows, decode_rows, encode_rows
-from driftgate.features.store import Fetched, Lookup
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.redis.client import RedisTimeouts
+from driftgate.features.redis.opening import RedisSettings, open_redis_store, open_redis_writer
+from driftgate.features.redis.store import RedisFeatureStore, RowCache
+from driftgate.features.rows.codec import EntityRows, decode_rows, encode_rows
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 
 VIEW = FeatureView(
     "redis-bench",

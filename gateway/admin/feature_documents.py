@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from driftgate.features.skew import SkewRow
-from driftgate.features.snapshots import SnapshotInfo
-from driftgate.features.view import FeatureView
+from driftgate.features.embedded.snapshots import SnapshotInfo
+from driftgate.features.lookup.skew import SkewRow
+from driftgate.features.views.view import FeatureView
 
 
 class Consumer(msgspec.Struct, frozen=True):

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from driftgate.features.embedded.snapshots import SnapshotInfo, ViewFiles, current_snapshot, snapshots
 from driftgate.features.errors import SnapshotUnknown, StoreError
-from driftgate.features.keys import EntityKey
-from driftgate.features.resolve import Resolved
-from driftgate.features.snapshots import SnapshotInfo, ViewFiles, current_snapshot, snapshots
-from driftgate.features.status import FeatureStatus
-from driftgate.features.view import FeatureView
+from driftgate.features.lookup.resolve import Resolved
+from driftgate.features.views.keys import EntityKey
+from driftgate.features.views.status import FeatureStatus
+from driftgate.features.views.view import FeatureView
 from driftgate.gateway.admin.feature_documents import Consumer, EntityAnswer, FeatureValue, ViewReport
 from driftgate.gateway.control.facts import Facts
 from driftgate.models.schema.manifest import Manifest

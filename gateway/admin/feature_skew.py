@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from driftgate.features.skew import FeatureSkew, SkewRow, skew_report
+from driftgate.features.lookup.skew import FeatureSkew, SkewRow, skew_report
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.feature_counters import LAYOUT, SKEW_CELLS, SKEW_RESULTS
 from driftgate.gateway.state.integer_blocks import UnreadableBlocks, read_blocks

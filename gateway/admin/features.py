@@ -13,15 +13,15 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from driftgate.features.declaration import write_view
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.embedded.snapshots import SnapshotInfo, ViewFiles, rollback, snapshot_numbers
 from driftgate.features.errors import StoreUnavailable
-from driftgate.features.keys import KeyCodec
-from driftgate.features.layout import RowLayout
-from driftgate.features.lmdb_store import LmdbFeatureStore
-from driftgate.features.resolve import Resolver
-from driftgate.features.snapshots import SnapshotInfo, ViewFiles, rollback, snapshot_numbers
-from driftgate.features.store import Fetched, Lookup
-from driftgate.features.view import FeatureView, check_view
+from driftgate.features.lookup.resolve import Resolver
+from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.declaration import write_view
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import FeatureView, check_view
 from driftgate.gateway.access.guards import who_asks
 from driftgate.gateway.admin import feature_documents as documents
 from driftgate.gateway.admin.api import AdminRoute

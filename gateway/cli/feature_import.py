@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from driftgate.features.declaration import view_text
-from driftgate.features.feast_registry import InvalidFeastRegistry, read_feast_registry
+from driftgate.features.feast.registry import InvalidFeastRegistry, read_feast_registry
+from driftgate.features.views.declaration import view_text
 from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.feature_places import Json, telling
 from driftgate.gateway.cli.model_tables import print_json, print_plain

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from driftgate.features.compaction import compact
-from driftgate.features.export import export_view
-from driftgate.features.load import LoadJob, check, load
-from driftgate.features.table_rows import FileShape
-from driftgate.features.tables import open_table
+from driftgate.features.embedded.compaction import compact
+from driftgate.features.filling.export import export_view
+from driftgate.features.filling.load import LoadJob, check, load
+from driftgate.features.filling.table_rows import FileShape
+from driftgate.features.filling.tables import open_table
 from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.feature_places import (
     Json,

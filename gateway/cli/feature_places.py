@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from driftgate.features.declaration import declared_view
 from driftgate.features.errors import FeatureError, InvalidView, SnapshotUnknown, StoreBusy
-from driftgate.features.tables import InvalidTable
-from driftgate.features.view import FeatureView
+from driftgate.features.filling.tables import InvalidTable
+from driftgate.features.views.declaration import declared_view
+from driftgate.features.views.view import FeatureView
 from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings

@@ -1,7 +1,7 @@
 """How feature views look in a terminal."""
 
-from driftgate.features.load import LoadReport
-from driftgate.features.skew import SkewRow
+from driftgate.features.filling.load import LoadReport
+from driftgate.features.lookup.skew import SkewRow
 from driftgate.gateway.admin.feature_documents import EntityAnswer, ViewReport, ViewsAnswer
 from driftgate.gateway.cli.model_tables import print_plain
 from driftgate.gateway.cli.terminal import console, plain, table

@@ -7,10 +7,10 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from driftgate.features.declaration import parse_view, python_views
+from driftgate.features.embedded.snapshots import SnapshotInfo
 from driftgate.features.errors import InvalidView
-from driftgate.features.snapshots import SnapshotInfo
-from driftgate.features.view import FeatureView
+from driftgate.features.views.declaration import parse_view, python_views
+from driftgate.features.views.view import FeatureView
 from driftgate.gateway.admin.feature_documents import DeclareAnswer, EntityAnswer, SkewAnswer, ViewsAnswer
 from driftgate.gateway.cli.admin_client import (
     DEFAULT_SERVER,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial, update_wrapper
 from pathlib import Path
 
-from driftgate.features.declaration import declared_views
-from driftgate.features.view import FeatureView
+from driftgate.features.views.declaration import declared_views
+from driftgate.features.views.view import FeatureView
 from driftgate.gateway.serving.reference_profile import reference_profile
 from driftgate.models.publish.model import publish as publish_alone
 

@@ -6,9 +6,9 @@ What was known stays while the registry, or its directory of views, is away.
 import asyncio
 from pathlib import Path
 
-from driftgate.features.declaration import VIEWS_DIRECTORY, declared_views
 from driftgate.features.errors import FeatureError
-from driftgate.features.store import FeatureStore
+from driftgate.features.lookup.store import FeatureStore
+from driftgate.features.views.declaration import VIEWS_DIRECTORY, declared_views
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.state.feature_views import (
     KnownViews,

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from driftgate.features.declaration import write_view
-from driftgate.features.keys import KeyCodec
-from driftgate.features.rows import EntityRows
-from driftgate.features.snapshot_writer import SnapshotWriter
-from driftgate.features.view import Dtype, Feature, FeatureView, JoinKey
+from driftgate.features.embedded.snapshot_writer import SnapshotWriter
+from driftgate.features.rows.codec import EntityRows
+from driftgate.features.views.declaration import write_view
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import Dtype, Feature, FeatureView, JoinKey
 from driftgate.gateway.demo import flights
 
 PLANE_VIEW = FeatureView(

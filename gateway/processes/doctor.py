@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from driftgate import __version__
-from driftgate.features.declaration import VIEWS_DIRECTORY
+from driftgate.features.views.declaration import VIEWS_DIRECTORY
 from driftgate.gateway.access.auth import auth_mode
 from driftgate.gateway.access.token_store import tokens_at_start
 from driftgate.gateway.layout import StateLayout

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from driftgate.features.delta_writer import PushOutcome
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
-from driftgate.features.packed_row import PackedRow
+from driftgate.features.rows.packed_row import PackedRow
+from driftgate.features.rows.push_outcome import PushOutcome
 from driftgate.gateway.processes.feature_frames import (
     MAX_FRAME_BYTES,
     Failed,

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from driftgate.features.breaker import BreakerState
-from driftgate.features.delta_writer import PushOutcome
-from driftgate.features.lmdb_store import LmdbFeatureStore
-from driftgate.features.packed_row import PackedRow
-from driftgate.features.redis_store import RowCache
-from driftgate.features.store import FeatureStore
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.lookup.store import FeatureStore
+from driftgate.features.redis.breaker import BreakerState
+from driftgate.features.redis.store import RowCache
+from driftgate.features.rows.packed_row import PackedRow
+from driftgate.features.rows.push_outcome import PushOutcome
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.feature_pushes import FeaturePushes
@@ -93,7 +93,7 @@ def redis_url(settings: FeatureSettings) -> str:
 def _redis_opening() -> Any:
     """Return the module that needs the redis package, which not everybody has."""
     try:
-        return import_module("driftgate.features.redis_opening")
+        return import_module("driftgate.features.redis.opening")
     except ModuleNotFoundError as error:
         raise InvalidConfiguration(
             "features.store: redis needs the redis package: pip install 'driftgate[redis]'"

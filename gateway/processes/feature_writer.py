@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from driftgate.features.delta_writer import DeltaWriter
+from driftgate.features.embedded.delta_writer import DeltaWriter
 from driftgate.features.errors import StoreError, StoreFull
-from driftgate.features.packed_row import PackedRow
-from driftgate.features.view import VIEW_NAME
+from driftgate.features.rows.packed_row import PackedRow
+from driftgate.features.views.view import VIEW_NAME
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.feature_frames import (

@@ -15,7 +15,7 @@ from types import FrameType
 
 import msgspec
 
-from driftgate.features.declaration import VIEWS_DIRECTORY
+from driftgate.features.views.declaration import VIEWS_DIRECTORY
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import (
     Ports,

@@ -10,11 +10,11 @@ from itertools import chain
 
 import numpy as np
 
-from driftgate.features.lmdb_store import LmdbFeatureStore
-from driftgate.features.redis_store import RedisFeatureStore
-from driftgate.features.resolve import Resolved
-from driftgate.features.status import FeatureStatus
-from driftgate.features.store import FeatureStore, Fetched
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.lookup.resolve import Resolved
+from driftgate.features.lookup.store import FeatureStore, Fetched
+from driftgate.features.redis.store import RedisFeatureStore
+from driftgate.features.views.status import FeatureStatus
 from driftgate.gateway.errors import FeaturesMissing, FeaturesUnreachable, TooLarge
 from driftgate.gateway.serving.entities import Asked, Entities, asked_of
 from driftgate.gateway.serving.exchange import Exchange

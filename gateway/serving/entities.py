@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from driftgate.features.errors import InvalidKey
-from driftgate.features.resolve import Resolver
-from driftgate.features.store import Lookup
+from driftgate.features.lookup.resolve import Resolver
+from driftgate.features.lookup.store import Lookup
 from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan, ViewPlan

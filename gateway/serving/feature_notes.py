@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftgate.features.status import FeatureStatus
+from driftgate.features.views.status import FeatureStatus
 from driftgate.gateway.wire.inference import Array
 
 Snapshots = tuple[tuple[str, int], ...]

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftgate.features.keys import KeyCodec
-from driftgate.features.layout import RowLayout
-from driftgate.features.resolve import Resolved, Resolver
-from driftgate.features.view import Feature
+from driftgate.features.lookup.resolve import Resolved, Resolver
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import Feature
 from driftgate.gateway.wire.inference import Array
 from driftgate.models.schema.binding import BoundView, FeatureBinding
 from driftgate.models.schema.client_manifest import client_manifest

@@ -9,11 +9,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from driftgate.features.delta_writer import PushOutcome
-from driftgate.features.layout import RowLayout
-from driftgate.features.pushed_rows import PushReader
-from driftgate.features.rows import encode_rows
-from driftgate.features.view import FeatureView
+from driftgate.features.rows.codec import encode_rows
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.rows.push_outcome import PushOutcome
+from driftgate.features.rows.pushed_rows import PushReader
+from driftgate.features.views.view import FeatureView
 from driftgate.gateway.errors import Conflict, NotFound
 from driftgate.gateway.http.small_bodies import read_small_body
 from driftgate.gateway.layout import StateLayout

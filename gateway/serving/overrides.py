@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftgate.features.layout import Place
-from driftgate.features.resolve import Resolved
-from driftgate.features.skew import FeatureSkew, SentColumn, StoredColumn, compare
-from driftgate.features.status import FeatureStatus
+from driftgate.features.lookup.resolve import Resolved
+from driftgate.features.lookup.skew import FeatureSkew, SentColumn, StoredColumn, compare
+from driftgate.features.rows.layout import Place
+from driftgate.features.views.status import FeatureStatus
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan, Override
 from driftgate.gateway.state.feature_counters import FeatureCounters

@@ -6,8 +6,8 @@ that is declared anew is followed as soon as the store has rows of it; until the
 
 from collections.abc import Iterable
 
-from driftgate.features.layout import RowLayout
-from driftgate.features.store import FeatureStore
+from driftgate.features.lookup.store import FeatureStore
+from driftgate.features.rows.layout import RowLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.serving.served import ServedVersion

@@ -7,11 +7,11 @@ blocks is bounded, so that the series made of them are.
 from bisect import bisect_left
 from pathlib import Path
 
-from driftgate.features.breaker import BreakerState
-from driftgate.features.redis_store import RedisFeatureStore
-from driftgate.features.resolve import Resolved
-from driftgate.features.skew import FeatureSkew
-from driftgate.features.status import Fault, FeatureStatus
+from driftgate.features.lookup.resolve import Resolved
+from driftgate.features.lookup.skew import FeatureSkew
+from driftgate.features.redis.breaker import BreakerState
+from driftgate.features.redis.store import RedisFeatureStore
+from driftgate.features.views.status import Fault, FeatureStatus
 from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout
 
 AGE_LIMITS_S = (1, 10, 60, 300, 900, 3600, 21_600, 86_400, 259_200, 604_800, 2_592_000)

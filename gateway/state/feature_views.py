@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from driftgate.features.view import FeatureView
+from driftgate.features.views.view import FeatureView
 from driftgate.models.schema.bind import view_problems
 from driftgate.models.schema.columns import named_inputs
 from driftgate.models.schema.manifest import Manifest

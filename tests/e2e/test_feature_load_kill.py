@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from driftgate.features.declaration import write_view
-from driftgate.features.snapshots import ViewFiles, current_snapshot, snapshot_numbers
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.embedded.snapshots import ViewFiles, current_snapshot, snapshot_numbers
+from driftgate.features.views.declaration import write_view
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 
 from harness.gateway import until
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from driftgate.features.status import FeatureStatus
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.views.status import FeatureStatus
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.models.publish.describe import Description
 from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
 from driftgate.models.schema.binding import FeatureBinding

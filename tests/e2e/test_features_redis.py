@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.models.publish.describe import Description
 from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
 from driftgate.models.schema.manifest import Column

@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from driftgate.features.breaker import FAILURES_IN_A_ROW
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.redis.breaker import FAILURES_IN_A_ROW
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.models.publish.describe import Description
 from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
 from driftgate.models.schema.binding import FeatureBinding

@@ -4,7 +4,7 @@ import pytest
 
 import driftgate
 import driftgate.features as features
-from driftgate.features.training import FeatureSource, training_frame
+from driftgate.features.training.frame import FeatureSource, training_frame
 
 
 def test_training_frame_is_found_where_people_look() -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.features.compaction import compact
-from driftgate.features.delta_writer import DeltaWriter
-from driftgate.features.lmdb_store import LmdbFeatureStore
-from driftgate.features.memory_store import MemoryFeatureStore
-from driftgate.features.rows import EntityRows
-from driftgate.features.snapshot_writer import SnapshotWriter
-from driftgate.features.snapshots import KEPT
-from driftgate.features.store import FeatureStore, Fetched, Lookup
-from driftgate.features.view import FeatureView
+from driftgate.features.embedded.compaction import compact
+from driftgate.features.embedded.delta_writer import DeltaWriter
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.embedded.snapshot_writer import SnapshotWriter
+from driftgate.features.embedded.snapshots import KEPT
+from driftgate.features.lookup.memory_store import MemoryFeatureStore
+from driftgate.features.lookup.store import FeatureStore, Fetched, Lookup
+from driftgate.features.rows.codec import EntityRows
+from driftgate.features.views.view import FeatureView
 
 from harness.feature_conformance import CASES, HOUR_US, NOW_US, Ask, Filling
 from harness.feature_rows import packed

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from driftgate.features.feast_layout import (
+from driftgate.features.feast.layout import (
     FeastJoinKey,
     FeastKeyType,
     event_time_field,
     feature_field,
     hash_key,
 )
-from driftgate.features.keys import KeyCodec
-from driftgate.features.rows import EntityRows
-from driftgate.features.view import Feature, FeatureView
+from driftgate.features.rows.codec import EntityRows
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import Feature, FeatureView
 
 from harness.feast_messages import event_time_of, value_of
 

@@ -12,13 +12,13 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from driftgate.features.keys import KeyCodec
-from driftgate.features.layout import RowLayout
-from driftgate.features.resolve import Resolved, Resolver
-from driftgate.features.rows import EntityRows
-from driftgate.features.status import FeatureStatus
-from driftgate.features.store import Fetched, Lookup
-from driftgate.features.view import Feature, FeatureView, JoinKey, check_view
+from driftgate.features.lookup.resolve import Resolved, Resolver
+from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.rows.codec import EntityRows
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.status import FeatureStatus
+from driftgate.features.views.view import Feature, FeatureView, JoinKey, check_view
 
 Ask = Callable[[Sequence[Lookup]], Sequence[Fetched]]
 Filling = Callable[[FeatureView, Sequence[EntityRows]], Ask]

@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 
-from driftgate.features.keys import KeyCodec
-from driftgate.features.layout import Array, RowLayout
-from driftgate.features.rows import EntityRows, encode_rows
-from driftgate.features.view import Feature, FeatureView, JoinKey, check_view
+from driftgate.features.rows.codec import EntityRows, encode_rows
+from driftgate.features.rows.layout import Array, RowLayout
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import Feature, FeatureView, JoinKey, check_view
 
 SECOND_US = 1_000_000
 

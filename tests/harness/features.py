@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from driftgate.features.declaration import write_view
-from driftgate.features.keys import KeyCodec
-from driftgate.features.rows import EntityRows
-from driftgate.features.snapshot_writer import SnapshotWriter
-from driftgate.features.store import FeatureStore, Fetched, Lookup
-from driftgate.features.view import FeatureView
+from driftgate.features.embedded.snapshot_writer import SnapshotWriter
+from driftgate.features.lookup.store import FeatureStore, Fetched, Lookup
+from driftgate.features.rows.codec import EntityRows
+from driftgate.features.views.declaration import write_view
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.view import FeatureView
 
 
 def entity_rows(

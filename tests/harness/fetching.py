@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from driftgate.features.layout import RowLayout
-from driftgate.features.redis_opening import RedisSettings, open_redis_store
-from driftgate.features.redis_store import RedisFeatureStore
-from driftgate.features.store import FeatureStore, Fetched, Lookup
+from driftgate.features.lookup.store import FeatureStore, Fetched, Lookup
+from driftgate.features.redis.opening import RedisSettings, open_redis_store
+from driftgate.features.redis.store import RedisFeatureStore
+from driftgate.features.rows.layout import RowLayout
 
 LONG_S = 2.0
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.features.keys import EntityKey
-from driftgate.features.skew import FeatureSkew
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.lookup.skew import FeatureSkew
+from driftgate.features.views.keys import EntityKey
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.admin.feature_report import parsed_key
 from driftgate.gateway.admin.feature_skew import skew_of
 from driftgate.gateway.layout import StateLayout

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from driftgate.features.errors import SnapshotUnknown, StoreBusy, StoreFull
-from driftgate.features.tables import InvalidTable
+from driftgate.features.filling.tables import InvalidTable
 from driftgate.gateway.cli.feature_places import telling
 
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import driftgate
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.cli.publish import app
 from driftgate.models.errors import InvalidManifest
 

@@ -15,15 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftgate.features.delta_writer import DeltaWriter, PushOutcome
+from driftgate.features.embedded.delta_writer import DeltaWriter
+from driftgate.features.embedded.lmdb_file import SharedRows
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.embedded.snapshot_writer import SnapshotWriter
+from driftgate.features.embedded.snapshots import ViewFiles
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
-from driftgate.features.layout import RowLayout
-from driftgate.features.lmdb_file import SharedRows
-from driftgate.features.lmdb_store import LmdbFeatureStore
-from driftgate.features.packed_row import PackedRow
-from driftgate.features.snapshot_writer import SnapshotWriter
-from driftgate.features.snapshots import ViewFiles
-from driftgate.features.store import Fetched, Lookup
+from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.rows.packed_row import PackedRow
+from driftgate.features.rows.push_outcome import PushOutcome
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.feature_frames import (
     MAX_FRAME_BYTES,

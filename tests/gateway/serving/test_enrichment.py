@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftgate.features.keys import KeyCodec
-from driftgate.features.layout import RowLayout
-from driftgate.features.memory_store import MemoryFeatureStore
-from driftgate.features.status import FeatureStatus
-from driftgate.features.store import Fetched, Lookup
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.lookup.memory_store import MemoryFeatureStore
+from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.keys import KeyCodec
+from driftgate.features.views.status import FeatureStatus
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.errors import BadRequest, FeaturesMissing, FeaturesUnreachable, TooLarge
 from driftgate.gateway.serving.batch import completed_together, whole
 from driftgate.gateway.serving.enrichment import LONGEST_S, Enricher

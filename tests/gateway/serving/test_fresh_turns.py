@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftgate.features.delta_writer import DeltaWriter
-from driftgate.features.layout import RowLayout
-from driftgate.features.lmdb_store import LmdbFeatureStore
-from driftgate.features.rows import EntityRows
-from driftgate.features.store import Fetched, Lookup
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.embedded.delta_writer import DeltaWriter
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.rows.codec import EntityRows
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.serving.enrichment import Enricher
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from driftgate.features.layout import RowLayout
-from driftgate.features.memory_store import MemoryFeatureStore
-from driftgate.features.resolve import Resolver
-from driftgate.features.skew import FeatureSkew
-from driftgate.features.store import Lookup
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.lookup.memory_store import MemoryFeatureStore
+from driftgate.features.lookup.resolve import Resolver
+from driftgate.features.lookup.skew import FeatureSkew
+from driftgate.features.lookup.store import Lookup
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.state.feature_counters import (
     AGE_S,
     BUCKET_CELLS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.features.view import Feature, FeatureView, JoinKey
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.state.feature_views import (
     KnownViews,
     UnreadableViews,

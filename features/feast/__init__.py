@@ -1,0 +1,1 @@
+"""What Feast writes: its keys, fields, values and registry. Pure; Feast is not needed."""

@@ -1,0 +1,1 @@
+"""Training sets as serving would have seen them."""

@@ -1,0 +1,194 @@
+"""Training sets as serving would have seen them: a point-in-time join over the loaded history.
+
+The value of a row's time is the newest with an event time not after it, and TTL and policies are those of
+`resolve`, which serves predictions too. This imports pandas; no server process imports this.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from driftgate.features.embedded.history_parts import history_directory, parts_of
+from driftgate.features.embedded.snapshots import ViewFiles, snapshot_numbers
+from driftgate.features.errors import InvalidRows, StoreUnavailable
+from driftgate.features.filling.history import read_history
+from driftgate.features.filling.table_cells import (
+    Array,
+    Cells,
+    read_cells,
+    read_times_us,
+    series_cells,
+    series_times_us,
+)
+from driftgate.features.lookup.resolve import Resolved, Resolver
+from driftgate.features.rows.codec import EntityRows, StoredRows, decode_rows, encode_rows, never_written
+from driftgate.features.rows.layout import RowLayout
+from driftgate.features.views.declaration import declared_view
+from driftgate.features.views.status import FeatureStatus
+from driftgate.features.views.view import EVENT_TIME, Feature, FeatureView
+
+_TIME, _ROW = "time_us", "row"
+_NO_ROW = -1
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Where a gateway keeps what was loaded, and what was declared."""
+
+    state: str | Path = "state"
+    registry: str | Path = "registry"
+
+
+def training_frame(
+    entity_df: pd.DataFrame,
+    views: Sequence[FeatureView | str],
+    source: FeatureSource = FeatureSource(),
+    statuses: bool = False,
+) -> pd.DataFrame:
+    """Return `entity_df` with the features of `views` as they were at each row's `event_time`.
+
+    `entity_df` has the join keys and `event_time` (times without a zone are UTC); its rows, their order and
+    index stay. A feature that two views have is called `<view>__<feature>`. With `statuses` each feature has
+    a column `<feature>__status` beside it, such as FRESH or STALE; a row whose policy is "error" would not
+    have been predicted, and is null. Raises InvalidRows, InvalidView or StoreUnavailable.
+    """
+    declared = [view if isinstance(view, FeatureView) else _declared(view, source) for view in views]
+    times_us = _needed(entity_df, EVENT_TIME, series_times_us)
+    columns: dict[str, Any] = {}
+    for view in declared:
+        resolved = _resolved_then(view, entity_df, times_us, source)
+        for feature in view.features:
+            name = _column_name(feature.name, view, declared)
+            _check_free(name, entity_df, columns)
+            columns[name] = _column(feature, resolved)
+            if statuses:
+                codes = resolved.status[:, resolved.layout.places[feature.name].index]
+                columns[f"{name}__status"] = [FeatureStatus(code).name for code in codes.tolist()]
+    return entity_df.join(pd.DataFrame(columns, index=entity_df.index)) if columns else entity_df.copy()
+
+
+def _declared(name: str, source: FeatureSource) -> FeatureView:
+    return declared_view(Path(source.registry), name)
+
+
+def _resolved_then(
+    view: FeatureView, entities: pd.DataFrame, times_us: Array, source: FeatureSource
+) -> Resolved:
+    store = Path(source.state) / "features"
+    finished = snapshot_numbers(ViewFiles(store, view.name))
+    parts = parts_of(history_directory(store, view.name), finished[-1] if finished else None)
+    if not parts:
+        raise StoreUnavailable(f"nothing was loaded into the view {view.name} of the state {source.state}")
+    history = read_history(view, parts)
+    event_times_us = read_times_us(history[EVENT_TIME], None).values
+    rows = np.full(len(times_us), _NO_ROW)
+    then, newest = _newest_rows(
+        _keyed(view, event_times_us, lambda name, dtype: read_cells(history[name], dtype)),
+        _keyed(view, times_us, lambda name, dtype: _entity_cells(entities, name, dtype)),
+    )
+    rows[then] = newest
+    stored = _stored(view, history, event_times_us, rows)
+    return _resolve_each(stored, times_us)
+
+
+def _newest_rows(history: pd.DataFrame, entities: pd.DataFrame) -> tuple[Array, Array]:
+    """Return entity rows, and the row of the history that was newest for each then, or `_NO_ROW`.
+
+    Of rows with the same key and time the first counts, as in the store.
+    """
+    keys = [name for name in history.columns if name not in (_TIME, _ROW)]
+    first = history.drop_duplicates([*keys, _TIME]).sort_values(_TIME, kind="stable")
+    asked = entities.sort_values(_TIME, kind="stable").rename(columns={_ROW: "asked"})
+    found = pd.merge_asof(asked, first, on=_TIME, by=keys, direction="backward")
+    return found["asked"].to_numpy(), found[_ROW].fillna(_NO_ROW).to_numpy(np.int64)
+
+
+def _keyed(view: FeatureView, times_us: Array, cells_of: Any) -> pd.DataFrame:
+    """Return join keys, time and row number of the rows with whole keys, under names of our own."""
+    columns: dict[str, Any] = {_TIME: times_us, _ROW: np.arange(len(times_us))}
+    whole = np.ones(len(times_us), bool)
+    for index, key in enumerate(view.join_keys):
+        cells: Cells = cells_of(key.name, key.dtype)
+        columns[f"key {index}"] = cells.values
+        whole &= ~(cells.nulls | cells.bad)
+    return pd.DataFrame(columns)[whole]
+
+
+def _entity_cells(entities: pd.DataFrame, name: str, dtype: Any) -> Cells:
+    if name not in entities:
+        raise InvalidRows(f"the frame has no column {name!r}, which is a join key")
+    cells = series_cells(entities[name], dtype)
+    if cells.bad.any():
+        raise InvalidRows(f"column {name!r}, row {np.flatnonzero(cells.bad)[0]}: this is no {dtype}")
+    return cells
+
+
+def _needed(entities: pd.DataFrame, name: str, read: Any) -> Array:
+    if name not in entities:
+        raise InvalidRows(f"the frame has no column {name!r}: the time for which features are wanted")
+    cells: Cells = read(entities[name])
+    wrong = np.flatnonzero(cells.bad | cells.nulls)
+    if len(wrong):
+        raise InvalidRows(f"column {name!r}, row {wrong[0]}: this is no time")
+    return cells.values
+
+
+def _stored(view: FeatureView, history: Any, event_times_us: Array, rows: Array) -> StoredRows:
+    """Return rows of the history as the store would give them."""
+    layout, known = RowLayout.of(view), np.flatnonzero(rows != _NO_ROW)
+    if not len(known):
+        return never_written(layout, len(rows))
+    picked = history.take(rows[known])
+    cells = {
+        feature.name: read_cells(picked[feature.name], feature.dtype, feature.length)
+        for feature in view.features
+    }
+    packed = encode_rows(
+        layout,
+        EntityRows(
+            [b""] * len(known),
+            event_times_us[rows[known]],
+            {name: column.values for name, column in cells.items()},
+            {name: column.nulls | column.bad for name, column in cells.items()},
+        ),
+    )
+    raw: list[bytes | None] = [None] * len(rows)
+    for place, row in zip(known.tolist(), packed, strict=True):
+        raw[place] = row
+    return decode_rows(layout, raw)
+
+
+def _resolve_each(stored: StoredRows, times_us: Array) -> Resolved:
+    """Resolve each row at its own time: only ages count, so all are moved to the same time."""
+    now_us = int(times_us.max(initial=1))
+    moved = np.where(stored.event_time_us > 0, stored.event_time_us + (now_us - times_us), 0)
+    return Resolver(stored.layout).resolve(stored._replace(event_time_us=moved), now_us)
+
+
+def _column(feature: Feature, resolved: Resolved) -> Any:
+    """Return a feature as a pandas column; whole numbers and booleans with gaps as nullable types."""
+    values = resolved.columns[feature.name]
+    place = resolved.layout.places[feature.name]
+    absent = np.zeros(len(values), bool) if resolved.absent is None else resolved.absent[:, place.index]
+    if feature.length > 1:
+        rows = [None if gap else row for row, gap in zip(list(values), absent.tolist(), strict=True)]
+        return pd.Series(rows, dtype=object).to_numpy()
+    if feature.dtype in ("int32", "int64") and absent.any():
+        return pd.arrays.IntegerArray(values.copy(), absent)
+    if feature.dtype == "bool" and absent.any():
+        return pd.arrays.BooleanArray(values.copy(), absent)
+    return values
+
+
+def _column_name(name: str, view: FeatureView, views: Sequence[FeatureView]) -> str:
+    shared = sum(name == feature.name for other in views for feature in other.features) > 1
+    return f"{view.name}__{name}" if shared else name
+
+
+def _check_free(name: str, entities: pd.DataFrame, columns: dict[str, Any]) -> None:
+    if name in entities or name in columns:
+        raise InvalidRows(f"the frame has a column {name!r} already: rename it, or leave it out")
