@@ -7,6 +7,7 @@ a goal is missed. Times are CPU time, the least of many runs.
 import sys
 import time
 from collections.abc import Callable
+from itertools import cycle
 
 import numpy as np
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from loadtests.fold_bench import WINDOW_ROWS, Figure, profile_of
 DETECTOR_GOAL_US = 100.0
 FEATURES = 50
 REPEATS = 200
+DIFFERENT = 20
 TARGET = 1e6
 DAYS = 30
 DAY_US = 1440 * PANE_US
@@ -37,9 +39,9 @@ def without_pairs(profile: ReferenceProfile) -> ReferenceProfile:
     return replace(profile, pairs=PairCounts())
 
 
-def pane_of(profile: ReferenceProfile) -> Pane:
+def pane_of(profile: ReferenceProfile, seed: int = 9) -> Pane:
     """Return a window that looks like the reference."""
-    rng = np.random.default_rng(9)
+    rng = np.random.default_rng(seed)
     columns = [
         Observed(one.name, "input", rng.normal(size=WINDOW_ROWS).astype(np.float32))
         for one in profile.features
@@ -52,11 +54,12 @@ def pane_of(profile: ReferenceProfile) -> Pane:
 
 
 def measure_window(name: str, profile: ReferenceProfile, goal_us: float | None) -> Figure:
-    """Take in one window and let the alarms look."""
-    drift, pane = VersionDrift(profile, DriftPlan(), lambda segment: None), pane_of(profile)
+    """Take in one window after the other, without drift, and let the alarms look."""
+    drift = VersionDrift(profile, DriftPlan(), lambda segment: None)
+    panes = cycle([pane_of(profile, seed) for seed in range(DIFFERENT)])
 
     def step() -> None:
-        drift.take({STABLE: pane}, PANE_US)
+        drift.take({STABLE: next(panes)}, PANE_US)
         drift.look(TARGET, PANE_US)
 
     return Figure(f"a window of {FEATURES} features{name}", least_us(step), "us", goal_us)

@@ -13,7 +13,12 @@ from driftgate.monitoring.reference.band import Band, reference_band
 
 def pairs_of(matrix: Array) -> Array:
     """Return the counts of all pairs, int64[pairs], of a matrix as in `PairCounts`."""
-    return np.asarray(matrix[np.triu_indices(len(matrix), 1)])
+    return matrix.take(pair_places(len(matrix)))
+
+
+def pair_places(features: int) -> Array:
+    """Return where the pairs of so many features are in their matrix, row by row: int64[pairs]."""
+    return np.flatnonzero(~np.tri(features, dtype=bool))
 
 
 def pair_at(place: int, features: int) -> tuple[int, int]:

@@ -42,7 +42,10 @@ class MovedCell:
 
 @dataclass(frozen=True)
 class DetectorState:
-    """All that a detector remembers; arrays [cells, BETS_PER_CELL], float64 but for `onset_us` int64."""
+    """All that a detector remembers; arrays [cells, BETS_PER_CELL], float64 but for `onset_us` int64.
+
+    They are in Fortran order, like those of `Bets`, and so are updated in long runs.
+    """
 
     windows: int
     capital: Array
@@ -65,14 +68,15 @@ class EDetector:
             raise ValueError("every feature needs a cell, and the offsets must end at the number of cells")
         self._growth = log_growth_of_window if one_observation else log_growth
         bets = np.add.reduceat(open_bets.sum(axis=1), self._starts)
-        self._weights = open_bets / np.repeat(np.maximum(bets, 1), self._sizes)[:, None]
+        self._weights = np.asfortranarray(open_bets / np.repeat(np.maximum(bets, 1), self._sizes)[:, None])
         self._silent = bets == 0
         self.reset()
 
     def reset(self) -> None:
         """Forget all evidence, as after an acknowledgement or with a new reference."""
         shape = self._weights.shape
-        self._state = DetectorState(0, np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
+        capital, log_cusum, onset_us = (np.zeros(shape, kind, "F") for kind in (float, float, np.int64))
+        self._state = DetectorState(0, capital, log_cusum, onset_us)
 
     @property
     def state(self) -> DetectorState:
@@ -83,7 +87,7 @@ class EDetector:
         """Go on from a state. Raises ValueError if it is of other cells."""
         if state.capital.shape != self._weights.shape:
             raise ValueError(f"state of {len(state.capital)} cells for a detector of {len(self._weights)}")
-        copies = (part.copy() for part in (state.capital, state.log_cusum, state.onset_us))
+        copies = (part.copy("F") for part in (state.capital, state.log_cusum, state.onset_us))
         self._state = DetectorState(state.windows, *copies)
 
     def update(self, bets: Bets, counts: Array, rows: Array, window_us: int) -> None:
@@ -93,13 +97,13 @@ class EDetector:
         cell has more rows than its feature, or fewer than none.
         """
         hits, trials = counts.astype(np.float64), np.repeat(rows, self._sizes).astype(np.float64)
-        if ((hits > trials) | (hits < 0)).any():
+        if (hits > trials).any() or hits.min() < 0:
             raise ValueError("a window counts a cell more often than it has rows, or less than never")
         state = self._state
-        idle = np.flatnonzero(trials == 0)
-        kept = [part[idle] for part in (state.capital, state.log_cusum, state.onset_us)]
+        idle = np.flatnonzero(trials == 0) if not rows.all() else ()
+        kept = [part[idle] for part in (state.capital, state.log_cusum, state.onset_us) if len(idle)]
         _bet(state, self._growth(bets, hits, trials), window_us)
-        if len(idle):
+        if kept:
             state.capital[idle], state.log_cusum[idle], state.onset_us[idle] = kept
         active = len(idle) < len(trials)
         self._state = DetectorState(state.windows + active, state.capital, state.log_cusum, state.onset_us)
@@ -109,7 +113,7 @@ class EDetector:
         by_cell = np.einsum("cb,cb->c", self._state.capital, self._weights)
         features = np.add.reduceat(by_cell, self._starts)
         features[self._silent] = np.nan
-        return joined([Evidence(features, 0.0)])
+        return Evidence(features, _mean(features[~self._silent]))
 
     def moved(self, feature: int) -> MovedCell:
         """Return which cell of a feature moved most, and the window in which that began."""
@@ -128,8 +132,7 @@ def rows_of(counts: Array, offsets: Array) -> Array:
 def joined(streams: Iterable[Evidence]) -> Evidence:
     """Return the evidence of a model of all its streams: versions, arms and segments that can notify."""
     features = np.concatenate([stream.features for stream in streams])
-    known = features[~np.isnan(features)]
-    return Evidence(features, float(known.mean()) if len(known) else float("nan"))
+    return Evidence(features, _mean(features[~np.isnan(features)]))
 
 
 def named(evidence: Evidence, target: float) -> Array:
@@ -147,13 +150,17 @@ def named(evidence: Evidence, target: float) -> Array:
     return order[:count]
 
 
+def _mean(known: Array) -> float:
+    return float(known.sum()) / len(known) if len(known) else float("nan")
+
+
 def _bet(state: DetectorState, growth: Array, window_us: int) -> None:
     """M <- (1 + M) L and, in logarithms, its CUSUM twin S <- max(1, S) L; in place, for speed."""
     cusum, capital = state.log_cusum, state.capital
-    np.copyto(state.onset_us, window_us, where=cusum <= 0)
-    np.maximum(cusum, 0.0, out=cusum)
+    np.putmask(state.onset_us.T, cusum.T <= 0, window_us)
+    cusum.clip(0.0, np.inf, out=cusum)
     cusum += growth
     np.exp(growth, out=growth)
     capital += 1.0
     capital *= growth
-    np.minimum(capital, _MAX_CAPITAL, out=capital)
+    capital.clip(0.0, _MAX_CAPITAL, out=capital)

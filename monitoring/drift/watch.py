@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftgate.monitoring.drift.bets import Bets, bets_against
-from driftgate.monitoring.drift.dependence import pair_at, pair_band, pair_offsets, pairs_of
+from driftgate.monitoring.drift.dependence import pair_at, pair_band, pair_offsets, pair_places
 from driftgate.monitoring.drift.detector_codec import decode_state, encode_state
 from driftgate.monitoring.drift.e_detector import EDetector, Evidence, MovedCell, named, rows_of
 from driftgate.monitoring.drift.effect_sizes import EffectSizes, effect_sizes
@@ -64,6 +64,7 @@ class DriftWatch:
         settings = settings or WatchSettings()
         self._profile = profile
         self._offsets = profile.offsets()
+        self._pair_places = pair_places(len(profile.pairs.features))
         if seasons:
             offset_s = seasons.utc_offset_s
             self._cells = _seasonal_test(seasons.cells, settings, offset_s)
@@ -78,7 +79,7 @@ class DriftWatch:
         rows = rows_of(pane.counts, self._offsets)
         self._cells.detector.update(self._cells.bets_at(window_us), pane.counts, rows, window_us)
         if self._pairs:
-            counts = pairs_of(pane.pairs)
+            counts = pane.pairs.take(self._pair_places)
             each = np.full(len(counts), pane.rows)
             self._pairs.detector.update(self._pairs.bets_at(window_us), counts, each, window_us)
 
