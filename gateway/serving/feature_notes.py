@@ -58,8 +58,10 @@ class FeatureNotes(NamedTuple):
     entity_key: bytes
 
     def inputs(self, start: int, stop: int) -> dict[str, Array]:
-        """Return the model's inputs for these rows of the request."""
+        """Return the model's inputs for these rows of the request; all that was completed as it is."""
         first, last = self.first + start, self.first + stop
+        if last - first == len(self.rows.status):
+            return self.rows.inputs
         return {name: array[first:last] for name, array in self.rows.inputs.items()}
 
     def part(self, array: Array, start: int, stop: int) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.routing.table import NOT_HASHED
-from driftgate.gateway.serving.batch import Piece, Result, completed_together
+from driftgate.gateway.serving.batch import Piece, Result
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.recording import unrouted
 from driftgate.gateway.serving.served import ServedVersion
@@ -74,9 +74,11 @@ class Recorder:
 
     def _call(self, sink: RecordSink, pieces: list[Piece], results: list[Result | Exception]) -> None:
         first = results[0]
-        if not isinstance(first, Exception) and first.last is not None and _read_alike(pieces):
-            self._append(sink, pieces, first.computed.inputs, first.computed.outputs)
-            return
+        if not isinstance(first, Exception) and first.last is not None:
+            inputs = first.computed.inputs
+            if _completed_as_one(pieces, inputs) or _read_alike(pieces):
+                self._append(sink, pieces, inputs, first.computed.outputs)
+                return
         for piece, result in zip(pieces, results, strict=True):
             outputs = {} if isinstance(result, Exception) else _own_rows(result)
             self._append(sink, [piece], piece.feeds, outputs)
@@ -115,7 +117,7 @@ class Recorder:
         turn = TurnRecord(exchange.served.recorded, generation, records, inputs, outputs)
         if exchange.features is not None:
             turn.snapshots = exchange.features.rows.snapshots
-            turn.feature_status, turn.event_times = _of_stored_features(pieces)
+            turn.feature_status, turn.event_times = _of_stored_features(pieces, inputs)
         if not self.holds:
             sink.append(turn)
             return
@@ -170,6 +172,12 @@ def _record(piece: Piece) -> RequestRecord:
     )
 
 
+def _completed_as_one(pieces: list[Piece], inputs: Arrays) -> bool:
+    """Whether these inputs are just the rows that stored features completed together."""
+    features = pieces[0].exchange.features
+    return features is not None and features.rows.inputs is inputs
+
+
 def _read_alike(pieces: list[Piece]) -> bool:
     """Whether the features of all these rows, if they have any, are of the same snapshots."""
     features = pieces[0].exchange.features
@@ -187,18 +195,16 @@ def _own_rows(result: Result) -> Arrays:
     return {name: array[result.first : result.last] for name, array in outputs.items()}
 
 
-def _of_stored_features(pieces: list[Piece]) -> tuple[Array, Array]:
+def _of_stored_features(pieces: list[Piece], inputs: Arrays) -> tuple[Array, Array]:
     """Return the statuses of the stored features of the rows of one call, and the times of their events."""
-    completed = completed_together(pieces)
-    if completed is not None:
-        return completed.status, completed.event_times
+    features = pieces[0].exchange.features
+    if features is not None and features.rows.inputs is inputs:
+        return features.rows.status, features.rows.event_times
     parts = [
         (notes.part(notes.rows.status, start, stop), notes.part(notes.rows.event_times, start, stop))
         for exchange, start, stop in pieces
         if (notes := exchange.features) is not None
     ]
-    if len(parts) == 1:
-        return parts[0]
     return np.concatenate([status for status, _ in parts]), np.concatenate([times for _, times in parts])
 
 

@@ -154,6 +154,8 @@ class Elements:
         if self.datatype == "BOOL" and not {0, 1}.issuperset(values):
             index = next(i for i, value in enumerate(values) if value not in (0, 1))
             self.refuse(index, f"{shown(values[index])} is not {self.wanted}")
+        if len(values) == 1:  # such as the key of an entity; a third of the time of the other way
+            return np.array(values[0], self.dtype, ndmin=len(shape))
         return np.array(values, self.dtype).reshape(shape)
 
 
