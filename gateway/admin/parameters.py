@@ -53,7 +53,10 @@ NAME = Parameter("name", "query", STRING, "The feature.", required=True)
 VERSION = Parameter("version", "query", {"type": "integer", "minimum": 1}, "The version; else the last used.")
 ARM = Parameter("arm", "query", STRING, "The arm; else the last used.")
 MINUTES = Parameter(
-    "minutes", "query", {"type": "integer", "minimum": 1}, "Length of the window that is compared; 60."
+    "minutes",
+    "query",
+    {"type": "integer", "minimum": 1},
+    "Length of the window that is compared; else up to 60.",
 )
 FROM = Parameter("from", "query", STRING, "Beginning, in Unix milliseconds.")
 TO = Parameter("to", "query", STRING, "End, in Unix milliseconds.")

@@ -24,7 +24,6 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.wire.openapi import Operation
 
 MOST_MINUTES = 7 * 1440
-DEFAULT_MINUTES = 60
 _MODEL = "/api/models/{model}"
 
 
@@ -53,10 +52,10 @@ class WindowsApi:
             name=query.get("name", ""),
             version=_whole(request, "version"),
             arm=query.get("arm"),
-            minutes=_whole(request, "minutes") or DEFAULT_MINUTES,
+            minutes=_whole(request, "minutes"),
             first_us=since_us(request, time.time_ns() // 1000),
         )
-        if question.minutes > MOST_MINUTES:
+        if question.minutes and question.minutes > MOST_MINUTES:
             raise BadRequest(f"minutes must be a whole number from 1 to {MOST_MINUTES}")
         return json_now(await asyncio.to_thread(self._windows.feature, question))
 

@@ -18,10 +18,14 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.processes.window_metrics import read_window_status
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.reference.book import Reference
-from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US
+from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, CountedPane, PaneKey
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
+LEAST_SHOWN = 10
+"""Windows, of a model that has had traffic for a moment only."""
+LENGTHS = (60, 15, 5, 1)
+"""Minutes of a window where nobody says how long it shall be."""
 
 
 class HistoryAnswer(msgspec.Struct, frozen=True):
@@ -76,14 +80,15 @@ class FeatureAnswer(msgspec.Struct, frozen=True):
 class FeatureQuestion:
     """Which feature of which arm (None: the one with the newest window), and of what time.
 
-    The window is the last `minutes`; the trend begins at `first_us`.
+    The window is the last `minutes` (None: an hour, or less where there is none before it); the trend begins
+    at `first_us`.
     """
 
     model: str
     name: str
     version: int | None
     arm: str | None
-    minutes: int
+    minutes: int | None
     first_us: int
 
 
@@ -98,20 +103,22 @@ class WindowReader:
         """Return how rows, errors and latency went since a time, without the window that is open."""
         window_us = self._window_us()
         end_us = _now_us() // window_us * window_us
-        step = step_us(first_us, end_us, window_us)
-        first_us = first_us // step * step
         with monitor_book(self._layout) as db:
-            panes = db.pane_counts(model, first_us, end_us) if db else []
+            first_us = _first_shown(db, model, first_us, end_us - LEAST_SHOWN * window_us)
+            step = step_us(first_us, end_us, window_us)
+            first_us = first_us // step * step
+            panes = _counts(db, model, step, (first_us, end_us)) if db else []
             profiles = {one.id: one.profile for one in db.references(model)} if db else {}
         return HistoryAnswer(model, first_us, end_us, step, history(panes, profiles, step))
 
     def evidence(self, model: str, first_us: int) -> EvidenceAnswer:
         """Return how evidence went since a time."""
-        end_us = _now_us()
-        step = step_us(first_us, end_us, self._window_us())
-        first_us = first_us // step * step
+        end_us, window_us = _now_us(), self._window_us()
         with monitor_book(self._layout) as db:
-            stored = db.evidence(model, first_us, end_us) if db else []
+            first_us = _first_shown(db, model, first_us, end_us - LEAST_SHOWN * window_us)
+            step = step_us(first_us, end_us, window_us)
+            first_us = first_us // step * step
+            stored = db.evidence(model, (first_us, end_us), step) if db else []
             profiles = {one.id: one.profile for one in db.references(model)} if db else {}
         named = named_features(read_drift_status(self._layout), model)
         return EvidenceAnswer(model, first_us, end_us, step, arm_evidence(stored, profiles, named, step))
@@ -151,16 +158,9 @@ class WindowReader:
             )
             if db is None or place is None:
                 raise NotFound(f"version {reference.version} has no feature of that name that is watched")
-            stretch = _stretch(question, self._window_us())
-            stored = db.pane_counts(
-                question.model,
-                min(stretch.first_us, stretch.before_us),
-                stretch.end_us,
-                lambda key: (
-                    (key.version, key.arm, key.segment, key.profile)
-                    == (reference.version, arm, ALL_ROWS, reference.id)
-                ),
-            )
+            stretch = _stretch(question, self._window_us(), db.first_pane_us(question.model) or 0)
+            series = PaneKey(question.model, reference.version, arm, ALL_ROWS, reference.id, 0)
+            stored = _feature_counts(db, series, stretch)
         panes = {key.start_us: pane for key, pane in stored}
         status = read_drift_status(self._layout)
         figure = find_feature(status, question.model, (reference.version, arm), question.name)
@@ -197,11 +197,49 @@ def _reference(db: MonitorDb | None, question: FeatureQuestion) -> tuple[Referen
     return found[-1], arm
 
 
-def _stretch(question: FeatureQuestion, window_us: int) -> Stretch:
+def _stretch(question: FeatureQuestion, window_us: int, known_us: int) -> Stretch:
+    """Return what is looked at, of windows that begin at `known_us`."""
     end_us = (_now_us() // window_us + 1) * window_us
-    first_us = min(question.first_us, end_us - window_us)
-    length_us = max(window_us, question.minutes * MINUTE_US)
+    first_us = max(
+        min(question.first_us, end_us - window_us), min(known_us, end_us - LEAST_SHOWN * window_us)
+    )
+    length_us = MINUTE_US * (question.minutes or _minutes(end_us - known_us))
+    length_us = max(window_us, length_us)
     return Stretch(end_us - length_us, end_us, first_us, step_us(first_us, end_us, window_us))
+
+
+def _minutes(known_us: int) -> int:
+    """Return how long a window may be that has one as long before it."""
+    return next((one for one in LENGTHS if 2 * one * MINUTE_US <= known_us), LENGTHS[-1])
+
+
+def _feature_counts(db: MonitorDb, series: PaneKey, stretch: Stretch) -> list[tuple[PaneKey, CountedPane]]:
+    """Return the windows of a series, summed by the hour where neither window nor trend has finer steps."""
+
+    def accept(key: PaneKey) -> bool:
+        return key[:5] == series[:5]
+
+    times = [stretch.before_us, stretch.window_us, stretch.first_us, stretch.end_us]
+    if stretch.step_us % HOUR_US == 0:
+        return db.hour_counts(series.model, times, accept)
+    earlier = [time_us for time_us in times if time_us <= stretch.first_us]
+    return [
+        *db.hour_counts(series.model, earlier, accept),
+        *db.pane_counts(series.model, stretch.first_us, stretch.end_us, accept),
+    ]
+
+
+def _counts(
+    db: MonitorDb, model: str, step: int, between: tuple[int, int]
+) -> list[tuple[PaneKey, CountedPane]]:
+    """Return a model's windows that began in [first, end), summed by the hour if that will do."""
+    return db.hour_counts(model, between) if step % HOUR_US == 0 else db.pane_counts(model, *between)
+
+
+def _first_shown(db: MonitorDb | None, model: str, first_us: int, latest_us: int) -> int:
+    """Return where to begin: with the model's first window, and at `latest_us` at the latest."""
+    known_us = db.first_pane_us(model) if db else None
+    return first_us if known_us is None else max(first_us, min(known_us, latest_us))
 
 
 def _new_values(db: MonitorDb, model: str, first_us: int) -> dict[tuple[int, str, str], list[NamedValue]]:

@@ -48,14 +48,18 @@ def put_evidence(db: sqlite3.Connection, evidence: Mapping[PaneKey, bytes]) -> N
 
 
 def evidence_between(
-    db: sqlite3.Connection, model: str, segment: str, first_us: int, end_us: int
+    db: sqlite3.Connection, model: str, segment: str, between: tuple[int, int], step_us: int
 ) -> list[StoredEvidence]:
-    """Return the evidence after a segment's windows that began in [first_us, end_us), by start."""
+    """Return the evidence after a segment's windows that began in [first, end) of `between`, by start.
+
+    Of the windows of a stream that began in the same `step_us` it is the last one's.
+    """
     query = (
-        "SELECT model, version, arm, segment, profile, start_us, data FROM evidence"
-        " WHERE model = ? AND start_us >= ? AND start_us < ? AND segment = ? ORDER BY start_us"
+        "SELECT model, version, arm, segment, profile, max(start_us), data FROM evidence"
+        " WHERE model = ? AND start_us >= ? AND start_us < ? AND segment = ?"
+        " GROUP BY version, arm, profile, start_us / ? ORDER BY max(start_us)"
     )
-    with closing(db.execute(query, (model, first_us, end_us, segment))) as cursor:
+    with closing(db.execute(query, (model, *between, segment, step_us))) as cursor:
         return [
             StoredEvidence(PaneKey(*row[:6]), np.frombuffer(zlib.decompress(row[6]), "<f4")) for row in cursor
         ]

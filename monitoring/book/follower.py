@@ -206,7 +206,9 @@ class Follower:
 
     def _merge_windows(self, before_us: int) -> None:
         deadline = time.monotonic() + MERGE_S
-        while time.monotonic() < deadline and self._db.merge_next_hour(before_us):
+        while time.monotonic() < deadline and (
+            self._db.merge_next_hour(before_us) or self._db.sum_next_hour()
+        ):
             pass
 
     def _delete_old_segments(self, now_us: int) -> None:

@@ -5,7 +5,7 @@ that is killed anywhere goes on as if it had not been.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 from driftgate.monitoring.alerts.book import AlertBook
 from driftgate.monitoring.archive.files import ArchiveFile
-from driftgate.monitoring.book.alert_tables import SCHEMA as ALERT_SCHEMA
 from driftgate.monitoring.book.alert_tables import (
     AlertChanges,
     AlertPage,
@@ -22,10 +21,8 @@ from driftgate.monitoring.book.alert_tables import (
     forget_alerts,
     put_alerts,
 )
-from driftgate.monitoring.book.archive_tables import SCHEMA as ARCHIVE_SCHEMA
 from driftgate.monitoring.book.archive_tables import archive_files, leaving_paths, put_files, replace_files
 from driftgate.monitoring.book.damage import BookPlace
-from driftgate.monitoring.book.drift_tables import SCHEMA as DRIFT_SCHEMA
 from driftgate.monitoring.book.drift_tables import (
     StoredEvidence,
     evidence_between,
@@ -33,14 +30,12 @@ from driftgate.monitoring.book.drift_tables import (
     sealed_panes,
 )
 from driftgate.monitoring.book.fold import CountKey
-from driftgate.monitoring.book.pane_tables import (
-    SCHEMA as PANE_SCHEMA,
-)
+from driftgate.monitoring.book.hour_tables import counts_between, forget_hours, sum_next_hour
 from driftgate.monitoring.book.pane_tables import (
     StoredPane,
     WindowChanges,
-    counts_between,
     detectors,
+    first_pane_us,
     first_panes,
     forget_panes,
     last_panes,
@@ -52,17 +47,13 @@ from driftgate.monitoring.book.pane_tables import (
     references,
     sealed_until_us,
 )
-from driftgate.monitoring.book.progress_tables import SCHEMA as PROGRESS_SCHEMA
 from driftgate.monitoring.book.progress_tables import add_counts, counts, positions, put_positions, totals
+from driftgate.monitoring.book.schemas import FORMAT, SCHEMAS
 from driftgate.monitoring.log.frames import NewerFormat
 from driftgate.monitoring.log.reader import BootKey, Position
 from driftgate.monitoring.reference.book import Reference
 from driftgate.monitoring.windows.pane import ALL_ROWS, CountedPane, Pane, PaneKey
 from driftgate.monitoring.windows.pane_retention import merge_next_hour
-
-FORMAT = 4
-_SCHEMAS = ((1, PROGRESS_SCHEMA + ARCHIVE_SCHEMA), (2, PANE_SCHEMA), (3, ALERT_SCHEMA), (4, DRIFT_SCHEMA))
-"""The tables that came with each format."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +84,7 @@ class MonitorDb:
             raise NewerFormat(
                 f"{path.name} has format {found}; this Driftgate reads up to {FORMAT}. Upgrade Driftgate."
             )
-        self._has_panes = found >= 2 or not read_only
-        self._has_alerts = found >= 3 or not read_only
-        self._has_evidence = found >= 4 or not read_only
+        self._format = found if read_only else FORMAT
         if not read_only:
             self._prepare(found)
         self.place = BookPlace(path)
@@ -173,7 +162,7 @@ class MonitorDb:
 
     def references(self, model: str | None = None) -> list[Reference]:
         """Return all references, or those of one model; raise InvalidProfile."""
-        return references(self._db, model) if self._has_panes else []
+        return references(self._db, model) if self._format >= 2 else []
 
     def first_panes(self) -> dict[tuple[str, int], int]:
         """Return when the first window of each version began, in Unix microseconds."""
@@ -183,7 +172,7 @@ class MonitorDb:
         self, model: str, first_us: int, end_us: int, accept: Callable[[PaneKey], bool] = lambda key: True
     ) -> list[StoredPane]:
         """Return the accepted panes of a model that begin in [first_us, end_us), by start, as they are."""
-        return panes_between(self._db, model, first_us, end_us, accept) if self._has_panes else []
+        return panes_between(self._db, model, first_us, end_us, accept) if self._format >= 2 else []
 
     def pane_counts(
         self,
@@ -193,22 +182,44 @@ class MonitorDb:
         accept: Callable[[PaneKey], bool] = lambda key: key.segment == ALL_ROWS,
     ) -> list[tuple[PaneKey, CountedPane]]:
         """Return the counts of accepted panes (of all rows) that begin in [first_us, end_us), by start."""
-        return counts_between(self._db, model, first_us, end_us, accept) if self._has_panes else []
+        return counts_between(self._db, model, (first_us, end_us), accept) if self._format >= 2 else []
+
+    def hour_counts(
+        self,
+        model: str,
+        times: Sequence[int],
+        accept: Callable[[PaneKey], bool] = lambda key: key.segment == ALL_ROWS,
+    ) -> list[tuple[PaneKey, CountedPane]]:
+        """Return what `pane_counts` does from the first of some times to the last, summed by the hour.
+
+        An hour that is not over, or that has one of the times in it, comes as it is in `pane_counts`.
+        """
+        if self._format < 5:
+            return self.pane_counts(model, min(times), max(times), accept)
+        return counts_between(self._db, model, times, accept, by_hours=True)
+
+    def first_pane_us(self, model: str) -> int | None:
+        """Return when the first window of a model began, in Unix microseconds; None if it has none."""
+        return first_pane_us(self._db, model) if self._format >= 2 else None
 
     def sealed_panes(self, first_us: int) -> list[tuple[PaneKey, Pane]]:
         """Return the sealed panes of the book that began at a time or later, by start; raise InvalidPane."""
         return list(sealed_panes(self._db, first_us))
 
     def evidence(
-        self, model: str, first_us: int, end_us: int, segment: str = ALL_ROWS
+        self, model: str, between: tuple[int, int], step_us: int = 1, segment: str = ALL_ROWS
     ) -> list[StoredEvidence]:
-        """Return the evidence after a segment's windows that began in [first_us, end_us), by start."""
-        found = evidence_between(self._db, model, segment, first_us, end_us) if self._has_evidence else ()
-        return list(found)
+        """Return the evidence after a segment's windows that began in [first, end), by start.
+
+        Of windows of the same step it is the last one's.
+        """
+        if self._format < 4:
+            return []
+        return evidence_between(self._db, model, segment, between, step_us)
 
     def last_panes(self, segment: str = ALL_ROWS) -> dict[tuple[str, int, str], tuple[int, int]]:
         """Return (start in Unix microseconds, rows) of the newest pane of each model's version and arm."""
-        return last_panes(self._db, segment) if self._has_panes else {}
+        return last_panes(self._db, segment) if self._format >= 2 else {}
 
     def put_alerts(self, changes: AlertChanges) -> None:
         """Write what has become of alerts."""
@@ -221,7 +232,7 @@ class MonitorDb:
 
     def alert_page(self, model: str | None, since_us: int, limit: int) -> AlertPage:
         """Return the alerts that are open or began since then, the open ones first, and the silences."""
-        return alert_page(self._db, model, since_us, limit) if self._has_alerts else AlertPage()
+        return alert_page(self._db, model, since_us, limit) if self._format >= 3 else AlertPage()
 
     def forget_alerts(self, before_us: int) -> None:
         """Delete resolved alerts that began before a time."""
@@ -231,6 +242,7 @@ class MonitorDb:
     def forget_panes(self, before_us: int) -> None:
         """Delete panes that began before a time, and the evidence after them."""
         with self._transaction():
+            forget_hours(self._db, before_us)
             forget_panes(self._db, before_us)
             forget_evidence(self._db, before_us)
 
@@ -238,6 +250,11 @@ class MonitorDb:
         """Merge some panes that began before a time into an hour; return False if there are none left."""
         with self._transaction():
             return merge_next_hour(self._db, before_us)
+
+    def sum_next_hour(self) -> bool:
+        """Sum the windows of some stream in an hour that is sealed; return False if there are none left."""
+        with self._transaction():
+            return sum_next_hour(self._db, sealed_until_us(self._db))
 
     def replace_files(self, old: Iterable[ArchiveFile], new: tuple[ArchiveFile, ...]) -> None:
         """Put new files in the place of old ones, which are `leaving` from now on."""
@@ -256,7 +273,7 @@ class MonitorDb:
         self._db.execute("PRAGMA journal_mode = WAL")
         # What is committed here decides which segments may be deleted, so it must outlive a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
-        schema = "".join(tables for number, tables in _SCHEMAS if found < number)
+        schema = "".join(tables for number, tables in SCHEMAS if found < number)
         if schema:
             self._db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {FORMAT}; COMMIT;")
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from driftgate.monitoring.book.drift_tables import put_evidence
+from driftgate.monitoring.book.hour_tables import add_late_hour
 from driftgate.monitoring.reference.book import Reference
 from driftgate.monitoring.reference.profile import InvalidProfile, decode_profile
-from driftgate.monitoring.windows.pane import CountedPane, Pane, PaneKey
-from driftgate.monitoring.windows.pane_codec import decode_counts, decode_pane, encode_pane
+from driftgate.monitoring.windows.pane import Pane, PaneKey
+from driftgate.monitoring.windows.pane_codec import decode_pane, encode_pane
 
 SCHEMA = """
 CREATE TABLE series (
@@ -104,6 +105,7 @@ def _add_late(db: sqlite3.Connection, late: Mapping[PaneKey, int]) -> None:
             pane = decode_pane(data)
             pane.late_rows += count
             put_panes(db, "panes", {key: pane}, bool(sealed))
+            add_late_hour(db, series, key.start_us)
 
 
 def open_panes(db: sqlite3.Connection) -> list[tuple[PaneKey, Pane]]:
@@ -166,19 +168,17 @@ def panes_between(
     return sorted(found.values(), key=lambda one: one.key[::-1])
 
 
-def counts_between(
-    db: sqlite3.Connection, model: str, first_us: int, end_us: int, accept: Callable[[PaneKey], bool]
-) -> list[tuple[PaneKey, CountedPane]]:
-    """Return the accepted panes that begin in [first_us, end_us), by start, as they are now."""
-    found: dict[PaneKey, bytes] = {}
-    for table in ("panes", "live"):
-        query = (
-            f"SELECT model, version, arm, segment, profile, start_us, data FROM {table}"  # noqa: S608 - ours
-            " JOIN series ON series = id WHERE model = ? AND start_us >= ? AND start_us < ?"
-        )
-        found |= {PaneKey(*row[:6]): row[6] for row in _rows(db, query, (model, first_us, end_us))}
-    chosen = sorted((key for key in found if accept(key)), key=lambda key: key.start_us)
-    return [(key, decode_counts(found[key])) for key in chosen]
+def first_pane_us(db: sqlite3.Connection, model: str) -> int | None:
+    """Return when the first window of a model began, in Unix microseconds; None if it has none."""
+    found = [
+        _rows(
+            db,
+            f"SELECT min((SELECT min(start_us) FROM {table} WHERE series = id)) FROM series WHERE model = ?",  # noqa: S608
+            (model,),
+        )[0][0]
+        for table in ("panes", "live")
+    ]
+    return min((int(one) for one in found if one is not None), default=None)
 
 
 def last_panes(db: sqlite3.Connection, segment: str) -> dict[tuple[str, int, str], tuple[int, int]]:

@@ -13,6 +13,7 @@ from driftgate.monitoring.windows.pane_codec import InvalidPane, decode_pane, en
 
 HOUR_US = 3_600_000_000
 _MARK = "hours_us"
+_OF_HOUR = "series = ? AND start_us >= ? AND start_us < ? AND sealed"
 
 
 def hours_until_us(db: sqlite3.Connection) -> int:
@@ -50,11 +51,11 @@ def merge_next_hour(db: sqlite3.Connection, before_us: int) -> bool:
         _put_mark(db, done_us)
 
 
-def _merge(db: sqlite3.Connection, series: int, hour_us: int) -> None:
-    where = "series = ? AND start_us >= ? AND start_us < ? AND sealed"
-    values = (series, hour_us, hour_us + HOUR_US)
+def sum_of_hour(db: sqlite3.Connection, series: int, hour_us: int) -> Pane | None:
+    """Return the sum of the sealed panes of a series that began in an hour; None if none can be read."""
     whole: Pane | None = None
-    with closing(db.execute(f"SELECT data FROM panes WHERE {where} ORDER BY start_us", values)) as cursor:  # noqa: S608 - ours
+    query = f"SELECT data FROM panes WHERE {_OF_HOUR} ORDER BY start_us"  # noqa: S608 - ours
+    with closing(db.execute(query, (series, hour_us, hour_us + HOUR_US))) as cursor:
         for (data,) in cursor:
             with suppress(InvalidPane):
                 pane = decode_pane(data)
@@ -62,7 +63,12 @@ def _merge(db: sqlite3.Connection, series: int, hour_us: int) -> None:
                     whole = pane
                 else:
                     whole.merge(pane)
-    db.execute(f"DELETE FROM panes WHERE {where}", values)  # noqa: S608 - ours
+    return whole
+
+
+def _merge(db: sqlite3.Connection, series: int, hour_us: int) -> None:
+    whole = sum_of_hour(db, series, hour_us)
+    db.execute(f"DELETE FROM panes WHERE {_OF_HOUR}", (series, hour_us, hour_us + HOUR_US))  # noqa: S608 - ours
     if whole is None:
         return
     row = (series, hour_us, whole.rows, encode_pane(whole, sealed=True))

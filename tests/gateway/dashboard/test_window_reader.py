@@ -69,6 +69,22 @@ def test_long_times_have_few_steps(reader: WindowReader) -> None:
     assert sum(found.arms[0].rows) == MINUTES * ROWS
 
 
+def test_what_is_shown_begins_with_the_first_window(reader: WindowReader) -> None:
+    """A week of which there is half an hour is half an hour in fine steps."""
+    week_ago = since() - 7 * 24 * HOUR_US
+    for found in (reader.history("m", week_ago), reader.evidence("m", week_ago)):
+        assert found.step_us == PANE_US
+        assert found.end_us - found.first_us <= (MINUTES + 2) * PANE_US
+    assert reader.feature(ask("age", first_us=week_ago)).windows.trend.step_us == PANE_US
+
+
+def test_a_window_leaves_room_for_the_one_before(reader: WindowReader) -> None:
+    """Where no length is asked for, half an hour of rows is compared a quarter of an hour at a time."""
+    found = reader.feature(ask("age", minutes=None)).windows
+    assert found.window.end_us - found.window.first_us == 15 * PANE_US
+    assert found.before.rows > 0
+
+
 def test_evidence_names_what_drifts(reader: WindowReader) -> None:
     """The feature that drifts has the most evidence, and only in the second half."""
     (arm,) = reader.evidence("m", since()).arms

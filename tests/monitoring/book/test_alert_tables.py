@@ -68,7 +68,8 @@ def test_a_book_from_before_alerts_has_none(db: MonitorDb, tmp_path: Path) -> No
     path = tmp_path / "monitor.db"
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(
-            "DROP TABLE alerts; DROP TABLE silences; DROP TABLE evidence; PRAGMA user_version = 2;"
+            "DROP TABLE alerts; DROP TABLE silences; DROP TABLE evidence; DROP TABLE hours;"
+            "PRAGMA user_version = 2;"
         )
     with closing(MonitorDb(path, read_only=True)) as reader:
         assert reader.alert_page(None, 0, 10) == AlertPage()

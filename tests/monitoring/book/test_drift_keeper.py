@@ -185,7 +185,7 @@ def test_evidence_over_time_is_kept(tmp_path: Path) -> None:
     monitor = DriftMonitor(tmp_path)
     write_windows([SlotLog(tmp_path)], start, drifting(np.random.default_rng(9), 3, 3))
     monitor.step(start)
-    kept = monitor.db.evidence(MODEL, 0, 2**62)
+    kept = monitor.db.evidence(MODEL, (0, 2**62))
     assert [one.key.start_us - start for one in kept] == [number * WINDOW_US for number in range(6)]
     assert kept[-1].log10[0] > kept[2].log10[0]
 

@@ -77,9 +77,9 @@ def test_hours_have_the_counts_of_their_windows(tmp_path: Path) -> None:
 def test_the_last_evidence_of_an_hour_is_kept(tmp_path: Path) -> None:
     """It stands at the hour's beginning, as the hour's counts do."""
     db = book(tmp_path / "monitor.db")
-    last = [one for one in db.evidence("m", 0, HOUR_US) if one.key.arm == "stable"][-1]
+    last = [one for one in db.evidence("m", (0, HOUR_US)) if one.key.arm == "stable"][-1]
     while db.merge_next_hour(NEW_US):
         pass
-    (kept,) = [one for one in db.evidence("m", 0, HOUR_US) if one.key.arm == "stable"]
+    (kept,) = [one for one in db.evidence("m", (0, HOUR_US)) if one.key.arm == "stable"]
     assert kept.key.start_us == 0
     assert kept.log10.tolist() == last.log10.tolist()
