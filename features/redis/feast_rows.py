@@ -19,8 +19,9 @@ from driftgate.features.feast.layout import (
 )
 from driftgate.features.feast.protobuf_fields import BrokenMessage
 from driftgate.features.feast.values import FeastValue, decode_timestamp, decode_value
+from driftgate.features.lookup.store import Lookup
 from driftgate.features.redis.replies import Command, Reply
-from driftgate.features.redis.rows import DAMAGED, NOTHING, FoundRow, Wanted
+from driftgate.features.redis.rows import DAMAGED, NOTHING, FoundRow
 from driftgate.features.rows.codec import EntityRows, encode_rows
 from driftgate.features.rows.layout import BLOCK_DTYPES, Array, RowLayout
 from driftgate.features.views.keys import KeyCodec
@@ -75,36 +76,36 @@ class FeastRedisRows:
         self._project = project
         self._views: dict[int, _FeastView] = {}
 
-    def commands(self, wanted: Sequence[Wanted]) -> list[Command]:
+    def commands(self, lookups: Sequence[Lookup]) -> list[Command]:
         """See RedisRows."""
-        return [self._command(layout, key) for layout, key in wanted]
+        return [command for lookup in lookups for command in self._commands(lookup)]
 
-    def found(self, wanted: Sequence[Wanted], replies: Sequence[Reply]) -> list[FoundRow]:
+    def found(self, lookups: Sequence[Lookup], replies: Sequence[Reply]) -> list[FoundRow]:
         """See RedisRows."""
         found: list[FoundRow] = []
-        entities: dict[int, _Entity] = {}
-        for index, reply in enumerate(replies):
-            row, entity = _entity(wanted[index].layout, reply)
-            found.append(row)
-            if entity:
-                entities[index] = entity
-        for layout in {wanted[index].layout.schema_id: wanted[index].layout for index in entities}.values():
-            own = [index for index in entities if wanted[index].layout.schema_id == layout.schema_id]
-            for index, row in zip(own, _packed(layout, [entities[index] for index in own]), strict=True):
-                found[index] = row
+        for layout, keys in lookups:
+            found += _rows(layout, replies[len(found) : len(found) + len(keys)])
         return found
 
-    def _command(self, layout: RowLayout, key: bytes) -> Command:
+    def _commands(self, lookup: Lookup) -> list[Command]:
+        layout, keys = lookup
         view = self._views.get(layout.schema_id)
         if view is None:
             view = self._views[layout.schema_id] = _feast_view(layout.view)
-        return (b"HMGET", hash_key(self._project, view.join_keys, view.keys.decode(key)), *view.fields)
+        names = [hash_key(self._project, view.join_keys, view.keys.decode(key)) for key in keys]
+        return [(b"HMGET", name, *view.fields) for name in names]
 
 
 def _feast_view(view: FeatureView) -> _FeastView:
     join_keys = tuple(FeastJoinKey(key.name, _KEY_TYPES[key.dtype]) for key in view.join_keys)
     features = (feature_field(view.name, feature.name) for feature in view.features)
     return _FeastView(KeyCodec(view), join_keys, (*features, event_time_field(view.name)))
+
+
+def _rows(layout: RowLayout, replies: Sequence[Reply]) -> list[FoundRow]:
+    read = [_entity(layout, reply) for reply in replies]
+    packed = iter(_packed(layout, [entity for _, entity in read if entity]))
+    return [next(packed) if entity else row for row, entity in read]
 
 
 def _entity(layout: RowLayout, reply: Reply) -> tuple[FoundRow, _Entity | None]:

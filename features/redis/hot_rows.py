@@ -7,7 +7,9 @@ has expired keeps its place until it is replaced, so that a hot key stays hot wh
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 RowT = TypeVar("RowT")
 
@@ -16,8 +18,11 @@ ENTRY_BYTES = 450
 _PROTECTED_SHARE = 0.8
 
 
-class KeptRow(NamedTuple, Generic[RowT]):
-    """A row that is remembered until `expires_s`."""
+class KeptRow(msgspec.Struct, Generic[RowT], frozen=True, gc=False):
+    """A row that is remembered until `expires_s`.
+
+    There are 10^5 of them, and the garbage collector would stop a worker to look at each.
+    """
 
     row: RowT
     size_bytes: int
@@ -84,7 +89,7 @@ class HotRows(Generic[RowT]):
         """Remember a row; the least promising ones make room."""
         segment = self._protected if key in self._protected.rows else self._probation
         segment.add(key, KeptRow(row, row_bytes + ENTRY_BYTES, expires_s))
-        while self.size_bytes > self._max_bytes:
+        while self._probation.size_bytes + self._protected.size_bytes > self._max_bytes:
             (self._probation if self._probation.rows else self._protected).take_oldest()
 
     def _protect(self, key: Hashable, kept: KeptRow[RowT]) -> None:

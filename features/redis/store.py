@@ -19,7 +19,7 @@ from driftgate.features.redis.breaker import BreakerState
 from driftgate.features.redis.hot_rows import HotRows
 from driftgate.features.redis.pipeline import RedisPipeline, RoundTripCounts
 from driftgate.features.redis.replies import Reply
-from driftgate.features.redis.rows import FoundRow, RedisRows, Wanted
+from driftgate.features.redis.rows import FoundRow, RedisRows, redis_keys
 from driftgate.features.rows.codec import decode_rows
 from driftgate.features.rows.layout import Array, RowLayout
 from driftgate.features.views.status import Fault
@@ -48,18 +48,18 @@ class LookupCounts:
 
     def add(self, turn: "_Turn", fetched: int) -> None:
         """Count one turn, before anything has been answered."""
-        self.cached += sum(map(len, turn.rows)) - turn.open
+        self.cached += len(turn.rows) - turn.open
         self.fetched += fetched
         self.joined += turn.open - fetched
 
 
 class _Turn:
-    """One call of `fetch` on its way to its end."""
+    """One call of `fetch` on its way to its end; `rows` are those of all its look-ups, in order."""
 
     def __init__(self, lookups: Sequence[Lookup], done: Callable[[Sequence[Fetched]], None]) -> None:
-        self.lookups = lookups
-        self.rows: list[list[FoundRow]] = []
+        self.rows: list[FoundRow] = []
         self.open = 0
+        self._lookups = lookups
         self._done: Callable[[Sequence[Fetched]], None] | None = done
         self._timer: asyncio.TimerHandle | None = None
 
@@ -67,9 +67,9 @@ class _Turn:
         """Give up when the budget is used up."""
         self._timer = loop.call_later(budget_s, self._give_up, loop, loop.time() + budget_s)
 
-    def seat(self, place: tuple[int, int], row: FoundRow) -> bool:
+    def seat(self, place: int, row: FoundRow) -> bool:
         """Put a row where it belongs; tell whether it was the last one."""
-        self.rows[place[0]][place[1]] = row
+        self.rows[place] = row
         self.open -= 1
         return self.open == 0
 
@@ -79,8 +79,7 @@ class _Turn:
         if self._timer is not None:
             self._timer.cancel()
         if done is not None:
-            pairs = zip(self.lookups, self.rows, strict=True)
-            done([_fetched(lookup.layout, rows) for lookup, rows in pairs])
+            done(_answers(self._lookups, self.rows))
 
     def _give_up(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if loop.time() - due > _LOOP_WAS_BUSY_S:  # the answer may be here and just not have been read
@@ -90,10 +89,22 @@ class _Turn:
 
 
 class _Seat(NamedTuple):
-    """A place in a turn that waits for a row: which look-up, which of its keys."""
+    """A place in a turn that waits for a row which another turn fetches."""
 
     turn: _Turn
-    place: tuple[int, int]
+    place: int
+
+
+class _Fetch(NamedTuple):
+    """What a turn fetches: the rows that nobody fetched before, and where in the turn they belong.
+
+    `names` tells the rows of all views apart, as they are remembered.
+    """
+
+    turn: _Turn
+    lookups: list[Lookup]
+    names: list[bytes]
+    places: list[int]
 
 
 class RedisFeatureStore:
@@ -111,7 +122,7 @@ class RedisFeatureStore:
         self._cache = cache
         self._clock = clock
         self._hot: HotRows[FoundRow] = HotRows(cache.max_bytes)
-        self._flights: dict[tuple[int, bytes], list[_Seat]] = {}
+        self._flights: dict[bytes, list[_Seat] | None] = {}  # None: nobody else waits for it
         self._closing: asyncio.Task[None] | None = None
         self.counts = LookupCounts()
 
@@ -135,13 +146,13 @@ class RedisFeatureStore:
     ) -> None:
         """Answer at once if every row is remembered, else on the event loop; see FeatureStore."""
         turn = _Turn(lookups, done)
+        fetch = _Fetch(turn, [], [], [])
         now = self._clock()
-        cold: list[Wanted] = []
         for lookup in lookups:
-            cold += self._seat(turn, lookup, now)
-        self.counts.add(turn, len(cold))
-        if cold:
-            self._pipeline.ask(self._rows.commands(cold), partial(self._land, cold))
+            self._seat(fetch, lookup, now)
+        self.counts.add(turn, len(fetch.names))
+        if fetch.names:
+            self._pipeline.ask(self._rows.commands(fetch.lookups), partial(self._land, fetch))
         if turn.open == 0 or self._pipeline.state is not BreakerState.CLOSED:
             turn.finish()
         else:
@@ -163,45 +174,61 @@ class RedisFeatureStore:
         if self._closing is not None:
             await self._closing
 
-    def _seat(self, turn: _Turn, lookup: Lookup, now: float) -> list[Wanted]:
-        """Give a turn remembered rows, and seats for the others; return those that nobody fetches yet."""
-        rows: list[FoundRow] = []
-        cold: list[Wanted] = []
-        turn.rows.append(rows)
-        for key in lookup.keys:
-            place = (lookup.layout.schema_id, key)
-            kept = self._hot.get(place, now)
+    def _seat(self, fetch: _Fetch, lookup: Lookup, now: float) -> None:
+        """Give the turn remembered rows, and seats for the others; `fetch` gets those that nobody fetches."""
+        turn, hot, flights = fetch.turn, self._hot, self._flights
+        cold: list[bytes] = []
+        for key, name in zip(lookup.keys, redis_keys(*lookup), strict=True):
+            kept = hot.get(name, now)
             if kept is not None:
-                rows.append(kept.row)
+                turn.rows.append(kept.row)
                 continue
-            flight = self._flights.get(place)
-            if flight is None:
-                flight = self._flights[place] = []
-                cold.append(Wanted(lookup.layout, key))
-            flight.append(_Seat(turn, (len(turn.rows) - 1, len(rows))))
-            rows.append(_LATE)
+            if name in flights:
+                joined = flights[name] = flights[name] or []
+                joined.append(_Seat(turn, len(turn.rows)))
+            else:
+                flights[name] = None
+                cold.append(key)
+                fetch.names.append(name)
+                fetch.places.append(len(turn.rows))
+            turn.rows.append(_LATE)
             turn.open += 1
-        return cold
+        if cold:
+            fetch.lookups.append(Lookup(lookup.layout, cold))
 
-    def _land(self, wanted: Sequence[Wanted], replies: Sequence[Reply] | None) -> None:
+    def _land(self, fetch: _Fetch, replies: Sequence[Reply] | None) -> None:
         """Take the answer for rows: remember them, and hand them to whoever waits."""
-        flights = [self._flights.pop((layout.schema_id, key)) for layout, key in wanted]
         if replies is None:
-            found = [_LATE] * len(wanted)
+            found = [_LATE] * len(fetch.names)
         else:
-            found = self._rows.found(wanted, replies)
-            self._remember(wanted, found)
-        loop = asyncio.get_running_loop()
-        for flight, row in zip(flights, found, strict=True):
-            for turn, place in flight:
-                if turn.seat(place, row):
-                    loop.call_soon(turn.finish)
+            found = self._rows.found(fetch.lookups, replies)
+            self._remember(fetch.names, found)
+        loop, turn = asyncio.get_running_loop(), fetch.turn
+        for name, place, row in zip(fetch.names, fetch.places, found, strict=True):
+            turn.rows[place] = row
+            for joined, seat in self._flights.pop(name) or ():
+                if joined.seat(seat, row):
+                    loop.call_soon(joined.finish)
+        turn.open -= len(found)
+        if turn.open == 0:
+            loop.call_soon(turn.finish)
 
-    def _remember(self, wanted: Sequence[Wanted], found: Sequence[FoundRow]) -> None:
+    def _remember(self, names: Sequence[bytes], found: Sequence[FoundRow]) -> None:
         now = self._clock()
-        for (layout, key), row in zip(wanted, found, strict=True):
-            ttl_s = self._cache.ttl_s if row.packed else min(NOTHING_KEPT_S, self._cache.ttl_s)
-            self._hot.put((layout.schema_id, key), row, len(row.packed or b""), now + ttl_s)
+        expires_s, nothing_expires_s = now + self._cache.ttl_s, now + min(NOTHING_KEPT_S, self._cache.ttl_s)
+        for name, row in zip(names, found, strict=True):
+            if row.packed:
+                self._hot.put(name, row, len(row.packed), expires_s)
+            else:
+                self._hot.put(name, row, 0, nothing_expires_s)
+
+
+def _answers(lookups: Sequence[Lookup], rows: Sequence[FoundRow]) -> list[Fetched]:
+    answers, first = [], 0
+    for layout, keys in lookups:
+        answers.append(_fetched(layout, rows[first : first + len(keys)]))
+        first += len(keys)
+    return answers
 
 
 def _fetched(layout: RowLayout, rows: Sequence[FoundRow]) -> Fetched:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from driftgate.features.lookup.store import Lookup
 from driftgate.features.redis.feast_rows import FeastRedisRows
 from driftgate.features.redis.replies import ErrorReply, Reply
-from driftgate.features.redis.rows import DAMAGED, NOTHING, FoundRow, Wanted
+from driftgate.features.redis.rows import DAMAGED, NOTHING, FoundRow
 from driftgate.features.rows.codec import decode_rows
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.keys import KeyCodec
@@ -34,14 +35,14 @@ STRING, INT32, INT64, DOUBLE, FLOAT, BOOL, BYTES = 2, 3, 4, 5, 6, 7, 1
 
 def found_of(reply: Reply) -> FoundRow:
     """Return what one reply is read as."""
-    wanted = Wanted(LAYOUT, KeyCodec(VIEW).encode((1,)))
-    (found,) = FeastRedisRows("demo").found([wanted], [reply])
+    lookup = Lookup(LAYOUT, [KeyCodec(VIEW).encode((1,))])
+    (found,) = FeastRedisRows("demo").found([lookup], [reply])
     return found
 
 
 def test_one_command_for_each_entity() -> None:
     """The command reads all features and the event time from the entity's hash."""
-    (command,) = FeastRedisRows("demo").commands([Wanted(LAYOUT, KeyCodec(VIEW).encode((1001,)))])
+    (command,) = FeastRedisRows("demo").commands([Lookup(LAYOUT, [KeyCodec(VIEW).encode((1001,))])])
     assert command[0] == b"HMGET"
     assert command[1].endswith((1001).to_bytes(8, "little") + b"demo")
     assert len(command) == 2 + len(VIEW.features) + 1
@@ -52,7 +53,7 @@ def test_a_sound_row_is_read() -> None:
     """Values, vectors and the event time come out as Feast wrote them."""
     found = found_of(SOUND)
     stored = decode_rows(LAYOUT, [found.packed])
-    assert found[1:] == ((), None)
+    assert (found.missing, found.fault) == ((), None)
     assert stored.event_time_us.tolist() == [EVENT_US]
     assert [stored.columns[feature.name].tolist() for feature in VIEW.features] == [
         [0.5],
@@ -119,8 +120,10 @@ def test_rows_of_several_views_stay_apart() -> None:
     """Entities of different views in one pipeline are each read by their own view."""
     other = RowLayout.of(FeatureView("shop", (JoinKey("id", "int64"),), (Feature("open", "bool"),)))
     key = KeyCodec(VIEW).encode((1,))
-    wanted = [Wanted(LAYOUT, key), Wanted(other, key), Wanted(LAYOUT, key)]
-    found = FeastRedisRows("demo").found(wanted, [SOUND, [value_of(BOOL, True), EVENT], [None] * 5])
-    assert [len(row.packed or b"") for row in found[1:]] == [other.row_bytes, 0]
+    lookups = [Lookup(LAYOUT, [key]), Lookup(other, [key]), Lookup(LAYOUT, [key, key])]
+    replies: list[Reply] = [SOUND, [value_of(BOOL, True), EVENT], [None] * 5, SOUND]
+    found = FeastRedisRows("demo").found(lookups, replies)
+    assert [len(row.packed or b"") for row in found[1:3]] == [other.row_bytes, 0]
     assert decode_rows(other, [found[1].packed]).columns["open"].tolist() == [True]
-    assert decode_rows(LAYOUT, [found[0].packed]).columns["trips"].tolist() == [-7]
+    for row in (found[0], found[3]):
+        assert decode_rows(LAYOUT, [row.packed]).columns["trips"].tolist() == [-7]
