@@ -1,28 +1,36 @@
-"""What features in Redis cost a turn, in this process: remembered, fetched, and while Redis is away.
+"""What features in Redis cost a turn, beside the embedded store: fetched, remembered, and with Redis away.
 
-    .venv/bin/python -m loadtests.redis_bench redis://127.0.0.1:6379/15
+    .venv/bin/python -m loadtests.redis_bench [redis://127.0.0.1:6379/15]
 
-Writes 20,000 rows of 20 float32 features below `driftgate/redis-bench/`, and leaves them there.
+Without an address it runs a server of its own. Every turn is put to all of them, one after the other, so that
+whatever else the machine does meets them alike. Writes 20,000 rows of 20 float32 features below
+`driftgate/redis-bench/`, and leaves them there.
 """
 
 import asyncio
+import gc
 import itertools
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import uvloop
 
-from driftgate.features.lookup.store import Fetched, Lookup
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.embedded.snapshot_writer import SnapshotWriter
+from driftgate.features.lookup.store import FeatureStore, Fetched, Lookup
 from driftgate.features.redis.client import RedisTimeouts
 from driftgate.features.redis.opening import RedisSettings, open_redis_store, open_redis_writer
-from driftgate.features.redis.store import RedisFeatureStore, RowCache
-from driftgate.features.rows.codec import EntityRows, decode_rows, encode_rows
+from driftgate.features.redis.store import RowCache
+from driftgate.features.rows.codec import EntityRows, encode_rows
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.keys import KeyCodec
 from driftgate.features.views.view import Feature, FeatureView, JoinKey
+from loadtests.redis_process import redis_process
 
 VIEW = FeatureView(
     "redis-bench",
@@ -32,81 +40,96 @@ VIEW = FeatureView(
 LAYOUT = RowLayout.of(VIEW)
 ROWS = 20_000
 TURNS = 2_000
-ENTITIES = (1, 16, 100)
+ENTITIES = (1, 5, 16, 100)
 BUDGET_S = 5.0
 PATIENT = RedisTimeouts(connect_s=5.0, round_trip_s=5.0)
+GARBAGE_THRESHOLD = 20_000
+"""As in a worker."""
+EMBEDDED, FETCHED, REMEMBERED, AWAY = "embedded", "fetched", "remembered", "Redis is away"
 
 
-def filled(url: str) -> list[bytes]:
-    """Write the rows, print how fast that was, and return their keys."""
+def fill(url: str, root: Path) -> list[bytes]:
+    """Write the rows into both stores, print how fast Redis took them, and return their keys."""
     codec = KeyCodec(VIEW)
     keys = [codec.encode((number,)) for number in range(ROWS)]
     now_us = time.time_ns() // 1000
     columns = {feature.name: np.random.default_rng(1).random(ROWS, np.float32) for feature in VIEW.features}
-    packed = encode_rows(LAYOUT, EntityRows(keys, np.full(ROWS, now_us), columns))
+    rows = EntityRows(keys, np.full(ROWS, now_us), columns)
+    with SnapshotWriter(root, VIEW) as snapshot:
+        snapshot.append(rows)
+        snapshot.finish("bench")
+    packed = encode_rows(LAYOUT, rows)
     with closing(open_redis_writer(url)) as writer:
         began = time.perf_counter()
         writer.push(VIEW.name, list(zip(keys, packed, strict=True)), now_us)
-        print(f"pushed {ROWS / (time.perf_counter() - began):12,.0f} rows/s")
+        print(f"pushed {ROWS / (time.perf_counter() - began):,.0f} rows/s")
     return keys
 
 
-async def answered(store: RedisFeatureStore, keys: Sequence[bytes]) -> Fetched:
+async def answered(store: FeatureStore, keys: Sequence[bytes]) -> Fetched:
     """Return the answer to one turn."""
     answer: asyncio.Future[Sequence[Fetched]] = asyncio.get_running_loop().create_future()
     store.fetch([Lookup(LAYOUT, keys)], BUDGET_S, answer.set_result)
     return (await answer)[0]
 
 
-async def timed(store: RedisFeatureStore, turns: Sequence[Sequence[bytes]], *, late: bool = False) -> str:
-    """Return median and 99th percentile of the time of some turns."""
-    took_us = []
+async def timed_us(
+    stores: Mapping[str, FeatureStore], turns: Sequence[Sequence[bytes]]
+) -> dict[str, list[float]]:
+    """Return how long each store took for each turn, in microseconds."""
+    took: dict[str, list[float]] = {name: [] for name in stores}
     for keys in turns:
-        began = time.perf_counter()
-        fetched = await answered(store, keys)
-        took_us.append((time.perf_counter() - began) * 1e6)
-        assert fetched.timed_out is late  # noqa: S101 - a number of something else would be none
-    return f"p50 {np.median(took_us):7.1f}   p99 {np.percentile(took_us, 99):7.1f} µs"
+        for name, store in stores.items():
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+            fetched = await answered(store, keys)
+            took[name].append((time.perf_counter() - began) * 1e6)
+            assert fetched.timed_out is (name == AWAY)  # noqa: S101 - else it measured something else
+    return took
 
 
-def decoding_us(turns: Sequence[Sequence[bytes]], row: bytes) -> float:
-    """Return what decoding takes of a turn, which no store can save."""
-    began = time.perf_counter()
-    for keys in turns:
-        decode_rows(LAYOUT, [row] * len(keys))
-    return (time.perf_counter() - began) / len(turns) * 1e6
+def show(took_us: Mapping[str, Sequence[float]]) -> None:
+    """Print median and 99th percentile of each store, and how many times the embedded one's that is."""
+    base = np.percentile(took_us[EMBEDDED], (50, 99))
+    for name, times in took_us.items():
+        p50, p99 = np.percentile(times, (50, 99))
+        median = f"p50 {p50:7.1f} us ({p50 / base[0]:5.2f} x)"
+        print(f"  {name:14} {median}   p99 {p99:7.1f} us ({p99 / base[1]:5.2f} x)")
 
 
-async def compare(url: str, keys: Sequence[bytes]) -> None:
+async def compare(url: str, root: Path) -> None:
     """Print what turns of several sizes cost."""
-    row = encode_rows(LAYOUT, EntityRows([b""], np.ones(1, np.int64), _zeros(VIEW)))[0]
+    keys = fill(url, root)
+    fetching = open_redis_store(RedisSettings(url, timeouts=PATIENT, cache=RowCache(ttl_s=0)))
+    remembering = open_redis_store(RedisSettings(url, timeouts=PATIENT, cache=RowCache(ttl_s=3600)))
+    away = open_redis_store(RedisSettings("redis://127.0.0.1:1/0"))
+    stores: dict[str, FeatureStore] = {
+        EMBEDDED: LmdbFeatureStore(root),
+        FETCHED: fetching,
+        REMEMBERED: remembering,
+        AWAY: away,
+    }
+    await answered(remembering, keys)
+    while (await answered(away, keys[:1])).timed_out and away.breaker.value == "closed":
+        pass
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     for entities in ENTITIES:
         everyone = itertools.cycle(keys)
         turns = [[next(everyone) for _ in range(entities)] for _ in range(TURNS)]
-        print(f"\n{entities} entities of 20 features a turn; decoding alone {decoding_us(turns, row):.1f} µs")
-        fetching = open_redis_store(RedisSettings(url, timeouts=PATIENT, cache=RowCache(ttl_s=0)))
-        await answered(fetching, turns[0])
-        print(f"  fetched        {await timed(fetching, turns)}")
-        await fetching.wait_closed()
-        remembering = open_redis_store(RedisSettings(url, timeouts=PATIENT, cache=RowCache(ttl_s=3600)))
-        await answered(remembering, turns[0])
-        print(f"  remembered     {await timed(remembering, [turns[0]] * TURNS)}")
-        await remembering.wait_closed()
-        away = open_redis_store(RedisSettings("redis://127.0.0.1:1/0"))
-        while (await answered(away, turns[0])).timed_out and away.breaker.value == "closed":
-            pass
-        print(f"  Redis is away  {await timed(away, turns, late=True)}")
-        await away.wait_closed()
-
-
-def _zeros(view: FeatureView) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]]:
-    return {feature.name: np.zeros(1, np.float32) for feature in view.features}
+        print(f"{entities} entities of 20 features a turn")
+        show(await timed_us(stores, turns))
+    await asyncio.gather(*(store.wait_closed() for store in (fetching, remembering, away)))
 
 
 def main() -> None:
-    """Compare, with the server that the command line names."""
-    url = sys.argv[1]
-    uvloop.run(compare(url, filled(url)))
+    """Compare, with the server that the command line names or one of its own."""
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        given = sys.argv[1] if len(sys.argv) > 1 else ""
+        with nullcontext((None, given)) if given else redis_process(root) as (_, url):
+            uvloop.run(compare(url, root / "features"))
 
 
 if __name__ == "__main__":

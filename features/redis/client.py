@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from hiredis import pack_command
 from redis import connection as blocking
 from redis.asyncio import connection as evented
 from redis.asyncio.retry import Retry as EventedRetry
@@ -67,7 +68,7 @@ class RedisConnection:
         try:
             connection = await self._usable()
             async with asyncio.timeout(self._timeouts.round_trip_s):
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                await connection.send_packed_command(_packed(commands), check_health=False)
                 return [await _reply(connection) for _ in commands]
         except (RedisError, OSError) as error:
             await self.drop()
@@ -110,7 +111,7 @@ class FillingConnection:
     def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
         """Send the commands at once and return a reply for each; raise StoreUnavailable."""
         try:
-            self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+            self._connection.send_packed_command(_packed(commands), check_health=False)
             return [self._reply() for _ in commands]
         except (RedisError, OSError) as error:
             self.close()
@@ -142,6 +143,11 @@ def _checked_pool(kind: Any, url: str, **options: Any) -> Any:
             "TLS, or unix:///path/of/socket"
         ) from None
     return pool
+
+
+def _packed(commands: Sequence[Command]) -> list[bytes]:
+    """Return commands as they are sent; the connection's own way takes five times as long."""
+    return [pack_command(command) for command in commands]  # type: ignore[arg-type] # typed as a tuple of one
 
 
 async def _reply(connection: evented.AbstractConnection) -> Reply:
