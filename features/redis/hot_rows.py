@@ -13,8 +13,8 @@ import msgspec
 
 RowT = TypeVar("RowT")
 
-ENTRY_BYTES = 450
-"""What an entry takes besides its row: its key, and its place in the table."""
+ENTRY_BYTES = 320
+"""What an entry takes besides the bytes of its key and of its row."""
 _PROTECTED_SHARE = 0.8
 
 
@@ -85,10 +85,10 @@ class HotRows(Generic[RowT]):
             self._protect(key, kept)
         return kept if now < kept.expires_s else None
 
-    def put(self, key: Hashable, row: RowT, row_bytes: int, expires_s: float) -> None:
-        """Remember a row; the least promising ones make room."""
+    def put(self, key: Hashable, row: RowT, size_bytes: int, expires_s: float) -> None:
+        """Remember a row; `size_bytes` are those of it and of its key. The least promising ones make room."""
         segment = self._protected if key in self._protected.rows else self._probation
-        segment.add(key, KeptRow(row, row_bytes + ENTRY_BYTES, expires_s))
+        segment.add(key, KeptRow(row, size_bytes + ENTRY_BYTES, expires_s))
         while self._probation.size_bytes + self._protected.size_bytes > self._max_bytes:
             (self._probation if self._probation.rows else self._protected).take_oldest()
 

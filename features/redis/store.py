@@ -218,9 +218,9 @@ class RedisFeatureStore:
         expires_s, nothing_expires_s = now + self._cache.ttl_s, now + min(NOTHING_KEPT_S, self._cache.ttl_s)
         for name, row in zip(names, found, strict=True):
             if row.packed:
-                self._hot.put(name, row, len(row.packed), expires_s)
+                self._hot.put(name, row, len(name) + len(row.packed), expires_s)
             else:
-                self._hot.put(name, row, 0, nothing_expires_s)
+                self._hot.put(name, row, len(name), nothing_expires_s)
 
 
 def _answers(lookups: Sequence[Lookup], rows: Sequence[FoundRow]) -> list[Fetched]:
