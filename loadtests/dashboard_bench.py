@@ -1,4 +1,4 @@
-"""What the dashboard's pages cost the control process: a day, or a week, of windows of 50 features in two arms.
+"""What the dashboard's pages cost the control process: a day and a week of windows of 50 features, two arms.
 
 Run with `python -m loadtests.dashboard_bench`. Prints the time of every answer that a page asks for, as JSON,
 and of the pages, with the goal beside them; ends with 1 if one takes too long. The first time reads all from
