@@ -1,5 +1,6 @@
 """`driftgate publish`: an ONNX file becomes an immutable version in a registry, here or at a gateway."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,42 +27,55 @@ EXIT_CODES = (
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX file to publish.")]
+Name = Annotated[str, typer.Option(help="Name of the model: letters, digits, '.', '_', '-'.")]
+Number = Annotated[int | None, typer.Option(min=1, help="Version number. [the next one]")]
+Registry = Annotated[Path | None, typer.Option(help="Directory of published versions. [registry]")]
+ToServer = Annotated[
+    str | None, typer.Option(help="Publish to this gateway: its admin API, or the name of a context.")
+]
+Examples = Annotated[
+    Path | None,
+    typer.Option(help="Rows to keep as golden examples: .csv, .json, .parquet, or .npz by input name."),
+]
+Reference = Annotated[
+    Path | None, typer.Option(help="Training rows: show column names, categories and missing values.")
+]
+Columns = Annotated[
+    Path | None,
+    typer.Option(help="JSON or TOML list of columns: name, input, index, unit, categories, missing, …"),
+]
+TaskFile = Annotated[
+    Path | None,
+    typer.Option(help="JSON or TOML: type, outputs (name, role), classes, threshold, label_name, …"),
+]
+Label = Annotated[str | None, typer.Option(help="Column of the rows that is the label: named, and no input.")]
+Binding = Annotated[
+    Path | None,
+    typer.Option(help="Binding file (TOML): which columns stored features fill, and by which keys."),
+]
+Meta = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="A note for people; may be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
 @app.command("publish", epilog=EXIT_CODES)
 def publish_command(  # noqa: PLR0913 - each is one option of the command
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The ONNX file to publish.")],
-    name: Annotated[str, typer.Option(help="Name of the model: letters, digits, '.', '_', '-'.")],
-    version: Annotated[int | None, typer.Option(min=1, help="Version number. [the next one]")] = None,
-    registry: Annotated[Path | None, typer.Option(help="Directory of published versions. [registry]")] = None,
-    server: Annotated[
-        str | None, typer.Option(help="Publish to this gateway: its admin API, or the name of a context.")
-    ] = None,
+    model: ModelFile,
+    name: Name,
+    version: Number = None,
+    registry: Registry = None,
+    server: ToServer = None,
     token_file: TokenFile = None,
-    examples: Annotated[
-        Path | None,
-        typer.Option(help="Rows to keep as golden examples: .csv, .json, .parquet, or .npz by input name."),
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="Training rows: show column names, categories and missing values.")
-    ] = None,
-    columns: Annotated[
-        Path | None,
-        typer.Option(help="JSON or TOML list of columns: name, input, index, unit, categories, missing, …"),
-    ] = None,
-    task: Annotated[
-        Path | None,
-        typer.Option(help="JSON or TOML: type, outputs (name, role), classes, threshold, label_name, …"),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Column of the rows that is the label: named, and no input.")
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(help="Binding file (TOML): which columns stored features fill, and by which keys."),
-    ] = None,
-    meta: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A note for people; may be repeated.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    examples: Examples = None,
+    reference: Reference = None,
+    columns: Columns = None,
+    task: TaskFile = None,
+    target: Label = None,
+    features: Binding = None,
+    meta: Meta = None,
+    json: Json = False,
 ) -> None:
     """Put an ONNX model into a registry as a version that never changes.
 
@@ -88,15 +102,17 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
         features=features,
         meta=_pairs(meta or []),
     )
+    _show(_given(give, registry, server, token_file), json)
+
+
+def _given(
+    give: Callable[..., Published], registry: Path | None, server: str | None, token_file: Path | None
+) -> Published:
+    """Publish to the server, with the caller's token for it, else into the registry."""
     if server is None:
-        published = give(registry=registry)
-    else:
-        with sending(server_with_token(server_url(server), token_file)) as gateway:
-            published = give(server=gateway)
-    if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(_document(published))).decode())
-    else:
-        _show(published)
+        return give(registry=registry)
+    with sending(server_with_token(server_url(server), token_file)) as gateway:
+        return give(server=gateway)
 
 
 def _pairs(meta: list[str]) -> dict[str, str]:
@@ -122,7 +138,10 @@ def _document(published: Published) -> dict[str, object]:
     }
 
 
-def _show(published: Published) -> None:
+def _show(published: Published, json: bool) -> None:
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(_document(published))).decode())
+        return
     console = Console()
     verb = "Published" if published.created else "Already there, unchanged:"
     console.print(f"{verb} {published.name} version {published.version}", highlight=False)

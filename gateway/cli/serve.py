@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
@@ -64,7 +64,11 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         "workers": workers,
         "allow_bare": allow_bare,
     }
-    settings = load_settings(config, os.environ, {"server": server})
+    _run(load_settings(config, os.environ, {"server": server}), model, replace)
+
+
+def _run(settings: Settings, model: Path | None, replace: bool) -> NoReturn:
+    """Be the supervisor, until it is told to stop."""
     if find_spec("uvicorn") is None:
         raise CannotStart("serving needs more packages: pip install 'driftgate[server]'")
     logger = EventLogger("supervisor", settings.models.log_format)
