@@ -25,8 +25,9 @@ class Severity(StrEnum):
 
 
 class Rule(StrEnum):
-    """Why there is an alert. BROKEN_DATA is nulls, wrong types, refused requests and their like; UNUSUAL_DATA
-    is what is possible and was never there, such as new categories. TEST is somebody trying receivers."""
+    """Why there is an alert. BROKEN_DATA is nulls, wrong types, failed requests and their like; UNUSUAL_DATA
+    is what is possible and was never there, such as new categories, and one client's mistakes.
+    TEST is somebody trying receivers."""
 
     HARM = "harm"
     BROKEN_DATA = "broken_data"

@@ -1,8 +1,10 @@
 """A reference made from recorded traffic: the answered rows of one version in a stretch of time."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from driftgate.monitoring.archive.record_filter import RecordFilter
 from driftgate.monitoring.book.log_query import Places, each_version_records
@@ -14,6 +16,7 @@ from driftgate.monitoring.reference.profile import ReferenceProfile, Role, Store
 from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
 from driftgate.monitoring.windows.cells import CategoricalCells
 from driftgate.monitoring.windows.observed import LATENCY, MOST_COLUMNS, Observed, age_column
+from driftgate.monitoring.windows.pane_quality import IN_ORDER
 from driftgate.monitoring.windows.text_hash import text_hashes
 
 ANSWERED = 200
@@ -32,6 +35,8 @@ class TrafficSample:
         self._roles: dict[str, Role] = {one.column: one.role for one in old.features} if old else {}
         self._chunks = each_version_records(places, wanted)
         self._sample: ReferenceSample | None = None
+        self._stale: Counter[str] = Counter()
+        self._stale_of = 0
 
     def step(self) -> bool:
         """Take the next chunk, if there is one, and say so. Raises what `each_version_records` does."""
@@ -41,13 +46,23 @@ class TrafficSample:
         if self._sample is None:
             self._sample = ReferenceSample(_null_texts(self._old), _stored(records))
         self._sample.update(list(self._observed(records)), _priorities(records))
+        self._count_stale(records)
         return True
 
     def get(self) -> ReferenceProfile | None:
         """Return the profile of what was taken, None if that was nothing."""
         if self._sample is None:
             return None
-        return self._sample.get("traffic", self._wanted.since_us or 0, self._wanted.until_us or 0)
+        profile = self._sample.get("traffic", self._wanted.since_us or 0, self._wanted.until_us or 0)
+        stale = tuple(self._stale[name] for name in profile.stored)
+        return replace(profile, stale=stale, stale_of=self._stale_of if stale else 0)
+
+    def _count_stale(self, records: VersionRecords) -> None:
+        self._stale_of += len(records.rows)
+        for column in records.columns:
+            if column.meaning == "status":
+                name = column.name.removeprefix(f"{STATUS}.")
+                self._stale[name] += int((~np.isin(column.values, IN_ORDER)).sum())
 
     def _observed(self, records: VersionRecords) -> Iterator[Observed]:
         for column in records.columns:

@@ -11,8 +11,10 @@ from driftgate.monitoring.drift.figures import log10_of
 from driftgate.monitoring.log.record import Array
 from driftgate.monitoring.quality.rates import QualityCounts, QualityRate
 
-UNUSUAL = frozenset({"out_of_range", "new_value", "repeated"})
-"""What is possible and was never there; everything else is broken."""
+UNUSUAL = frozenset({"out_of_range", "new_value", "repeated", "refused", "stale_feature"})
+"""What is possible and was not there before, or is a client's fault; everything else is broken."""
+_WORSE = {"mostly_refused": "refused", "mostly_stale": "stale_feature"}
+"""Of what is said once, as what is worse."""
 MOST_SAID = 3
 _WORDS = {
     "null": "null",
@@ -22,10 +24,12 @@ _WORDS = {
     "new_value": "new values",
     "constant": "one value only",
     "refused": "requests refused",
+    "mostly_refused": "most requests refused",
     "failed": "requests failed",
     "repeated": "rows repeated",
     "schema": "rows with other columns",
     "stale_feature": "stale, missing or too late",
+    "mostly_stale": "mostly stale, missing or too late",
 }
 
 
@@ -52,7 +56,7 @@ def quality_findings(
     """Yield what is found in a version's arms, whose rates are one test together."""
     places = named_rates(arms, target)
     for one, found in zip(arms, places, strict=True):
-        too_high = [place for place in found if one.is_high[place]]
+        too_high = _said_once(one, [place for place in found if one.is_high[place]])
         for rule in (Rule.BROKEN_DATA, Rule.UNUSUAL_DATA):
             chosen = [place for place in too_high if _rule_of(one.rates[place]) is rule]
             if chosen:
@@ -77,6 +81,12 @@ def named_rates(arms: Sequence[ArmQuality], target: float) -> list[list[int]]:
             number, place = where[at]
             found[number].append(place)
     return found
+
+
+def _said_once(one: ArmQuality, places: list[int]) -> list[int]:
+    rates = [one.rates[place] for place in places]
+    worse = {(_WORSE[rate.reason], rate.feature) for rate in rates if rate.reason in _WORSE}
+    return [place for place, rate in zip(places, rates, strict=True) if rate not in worse]
 
 
 def _rule_of(rate: QualityRate) -> Rule:

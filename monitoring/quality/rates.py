@@ -1,7 +1,8 @@
 """Data quality as rates: how many rows of a window were wrong in which way, and evidence that more are. Pure.
 
 Every rate has a highest share that is in order: what the reference had and its sampling error, or one in a
-thousand where there is no reference. Evidence is gathered for each, from the first window on.
+thousand where there is no reference; half for those that say that most is wrong. Evidence is gathered for
+each, from the first window on.
 """
 
 from collections import Counter
@@ -12,25 +13,30 @@ import numpy as np
 
 from driftgate.monitoring.drift.e_detector import DetectorState
 from driftgate.monitoring.log.record import Array
-from driftgate.monitoring.quality.bernoulli import highest_rates, rate_bets, rate_detector
+from driftgate.monitoring.quality.bernoulli import UNEXPECTED_SHARE, highest_rates, rate_bets, rate_detector
 from driftgate.monitoring.reference.profile import FeatureProfile, ReferenceProfile
 from driftgate.monitoring.windows.cells import CategoricalCells
 from driftgate.monitoring.windows.pane import Pane
-from driftgate.monitoring.windows.pane_quality import RepeatSample
+from driftgate.monitoring.windows.pane_quality import IN_ORDER, RepeatSample
 
 Reason = Literal[
     "null", "type_error", "infinite", "out_of_range", "new_value", "constant",
-    "refused", "failed", "repeated", "stale_feature", "schema", "no_traffic",
+    "refused", "mostly_refused", "failed", "repeated", "stale_feature", "mostly_stale", "schema",
+    "no_traffic",
 ]  # fmt: skip
 """What is wrong: with a feature's value ("constant": all rows of the window are in one cell), with a request
 ("refused": 4xx, "failed": 5xx), a row that is a repeat, a stored feature that was stale, missing or too late,
 a row whose columns are not the reference's, or an arm that should have traffic and has none (of windows, and
-not among the rates of a profile: see SilenceWatch)."""
+not among the rates of a profile: see SilenceWatch). "mostly_": the same of more than half of them."""
 
 LEAST_ROWS = 30
 """Fewer rows with one value are no surprise."""
-_OF_ROWS: tuple[Reason, ...] = ("refused", "failed", "repeated", "schema", "stale_feature")
-_FRESH, _NULL, _SENT = 0, 2, 6
+MOST = 0.5
+"""Of requests, or of a feature's values: one sloppy client is less, a broken one of all is more."""
+_OF_ROWS: tuple[Reason, ...] = (
+    "refused", "mostly_refused", "failed", "repeated", "schema", "stale_feature", "mostly_stale",
+)  # fmt: skip
+_OF_STORED: tuple[Reason, ...] = ("stale_feature", "mostly_stale")
 
 
 class QualityRate(NamedTuple):
@@ -59,7 +65,7 @@ class QualityRates:
             for feature, cells in zip(profile.features, self._cells, strict=True)
             for reason in (*cells, "constant")
         ]
-        stale = [QualityRate("stale_feature", name) for name in profile.stored]
+        stale = [QualityRate(reason, name) for name in profile.stored for reason in _OF_STORED]
         self.rates = (*named, *(QualityRate(reason, "") for reason in _OF_ROWS), *stale)
 
     def count(self, pane: Pane) -> QualityCounts:
@@ -72,7 +78,8 @@ class QualityRates:
             rows += [n] * len(cells)
             hits.append(int(_is_constant(counts, self._profile.features[place])))
             rows.append(int(n >= LEAST_ROWS))
-        for hit, row in (*_of_rows(pane, self._profile.rows), *_stale(pane, self._profile.stored)):
+        stale = [one for one in _stale(pane, self._profile.stored) for _ in _OF_STORED]
+        for hit, row in (*_of_rows(pane, self._profile.rows), *stale):
             hits.append(hit)
             rows.append(row)
         return QualityCounts(np.array(hits, np.int64), np.array(rows, np.int64))
@@ -86,11 +93,21 @@ class QualityRates:
             rows += [feature.rows] * len(cells)
             hits.append(0)
             rows.append(0)
-        rest = [0] * (len(_OF_ROWS) + len(self._profile.stored))
-        repeats = _OF_ROWS.index("repeated") + len(hits)
-        highest = highest_rates(np.array(hits + rest, np.int64), np.array(rows + rest, np.int64))
-        highest[repeats] = self._highest_of_repeats()
+        for rate in self.rates[len(hits) :]:
+            hit, row = _usual(self._profile, rate)
+            hits.append(hit)
+            rows.append(row)
+        highest = highest_rates(np.array(hits, np.int64), np.array(rows, np.int64))
+        for at, rate in enumerate(self.rates):
+            highest[at] = self._at_least(rate, float(highest[at]))
         return highest
+
+    def _at_least(self, rate: QualityRate, highest: float) -> float:
+        if rate.reason == "repeated":
+            return self._highest_of_repeats()
+        if rate.reason == "stale_feature":
+            return max(UNEXPECTED_SHARE, highest)
+        return max(MOST, highest) if rate.reason in ("mostly_refused", "mostly_stale") else highest
 
     def _highest_of_repeats(self) -> float:
         """Return the share of repeats that is in order; any share where no reference says which."""
@@ -147,17 +164,29 @@ def _is_constant(counts: Array, feature: FeatureProfile) -> bool:
     return bool(n >= LEAST_ROWS and counts.max() == n and 0 < max(feature.counts) < feature.rows)
 
 
+def _usual(profile: ReferenceProfile, rate: QualityRate) -> tuple[int, int]:
+    """Return hits and rows of the reference's traffic, for what it says of stored features; else none."""
+    if rate.reason not in _OF_STORED or not profile.stale:
+        return 0, 0
+    if rate.feature:
+        return profile.stale[profile.stored.index(rate.feature)], profile.stale_of
+    return sum(profile.stale), profile.stale_of * len(profile.stored)
+
+
 def _of_rows(pane: Pane, reference_rows: int) -> list[tuple[int, int]]:
     """Return hits and rows. Of more rows than the reference has, more may be repeats than there."""
     quality = pane.quality
     repeats = quality.repeats if pane.rows <= reference_rows else RepeatSample()
     stale = _stale(pane, quality.statuses)
+    all_stale = sum(hits for hits, _ in stale), sum(rows for _, rows in stale)
     return [
+        (quality.refused, quality.requests),
         (quality.refused, quality.requests),
         (quality.failed, quality.requests),
         (repeats.rows - repeats.distinct, repeats.rows),
         (quality.mismatched, pane.rows),
-        (sum(hits for hits, _ in stale), sum(rows for _, rows in stale)),
+        all_stale,
+        all_stale,
     ]
 
 
@@ -167,5 +196,5 @@ def _stale(pane: Pane, names: Iterable[str]) -> list[tuple[int, int]]:
     for name in names:
         counts = pane.quality.statuses.get(name, Counter())
         used = sum(counts.values())
-        found.append((used - counts[_FRESH] - counts[_NULL] - counts[_SENT], used))
+        found.append((used - sum(counts[code] for code in IN_ORDER), used))
     return found

@@ -98,7 +98,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     A profile of source "none" was made without data: its cells tell nulls and infinities apart, its counts
     are 0, and nothing can be said of drift. Times are of the traffic it was made from, in Unix microseconds.
     `repeats` are rows whose inputs are those of another row. `stored` names the stored features that complete
-    its rows, `view.feature`.
+    its rows, `view.feature`; of traffic, each was stale, missing or too late in `stale` of `stale_of` rows.
     """
 
     format: int
@@ -110,6 +110,8 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     last_us: int = 0
     repeats: int = 0
     stored: tuple[str, ...] = ()
+    stale: tuple[int, ...] = ()
+    stale_of: int = 0
 
     def feature(self, name: str) -> FeatureProfile | None:
         """Return the feature of this name, or None."""
@@ -167,6 +169,8 @@ def _check(profile: ReferenceProfile) -> None:
     side = len(profile.pairs.features)
     if len(profile.pairs.counts) != side * side or len(profile.pairs.medians) != side:
         raise InvalidProfile("pairs: there is not one count for each two features")
+    if profile.stale and len(profile.stale) != len(profile.stored):
+        raise InvalidProfile("stale: there is not one count for each stored feature")
     if not set(profile.pairs.features) <= set(names):
         raise InvalidProfile("pairs: a feature is none of the profile's")
 

@@ -14,6 +14,8 @@ MOST_HASHES = 256
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 MOST_NAMED = 64
 STATUS_CODES = 7
+IN_ORDER = (0, 2, 6)
+"""The status codes of stored features that are as they should be: fresh, null, sent by the client."""
 NAMED_KEPT = 10
 """Of new values in a pane that is sealed."""
 

@@ -110,7 +110,7 @@ def test_a_reference_of_traffic_has_features_ages_and_latency(written: Path) -> 
     assert profile is not None
     assert profile.rows == 4
     assert {one.name: one.role for one in profile.features} == {one.name: one.role for one in old.features}
-    assert profile.stored == NAMES
+    assert (profile.stored, profile.stale, profile.stale_of) == (NAMES, (0, 2), 4)
     found = {one.name: one for one in profile.features}
     assert (found[AGES[0]].rows, found[LATENCY].rows) == (4, 4)
 

@@ -6,12 +6,21 @@ import pytest
 from driftgate.monitoring.alerts.alert import Finding, Rule, Severity
 from driftgate.monitoring.quality.alarms import FINE_WINDOWS, QualityAlarms
 from driftgate.monitoring.quality.findings import ArmQuality
-from driftgate.monitoring.quality.rates import QualityCounts, QualityRate, Reason
+from driftgate.monitoring.quality.rates import (
+    QualityCounts,
+    QualityRate,
+    QualityRates,
+    QualityWatch,
+    Reason,
+)
 from driftgate.monitoring.quality.silence import Silence
 from driftgate.monitoring.quality.silence_watch import ModelArm
+from driftgate.monitoring.reference.profile import FORMAT, ReferenceProfile
+from driftgate.monitoring.windows.pane import PANE_US, Pane, PaneShape
 
 TARGET = 1000.0
-RATES = (QualityRate("null", "age"), QualityRate("new_value", "city"), QualityRate("refused", ""))
+FOUR_WEEKS_OF_MINUTES = 40_320.0
+RATES = (QualityRate("null", "age"), QualityRate("new_value", "city"), QualityRate("failed", ""))
 
 
 def quality(hits: tuple[int, int, int], evidence: tuple[float, float, float]) -> ArmQuality:
@@ -27,7 +36,7 @@ def found(alarms: QualityAlarms) -> list[Finding]:
 
 @pytest.mark.parametrize(
     ("place", "reason", "severity"),
-    [(0, "null", Severity.PAGE), (1, "new_value", Severity.TICKET), (2, "refused", Severity.PAGE)],
+    [(0, "null", Severity.PAGE), (1, "new_value", Severity.TICKET), (2, "failed", Severity.PAGE)],
 )
 def test_what_is_broken_is_a_page_and_what_is_new_a_ticket(
     place: int, reason: Reason, severity: Severity
@@ -79,3 +88,50 @@ def test_a_silent_arm_is_a_page() -> None:
     silence.update(3000 * 60_000_000, is_empty=False)
     alarms.take_silence({arm: silence}, {arm: 4}, 1)
     assert found(alarms) == []
+
+
+def said(profile: ReferenceProfile, refused: float, stale: float, windows: int) -> set[tuple[Severity, str]]:
+    """What is found in windows of 200 requests of which such shares were refused, or had a stale feature."""
+    rng = np.random.default_rng(17)
+    rates = QualityRates(profile)
+    watch, alarms = QualityWatch(rates), QualityAlarms(lambda model: FOUR_WEEKS_OF_MINUTES)
+    told: set[tuple[Severity, str]] = set()
+    for window_us in range(0, windows * PANE_US, PANE_US):
+        pane = Pane.empty(PaneShape.of(profile))
+        pane.rows = 200
+        pane.quality.count_codes(np.where(rng.random(200) < refused, 400, 200))
+        pane.quality.count_statuses(["users.age"], (rng.random((200, 1)) < stale).astype(np.uint8))
+        watch.update(pane, window_us)
+        one = ArmQuality("stable", window_us, rates.rates, rates.count(pane), watch.highest, watch.evidence())
+        alarms.take("m", 1, [one])
+        told |= {(each.severity, name.what) for each in alarms.findings(window_us) for name in each.features}
+    return told
+
+
+BARE = ReferenceProfile(FORMAT, "none", 0, (), stored=("users.age",))
+OF_TRAFFIC = ReferenceProfile(
+    FORMAT, "traffic", 9_000, (), stored=("users.age",), stale=(300,), stale_of=9_000
+)
+TICKET, PAGE = Severity.TICKET, Severity.PAGE
+STALE, MOSTLY_STALE = "stale, missing or too late", "mostly stale, missing or too late"
+
+
+@pytest.mark.parametrize(
+    ("profile", "refused", "stale", "windows", "expected"),
+    [
+        (BARE, 0.0005, 0.0005, 2_000, set()),
+        (BARE, 0.03, 0.0, 2_000, {(TICKET, "requests refused")}),
+        (BARE, 0.4, 0.0, 500, {(TICKET, "requests refused")}),
+        (BARE, 0.8, 0.0, 2, {(PAGE, "most requests refused")}),
+        (BARE, 0.0, 0.03, 500, {(TICKET, STALE)}),
+        (BARE, 0.0, 1.0, 1, {(PAGE, MOSTLY_STALE)}),
+        (OF_TRAFFIC, 0.0, 0.03, 2_000, set()),
+        (OF_TRAFFIC, 0.0, 0.08, 100, {(TICKET, STALE)}),
+        (OF_TRAFFIC, 0.0, 1.0, 1, {(PAGE, MOSTLY_STALE)}),
+    ],
+)
+def test_one_sloppy_client_is_a_ticket_and_most_requests_are_a_page(
+    profile: ReferenceProfile, refused: float, stale: float, windows: int, expected: set[tuple[Severity, str]]
+) -> None:
+    """Refused requests and stale features page when they are most; what was usual in a reference is fine."""
+    assert said(profile, refused, stale, windows) == expected
