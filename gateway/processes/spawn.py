@@ -22,6 +22,8 @@ from driftgate.gateway.settings import Settings
 STACK_SIGNAL = signal.SIGUSR1
 """Makes a child write the stacks of its threads to its stack file."""
 MAX_STACK_BYTES = 2**20
+THREADS = "OMP_NUM_THREADS"
+"""Threads of numpy's products and of Arrow. Small products take many times as long on several, which spin."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -80,6 +82,7 @@ def spawn(module: str, arguments: ChildArguments) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         pass_fds=() if arguments.listen_fd is None else (arguments.listen_fd,),
         process_group=0,
+        env=_environment(),
     )
 
 
@@ -87,7 +90,7 @@ def become(module: str, arguments: ChildArguments) -> NoReturn:
     """Run `module` in place of this program, in the same process and with nothing of what was imported."""
     if arguments.listen_fd is not None:
         os.set_inheritable(arguments.listen_fd, True)
-    os.execv(sys.executable, _command(module, arguments))  # noqa: S606 - a fixed program, no shell
+    os.execve(sys.executable, _command(module, arguments), _environment())  # noqa: S606 - no shell
 
 
 def die_with_parent(parent_pid: int | None) -> None:
@@ -112,6 +115,10 @@ def dump_stacks_on_signal(path: Path) -> None:
     if file.tell() > MAX_STACK_BYTES:
         file.truncate(0)
     faulthandler.register(STACK_SIGNAL, file=file, all_threads=True)
+
+
+def _environment() -> dict[str, str]:
+    return {THREADS: "1"} | dict(os.environ)
 
 
 def _command(module: str, arguments: ChildArguments) -> list[str]:

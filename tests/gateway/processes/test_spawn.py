@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from driftgate.gateway.processes.spawn import (
     MAX_STACK_BYTES,
     STACK_SIGNAL,
+    THREADS,
     ChildArguments,
     child_arguments,
     command_line,
     die_with_parent,
+    spawn,
 )
 from driftgate.gateway.settings import ServerSettings, Settings
 
+from harness.gateway import until
 from harness.processes import runs
 
 SOME_NUMBER = st.none() | st.integers(0, 2**31 - 1)
@@ -52,6 +55,25 @@ def test_a_wrong_command_line_ends_with_usage(argv: list[str], capsys: pytest.Ca
         child_arguments(argv)
     assert ended.value.code == 2
     assert argv[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("3", "3")])
+def test_a_child_computes_on_one_thread(
+    chosen: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless an operator says otherwise: threads that spin would take cores from whoever answers requests."""
+    monkeypatch.delenv(THREADS, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv(THREADS, chosen)
+    (tmp_path / "waits.py").write_text("import signal; signal.pause()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with spawn("waits", ChildArguments(Settings())) as child:
+        environment = Path(f"/proc/{child.pid}/environ")
+        try:
+            until(environment.read_bytes, 10, "the kernel shows the environment")
+            assert f"{THREADS}={expected}".encode() in environment.read_bytes().split(b"\0")
+        finally:
+            child.kill()
 
 
 def test_a_process_without_a_parent_to_follow_goes_on() -> None:
