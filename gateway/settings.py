@@ -109,9 +109,11 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the monitor cuts time: windows of `window_s` seconds, of which there are whole ones in an hour.
 
     After `minute_days` those of an hour are merged, and after `window_days` they are deleted. Budgets of
-    false alarms are in time, so they mean the same for windows of any length.
+    false alarms are in time, so they mean the same for windows of any length. Without `enabled`, `serve`
+    starts none: logs wait for a monitor that is started on its own, until their quota is full.
     """
 
+    enabled: bool = True
     window_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 60
     minute_days: Positive = 7
     window_days: Positive = 35
@@ -211,6 +213,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uploads: UploadSettings = UploadSettings()
     features: FeatureSettings = FeatureSettings()
     alerts: AlertSettings = AlertSettings()
+
+    @property
+    def has_monitor(self) -> bool:
+        """Whether a monitor is started beside the workers."""
+        return self.log.enabled and self.monitor.enabled
 
 
 def load_settings(

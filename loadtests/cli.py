@@ -12,6 +12,7 @@ from rich.table import Table
 
 from loadtests.bench.features import MODEL as FEATURES_MODEL
 from loadtests.bench.features import run_features
+from loadtests.bench.monitor import run_monitor
 from loadtests.bench.run import FULL, QUICK, run_bench
 from loadtests.gateway import Failed
 from loadtests.picture import draw
@@ -25,6 +26,8 @@ from loadtests.wire import Address
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 console = Console(width=None if sys.stdout.isatty() else 120)
 
+MONITOR = "monitor"
+"""The part of the bench about what watching costs."""
 Scale = Annotated[float, typer.Option(min=0.001, max=10, help="Fraction of the full length.")]
 
 
@@ -86,14 +89,16 @@ def prove(
 @app.command()
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A second for each figure.")] = False,
-    model: Annotated[str | None, typer.Option(help="Only tiny, trees, wide, or features.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only tiny, trees, wide, features, or monitor.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds. [5, quick 3]")] = None,
 ) -> None:
     """Compare ours with a bare application and a usual one. Exit code 1 if a goal is missed."""
     pace = QUICK if quick else FULL
     pace = pace if rounds is None else replace(pace, rounds=rounds)
     try:
-        met = model == FEATURES_MODEL or run_bench(console, pace, model)
+        met = model in (FEATURES_MODEL, MONITOR) or run_bench(console, pace, model)
+        if model in (None, MONITOR):
+            met = run_monitor(console, pace) and met
         if model in (None, FEATURES_MODEL):
             met = run_features(console, pace) and met
     except Failed as error:

@@ -66,6 +66,14 @@ class Gateway:
         """The port of the data plane."""
         return int(self.data.rpartition(":")[2])
 
+    @property
+    def monitor_pid(self) -> int:
+        """The process id of its monitor; raise Failed if it has none."""
+        for line in self.log_lines("following"):
+            if line.get("process") == "monitor":
+                return int(line["pid"])
+        raise Failed("the gateway has no monitor")
+
     def get(self, path: str) -> Any:
         """Return what the admin API answers to a GET; raise Failed for anything but 200."""
         return self._call("GET", path, None)

@@ -171,7 +171,7 @@ def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
         yield _pulse(f"worker {number}", beat_path(layout, number))
         yield from _not_loaded(layout, number)
     yield _pulse("control", layout.control_beat)
-    if settings.log.enabled:
+    if settings.has_monitor:
         yield _pulse("monitor", layout.monitor_beat)
     if (Path(settings.server.registry) / VIEWS_DIRECTORY).is_dir():
         yield _pulse("features", layout.feature_writer_beat)

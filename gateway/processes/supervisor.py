@@ -134,7 +134,7 @@ class Supervisor:
             vitals = Vitals(beat_path(layout, slot), layout.stacks(slot), layout.log(slot))
             self._place(Role.WORKER, self._modules.worker, worker, vitals)
         self._place(Role.PROBES, self._modules.probes, replace(shared, listen_fd=metrics), None)
-        if settings.log.enabled:
+        if settings.has_monitor:
             vitals = Vitals(layout.monitor_beat, layout.monitor_stacks)
             self._place(Role.MONITOR, self._modules.monitor, shared, vitals)
         self._views = Path(settings.server.registry) / VIEWS_DIRECTORY

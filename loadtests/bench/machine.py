@@ -37,6 +37,12 @@ def cpu_seconds(pid: int) -> float:
     return ticks / TICKS_PER_S
 
 
+def move_threads(pid: int, cores: frozenset[int]) -> None:
+    """Let all threads of a process run on these cores alone, and those that they start."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
 def memory_bytes(pid: int) -> int:
     """Return the resident memory of a process and of all that descend from it."""
     pages = 0

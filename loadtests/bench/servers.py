@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.bench.goals import MODELS
-from loadtests.bench.machine import Cores
+from loadtests.bench.machine import Cores, move_threads
 from loadtests.gateway import (
     READY_WITHIN_S,
     Failed,
@@ -26,6 +26,7 @@ from loadtests.gateway import (
 from loadtests.wire import Address
 
 PROJECT = Path(__file__).parents[2]
+UNWATCHED, SAME_CORE, OTHER_CORE = "no monitor", "monitor on its core", "monitor on the other core"
 APPS = {"ceiling": "ceiling", "floor": "floor", "day one": "day_one"}
 OURS: dict[str, dict[str, str]] = {
     "ours": {},
@@ -33,6 +34,9 @@ OURS: dict[str, dict[str, str]] = {
     "ours, log written": {"DRIFTGATE__LOG__MODE": "written"},
     "ours, 2 workers": {},
     "ours, guarded": {"DRIFTGATE__AUTH__MODE": "all"},
+    UNWATCHED: {"DRIFTGATE__MONITOR__ENABLED": "false"},
+    SAME_CORE: {},
+    OTHER_CORE: {},
 }
 SPLIT = {"arms": {"1": 90, "2": 10}}
 """Everything on means that two versions share the traffic, too."""
@@ -130,5 +134,7 @@ def _gateway(bench: Bench, name: str) -> Iterator[Server]:
             guarded = name == GUARDED and kind == "tiny"
             gateway.put(f"/api/models/{kind}/traffic", GUARDED_SPLIT if guarded else SPLIT)
         wait_traffic(gateway, "slow")
+        if name == OTHER_CORE:
+            move_threads(gateway.monitor_pid, bench.cores.load)
         time.sleep(SETTLED_S)
         yield Server(Address.of(gateway.data), gateway.process.pid, token)
