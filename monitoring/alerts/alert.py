@@ -26,13 +26,14 @@ class Severity(StrEnum):
 
 class Rule(StrEnum):
     """Why there is an alert. BROKEN_DATA is nulls, wrong types, failed requests and their like; UNUSUAL_DATA
-    is what is possible and was never there, such as new categories, and one client's mistakes.
-    TEST is somebody trying receivers."""
+    is what is possible and was never there, such as new categories, and one client's mistakes. QUIET is
+    missing data at a time of the week that is not known yet. TEST is somebody trying receivers."""
 
     HARM = "harm"
     BROKEN_DATA = "broken_data"
     NO_DATA = "no_data"
     UNUSUAL_DATA = "unusual_data"
+    QUIET = "quiet"
     DRIFT = "drift"
     DEPENDENCE = "dependence"
     TEST = "test"

@@ -40,6 +40,7 @@ class WindowWatch:
     def update(self, sealed: Mapping[PaneKey, Pane], sealed_us: int) -> None:
         """Take in windows that were sealed together; now all before `sealed_us` are."""
         self._silence.update(sealed, sealed_us)
+        is_news = sealed_us > self._sealed_us
         self._sealed_us = max(self._sealed_us, sealed_us)
         for key in sorted(sealed, key=lambda key: key.start_us):
             if key.segment == ALL_ROWS:
@@ -49,7 +50,7 @@ class WindowWatch:
                     watch.update(sealed[key], key.start_us)
                     self._last[stream] = key.start_us, sealed[key]
                     self._changed.add(stream)
-        if sealed:
+        if is_news:
             self._look({(key.model, key.version) for key in sealed})
 
     def findings(self) -> list[Finding]:

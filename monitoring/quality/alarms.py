@@ -33,22 +33,39 @@ class QualityAlarms:
     def take_silence(
         self, arms: Mapping[ModelArm, Silence], versions: Mapping[ModelArm, int], sealed_us: int
     ) -> None:
-        """Take in which arms are silent, and the versions that they had."""
-        self._silent = [
-            Finding(
-                rule=Rule.NO_DATA,
-                model=key.model,
-                version=versions.get(key, 0),
-                arm=key.arm,
-                window_us=sealed_us,
-                text=f"arm {key.arm} of {key.model} had no rows in the last {silence.run} windows",
-            )
-            for key, silence in arms.items()
-            if silence.run and silence.evidence >= self._target_of(key.model)
-        ]
+        """Take in which arms are silent, and the versions that they had; forget evidence of what is over."""
+        self._silent = []
+        for key, silence in arms.items():
+            target = self._target_of(key.model)
+            rule = _rule_of(silence, target)
+            if rule and silence.run:
+                text = (
+                    f"arm {key.arm} of {key.model} had no rows in the last {silence.run} windows{_WHEN[rule]}"
+                )
+                found = Finding(
+                    rule=rule,
+                    model=key.model,
+                    version=versions.get(key, 0),
+                    arm=key.arm,
+                    window_us=sealed_us,
+                    onset_us=silence.since_us,
+                    text=text,
+                )
+                self._silent.append(found)
+            elif rule and silence.full >= FINE_WINDOWS:
+                silence.forget()
 
     def findings(self, sealed_us: int) -> list[Finding]:
         """Return what is found now; what is older than a while says nothing any more."""
         fresh_us = sealed_us - RESOLVE_AFTER_US
         found = [one for each in self._found.values() for one in each if one.window_us >= fresh_us]
         return found + self._silent
+
+
+_WHEN = {Rule.NO_DATA: "", Rule.QUIET: "; whether that is usual at this time of the week is not known yet"}
+
+
+def _rule_of(silence: Silence, target: float) -> Rule | None:
+    if silence.evidence >= target:
+        return Rule.NO_DATA
+    return Rule.QUIET if silence.early_evidence >= target else None

@@ -27,7 +27,7 @@ class SilenceWatch:
     def __init__(self, arms_of: ArmsOf, window_us: int, saved: Mapping[str, bytes]) -> None:
         self._arms_of = arms_of
         self._window_us = window_us
-        self._arms = {_arm(name): one for name, one in restored_silences(saved, PREFIX).items()}
+        self._arms = {_arm(name): one for name, one in restored_silences(saved, PREFIX, window_us).items()}
         self._changed: set[ModelArm] = set()
         self._sealed_us = 0
 
@@ -64,7 +64,7 @@ class SilenceWatch:
     def _take(self, start_us: int, seen: set[ModelArm]) -> None:
         for arm in seen - self._arms.keys():
             if self._is_expected(arm):
-                self._arms[arm] = Silence()
+                self._arms[arm] = Silence(self._window_us)
         for arm, silence in self._arms.items():
             silence.update(start_us, arm not in seen)
             self._changed.add(arm)

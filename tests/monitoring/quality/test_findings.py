@@ -78,16 +78,21 @@ def test_a_version_without_new_windows_is_found_no_more() -> None:
 
 
 def test_a_silent_arm_is_a_page() -> None:
-    """An arm that should have traffic and has none is missing data, until it has some."""
-    alarms, silence, arm = QualityAlarms(lambda model: TARGET), Silence(), ModelArm("m", "stable")
-    for minute in range(3000):
-        silence.update(minute * 60_000_000, is_empty=minute >= 2880)
+    """An arm that should have traffic and has none is missing data, until it has some; then that is over."""
+    alarms, silence, arm = QualityAlarms(lambda model: TARGET), Silence(5 * PANE_US), ModelArm("m", "stable")
+    for minute in range(0, 8 * 1440, 5):
+        silence.update(minute * PANE_US, is_empty=minute >= 8 * 1440 - 100)
     alarms.take_silence({arm: silence}, {arm: 4}, 1)
     (finding,) = found(alarms)
     assert (finding.rule, finding.version, finding.severity) == (Rule.NO_DATA, 4, Severity.PAGE)
-    silence.update(3000 * 60_000_000, is_empty=False)
-    alarms.take_silence({arm: silence}, {arm: 4}, 1)
-    assert found(alarms) == []
+    assert "no rows in the last 20 windows" in finding.text
+    for minute in range(8 * 1440, 8 * 1440 + 75, 5):
+        silence.update(minute * PANE_US, is_empty=False)
+        alarms.take_silence({arm: silence}, {arm: 4}, 1)
+        assert found(alarms) == []
+    assert silence.evidence > 100
+    QualityAlarms(lambda model: 100.0).take_silence({arm: silence}, {}, 1)
+    assert silence.evidence == 0
 
 
 def said(profile: ReferenceProfile, refused: float, stale: float, windows: int) -> set[tuple[Severity, str]]:

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 
+from driftgate.monitoring.alerts.alert import Rule
 from driftgate.monitoring.log.frames import NewerFormat
+from driftgate.monitoring.quality.alarms import QualityAlarms
 from driftgate.monitoring.quality.silence import Silence, decode_silence
 from driftgate.monitoring.quality.silence_watch import ModelArm, SilenceWatch
 from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, Pane, PaneKey, PaneShape
 
 DAY = 1440
 BEYOND_DOUBT = 1e4
+FOUR_WEEKS_OF_TESTS = 4_032.0 * 4
 ARM = ModelArm("m", "stable")
 
 
@@ -39,12 +42,42 @@ def test_an_outage_by_day_is_found_in_minutes_and_a_quiet_night_never() -> None:
     silence = fed(10, noon, silence, range(noon, noon + 10))
     assert silence.evidence > BEYOND_DOUBT
     assert (silence.run, silence.since_us) == (10, noon * PANE_US)
-    assert fed(120, noon + 10, silence).evidence < 1000
+    silence = fed(120, noon + 10, silence)
+    assert (silence.full, silence.evidence < 1000) == (120, True)
+
+
+def test_the_first_quiet_weekend_is_a_ticket_and_later_ones_are_nothing() -> None:
+    """Over five weeks of business hours nobody is paged but for an outage by day at an hour that came before.
+
+    In windows of ten minutes there is traffic from about eight to about eight, half an hour earlier or later
+    every day, and none at weekends.
+    """
+    rng = np.random.default_rng(4)
+    alarms, silence = QualityAlarms(lambda model: FOUR_WEEKS_OF_TESTS), Silence(10 * PANE_US)
+    told: dict[Rule, int] = {}
+    for day in range(35):
+        first, last = 48 + rng.integers(-3, 4), 120 + rng.integers(-3, 4)
+        for window in range(DAY // 10):
+            is_out = day == 27 and 60 <= window < 110
+            is_open = first <= window < last and day % 7 not in (2, 3) and not is_out
+            silence.update((day * DAY + window * 10) * PANE_US, not is_open or bool(rng.random() < 0.02))
+            alarms.take_silence({ARM: silence}, {}, 0)
+            for one in alarms.findings(0):
+                told.setdefault(one.rule, day)
+    assert told == {Rule.QUIET: 2, Rule.NO_DATA: 27}
+
+
+def test_an_outage_in_the_first_week_is_a_ticket() -> None:
+    """Judged by the day before alone, it is told, and pages nobody."""
+    noon = DAY + 12 * 60
+    silence = fed(noon + 30, outage=range(noon, noon + 30))
+    assert (silence.evidence, silence.early_evidence > BEYOND_DOUBT) == (0.0, True)
 
 
 def test_nothing_is_judged_on_the_first_day() -> None:
     """Nobody knows yet when it is quiet."""
-    assert fed(DAY, outage=range(10 * 60, DAY)).evidence == 0.0
+    silence = fed(DAY, outage=range(10 * 60, DAY))
+    assert (silence.evidence, silence.early_evidence) == (0.0, 0.0)
 
 
 def test_arms_with_few_rows_are_not_missed_soon() -> None:
@@ -54,7 +87,7 @@ def test_arms_with_few_rows_are_not_missed_soon() -> None:
         silence.update(minute * PANE_US, bool(np.random.default_rng(minute).random() < 0.6))
     for minute in range(3 * DAY, 3 * DAY + 60):
         silence.update(minute * PANE_US, True)
-    assert silence.evidence < 100
+    assert silence.early_evidence < 100
 
 
 def pane(minute: int, arm: str = ARM.arm) -> tuple[PaneKey, Pane]:
@@ -95,6 +128,7 @@ def test_what_is_no_state_is_refused() -> None:
     """Bytes of something else raise."""
     good = fed(300).encode()
     assert decode_silence(good).encode() == good
+    assert decode_silence(fed(3 * DAY).encode()).early_evidence > 0
     for bad in (b"", b"\x01", good[:-3], good.replace(b"\xdc\x00\xa8", b"\xdc\x00\xa7", 1)):
         with pytest.raises((ValueError, NewerFormat)):
             decode_silence(bad)
