@@ -1,7 +1,6 @@
-"""Speaking to the admin API from the command line, and what the exit codes mean."""
+"""Speaking to the admin API from the command line."""
 
-import enum
-from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -10,6 +9,7 @@ import typer
 
 from driftgate.gateway.cli.access_token import NoToken, environment_token
 from driftgate.gateway.cli.contexts import server_url
+from driftgate.gateway.cli.refused import Exit, Refused, exit_of
 
 DEFAULT_SERVER = "http://127.0.0.1:8090"
 SERVER_VARIABLE = "DRIFTGATE_SERVER"
@@ -18,11 +18,6 @@ ANSWER_S = 10.0
 
 NO_SUCH_CALL = ("Not Found", "the server answered 404")
 """What says that not the model is unknown, but the call: another port, or another server."""
-
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 contradicts the present state, "
-    "5 no answer from the server, 6 not done in time, 7 a token is missing or lacks the scope."
-)
 
 T = TypeVar("T")
 
@@ -37,41 +32,6 @@ Server = Annotated[
         show_envvar=True,
     ),
 ]
-
-
-class Exit(enum.IntEnum):
-    """What the exit code of a command tells a script."""
-
-    DONE = 0
-    FAILED = 1
-    NOT_FOUND = 3
-    CONFLICT = 4
-    UNREACHABLE = 5
-    TIMED_OUT = 6
-    NOT_ALLOWED = 7
-
-
-_EXIT_OF = {
-    401: Exit.NOT_ALLOWED,
-    403: Exit.NOT_ALLOWED,
-    404: Exit.NOT_FOUND,
-    409: Exit.CONFLICT,
-    412: Exit.CONFLICT,
-    428: Exit.CONFLICT,
-    504: Exit.TIMED_OUT,
-}
-
-
-class Refused(Exception):
-    """The server said no, or nothing; `code` is the exit code for it.
-
-    `outdated` says that the state is no longer the one that the call was made for.
-    """
-
-    def __init__(self, text: str, code: Exit, outdated: bool = False) -> None:
-        super().__init__(text)
-        self.code = code
-        self.outdated = outdated
 
 
 class Question(NamedTuple):
@@ -150,20 +110,9 @@ def token_header() -> dict[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def exit_of(status: int) -> Exit:
-    """Return the exit code for a refusal with this HTTP status."""
-    return _EXIT_OF.get(status, Exit.FAILED)
-
-
 def model_path(name: str, verb: str = "") -> str:
     """Return the path of a model, or of what is done to it."""
     return f"/api/models/{quote(name, safe='')}" + (f"/{verb}" if verb else "")
-
-
-def leave(refused: Refused) -> NoReturn:
-    """Tell why on standard error and end with the right exit code."""
-    typer.echo(f"driftgate: {refused}", err=True)
-    raise typer.Exit(int(refused.code))
 
 
 def _error_text(answer: httpx.Response) -> str:

@@ -7,19 +7,11 @@ from urllib.parse import quote
 import typer
 
 from driftgate.gateway.admin.alert_documents import AlertDocument, AlertsAnswer, AskedAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Server, model_path
 from driftgate.gateway.cli.alert_tables import print_alert, print_alerts
 from driftgate.gateway.cli.changing import Json, Name
 from driftgate.gateway.cli.model_tables import print_json, print_plain
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit, Refused
 from driftgate.models.errors import InvalidName
 from driftgate.models.schema.names import check_model_name, parse_version
 from driftgate.monitoring.alerts.alert import Rule
@@ -114,31 +106,25 @@ def try_receivers(model: Name, server: Server = DEFAULT_SERVER, json: Json = Fal
 
 def _alerts(model: str, since: str, server: str) -> AlertsAnswer:
     path = model_path(model, "alerts") if model else "/api/alerts"
-    try:
-        return AdminClient(server).get(f"{path}?since={quote(since, safe='')}", AlertsAnswer)
-    except Refused as refused:
-        leave(refused)
+    return AdminClient(server).get(f"{path}?since={quote(since, safe='')}", AlertsAnswer)
 
 
 def _alert(model: str, alert_id: str, server: str) -> AlertDocument:
     found = next((one for one in _alerts(model, "90d", server).alerts if one.id == alert_id), None)
     if found is None:
-        leave(Refused(f"{model} has no alert {alert_id}: see `driftgate alerts list`", Exit.NOT_FOUND))
+        raise Refused(f"{model} has no alert {alert_id}: see `driftgate alerts list`", Exit.NOT_FOUND)
     return found
 
 
 def _ask(call: Asking, server: str, json: bool) -> None:
-    try:
-        answer = AdminClient(server).change(call.method, call.path, call.body, AskedAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer = AdminClient(server).change(call.method, call.path, call.body, AskedAnswer)
     if json:
         print_json(answer)
     elif answer.state == "done":
         print_plain(call.said)
     if answer.state == "asked":
         text = "it is asked for; the monitor does not answer now, and does it as soon as it runs"
-        leave(Refused(text, Exit.TIMED_OUT))
+        raise Refused(text, Exit.TIMED_OUT)
 
 
 def _parsed(text: str) -> tuple[str, str]:

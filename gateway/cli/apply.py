@@ -8,18 +8,9 @@ import typer
 
 from driftgate.gateway.admin.settings import SettingsAnswer
 from driftgate.gateway.admin.settings_tree import InvalidTree, WantedSettings, read_tree
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Question,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Question, Server, model_path
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit, Refused
 from driftgate.models.registry.settings import settings_differences
 
 ATTEMPTS = 5
@@ -55,9 +46,7 @@ def apply(  # noqa: PLR0913 - each is one option of the command
     try:
         results = _apply_all(AdminClient(server), read_tree(path, model), why, dry_run)
     except InvalidTree as error:
-        leave(Refused(str(error), Exit.FAILED))
-    except Refused as refused:
-        leave(refused)
+        raise Refused(str(error), Exit.FAILED) from error
     if json:
         print_json(results)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.cli.admin_client import Exit, Refused, leave
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.state.backup import Source, write_backup
@@ -33,4 +33,4 @@ def backup(
     try:
         typer.echo(write_backup(source, directory.absolute(), datetime.now(UTC)))
     except BackupError as error:
-        leave(Refused(str(error), Exit.FAILED))
+        raise Refused(str(error), Exit.FAILED) from error

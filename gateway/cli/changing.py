@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from driftgate.gateway.admin.documents import ChangeAnswer
-from driftgate.gateway.cli.admin_client import AdminClient, Exit, Question, Refused, leave, model_path
+from driftgate.gateway.cli.admin_client import AdminClient, Question, model_path
 from driftgate.gateway.cli.model_tables import print_change, print_json
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.control.model_report import ModelReport
 from driftgate.models.errors import InvalidName
 from driftgate.models.schema.names import check_model_name
@@ -57,14 +58,11 @@ class Manner:
 
 
 def change(call: Call, manner: Manner) -> ChangeAnswer:
-    """Make a call and print what became of it; leave with its exit code where it is not done."""
-    try:
-        answer = _ask(call, manner)
-    except Refused as refused:
-        leave(refused)
+    """Make a call and print what became of it; raise Refused where it is not done."""
+    answer = _ask(call, manner)
     print_json(answer) if manner.json else print_change(answer)
     if answer.state == "pending":
-        leave(Refused("it still waits for workers to get ready; nothing has moved yet", Exit.TIMED_OUT))
+        raise Refused("it still waits for workers to get ready; nothing has moved yet", Exit.TIMED_OUT)
     return answer
 
 

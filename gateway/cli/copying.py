@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from driftgate.gateway.cli.access_token import TokenFile
-from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Exit, Refused, Server, leave
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Server
 from driftgate.gateway.cli.contexts import server_url
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.cli.sending import sending, server_with_token
 from driftgate.models.errors import InvalidName, RegistryError
 from driftgate.models.remote.client import (
@@ -54,12 +55,10 @@ def copy(  # noqa: PLR0913 - each is one option of the command
         manifest_bytes = source.manifest()
         placed = send_version(source, manifest_bytes, stack.enter_context(Connection(target)))
     if placed.digest != digest_of(manifest_bytes):
-        leave(
-            Refused(
-                f"{what} is there with the same content but another manifest, so another digest: "
-                f"{placed.digest} there, {digest_of(manifest_bytes)} here",
-                Exit.CONFLICT,
-            )
+        raise Refused(
+            f"{what} is there with the same content but another manifest, so another digest: "
+            f"{placed.digest} there, {digest_of(manifest_bytes)} here",
+            Exit.CONFLICT,
         )
     if json:
         print_json(placed)

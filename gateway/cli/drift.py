@@ -9,23 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from driftgate.gateway.admin.references import FeatureDocument, ReferenceDocument, ReferencesAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Question,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Question, Server, model_path
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, change
 from driftgate.gateway.cli.drift_feature import show_feature
 from driftgate.gateway.cli.drift_subjects import Subject, parsed
 from driftgate.gateway.cli.drift_watching import ack, arm, backtest, observe, status
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.cli.model_tables import print_json, print_plain
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit, Refused
 from driftgate.monitoring.log.store import now_us
 from driftgate.monitoring.reference.comparison import FeatureChange
 
@@ -88,14 +79,11 @@ def rebaseline(
 
 def _references(name: str, version: int | None, server: str) -> tuple[ReferenceDocument, ...]:
     """Return the references of a version (None: the newest that has any), the one in force last."""
-    try:
-        answer, _ = AdminClient(server).ask(Question("GET", model_path(name, "references")), ReferencesAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer, _ = AdminClient(server).ask(Question("GET", model_path(name, "references")), ReferencesAnswer)
     version = version or max((one.version for one in answer.references), default=0)
     found = tuple(one for one in answer.references if one.version == version)
     if not found:
-        leave(Refused(f"no rows of {name} have been seen yet, so there is no reference", Exit.NOT_FOUND))
+        raise Refused(f"no rows of {name} have been seen yet, so there is no reference", Exit.NOT_FOUND)
     return found
 
 
@@ -115,7 +103,7 @@ def _print(references: tuple[ReferenceDocument, ...], against: bool) -> None:
         console.print(Text(_described(one)))
     newest = references[-1]
     if against and len(references) == 1:
-        leave(Refused(f"version {newest.version} has had no other reference", Exit.NOT_FOUND))
+        raise Refused(f"version {newest.version} has had no other reference", Exit.NOT_FOUND)
     rows = map(_changed, newest.changes) if against else map(_row, newest.features)
     table = Table(*(_AGAINST if against else _HEADINGS), box=None, pad_edge=False)
     for row in rows:

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Refused, Server, leave, model_path
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Server, model_path
 from driftgate.gateway.cli.changing import Json
 from driftgate.gateway.cli.drift_subjects import Subject, parsed
 from driftgate.gateway.cli.drift_tables import moment, power_of_ten
@@ -36,11 +36,8 @@ def show_feature(  # noqa: PLR0913 - each is one option of the command
     query = {"name": feature, "minutes": minutes} | ({"version": version} if version else {})
     query |= {"arm": arm} if arm is not None else {}
     client = AdminClient(server)
-    try:
-        answer = client.get(f"{model_path(name, 'feature')}?{urlencode(query)}", FeatureAnswer)
-        smallest = _smallest(client.get(model_path(name, "power"), PowerAnswer), answer)
-    except Refused as refused:
-        leave(refused)
+    answer = client.get(f"{model_path(name, 'feature')}?{urlencode(query)}", FeatureAnswer)
+    smallest = _smallest(client.get(model_path(name, "power"), PowerAnswer), answer)
     if json:
         print_json(answer)
     else:

@@ -6,20 +6,12 @@ from urllib.parse import urlencode
 import typer
 
 from driftgate.gateway.admin.drift_documents import BacktestAnswer, DriftAnswer, DriftChangeAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    AdminClient,
-    Exit,
-    Question,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Question, Server, model_path
 from driftgate.gateway.cli.changing import DryRun, Json, Name
 from driftgate.gateway.cli.drift_subjects import Subject, parsed
 from driftgate.gateway.cli.drift_tables import print_all, print_backtest, print_drift
 from driftgate.gateway.cli.model_tables import print_json, print_plain
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.monitoring.drift.status import DriftStatus
 
 BACKTEST_S = 300.0
@@ -35,15 +27,12 @@ def status(
 ) -> None:
     """Show whether models drift: since when, which features, on what evidence, and who is told."""
     client = AdminClient(server)
-    try:
-        if model:
-            answer = client.get(model_path(parsed(model)[0], "drift"), DriftAnswer)
-            print_json(answer) if json else print_drift(answer)
-        else:
-            everything = client.get("/api/drift", DriftStatus)
-            print_json(everything) if json else print_all(everything)
-    except Refused as refused:
-        leave(refused)
+    if model:
+        answer = client.get(model_path(parsed(model)[0], "drift"), DriftAnswer)
+        print_json(answer) if json else print_drift(answer)
+    else:
+        everything = client.get("/api/drift", DriftStatus)
+        print_json(everything) if json else print_all(everything)
 
 
 def arm(  # noqa: PLR0913 - each is one option of the command
@@ -96,32 +85,23 @@ def backtest(
 ) -> None:
     """Say what would have notified if it had been armed: when, and for which features."""
     path = f"{model_path(model, 'drift')}/backtest?{urlencode({'since': since, 'budget': budget})}"
-    try:
-        answer, _ = AdminClient(server).ask(Question("GET", path, wait_s=BACKTEST_S), BacktestAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer, _ = AdminClient(server).ask(Question("GET", path, wait_s=BACKTEST_S), BacktestAnswer)
     print_json(answer) if json else print_backtest(answer)
 
 
 def _newest(name: str, server: str) -> int:
     """Return the newest version that has windows."""
-    try:
-        found = AdminClient(server).get(model_path(name, "drift"), DriftAnswer).versions
-    except Refused as refused:
-        leave(refused)
+    found = AdminClient(server).get(model_path(name, "drift"), DriftAnswer).versions
     if not found:
-        leave(Refused(f"no window of {name} is complete yet: name the version, as {name}@3", Exit.NOT_FOUND))
+        raise Refused(f"no window of {name} is complete yet: name the version, as {name}@3", Exit.NOT_FOUND)
     return found[0].figure.version
 
 
 def _change(server: str, path: str, body: dict[str, Any], manner: tuple[bool, bool]) -> None:
     dry_run, json = manner
-    try:
-        answer = AdminClient(server).change(
-            "POST", f"{path}?dry_run={str(dry_run).lower()}", body, DriftChangeAnswer
-        )
-    except Refused as refused:
-        leave(refused)
+    answer = AdminClient(server).change(
+        "POST", f"{path}?dry_run={str(dry_run).lower()}", body, DriftChangeAnswer
+    )
     if json:
         print_json(answer)
         return

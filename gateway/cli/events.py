@@ -10,16 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from driftgate.gateway.admin.timeline import DEFAULT_SINCE, EventsAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Refused,
-    Server,
-    leave,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Server
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit
 from driftgate.gateway.state.events import Event
 from driftgate.gateway.state.timeline import Verdict
 
@@ -42,10 +35,7 @@ def events(
     if context.invoked_subcommand is not None:
         return
     query = urlencode({"since": since, **({"model": model} if model else {})})
-    try:
-        answer = AdminClient(server).get(f"/api/events?{query}", EventsAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer = AdminClient(server).get(f"/api/events?{query}", EventsAnswer)
     if json:
         print_json(answer.events)
     else:
@@ -55,10 +45,7 @@ def events(
 @app.command()
 def verify(json: Json = False, server: Server = DEFAULT_SERVER) -> None:
     """Check every link of the chains; name the first damaged or altered place in each."""
-    try:
-        verdict = AdminClient(server).get("/api/events/verify", Verdict)
-    except Refused as refused:
-        leave(refused)
+    verdict = AdminClient(server).get("/api/events/verify", Verdict)
     if json:
         print_json(verdict)
     else:

@@ -7,9 +7,9 @@ import typer
 
 from driftgate.features.feast.registry import InvalidFeastRegistry, read_feast_registry
 from driftgate.features.views.declaration import view_text
-from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.feature_places import Json, telling
 from driftgate.gateway.cli.model_tables import print_json, print_plain
+from driftgate.gateway.cli.refused import Exit, Refused
 
 
 def import_feast(
@@ -28,12 +28,12 @@ def import_feast(
         try:
             found = read_feast_registry(registry.read_bytes(), project)
         except InvalidFeastRegistry as error:
-            leave(Refused(f"{registry.name}: {error}", Exit.FAILED))
+            raise Refused(f"{registry.name}: {error}", Exit.FAILED) from error
         out.mkdir(parents=True, exist_ok=True)
         names = [one.view.name for one in found.views]
         taken = [name for name in names if names.count(name) > 1 or (out / f"{name}.toml").exists()]
         if taken:
-            leave(Refused(f"{taken[0]} is there twice, or in {out} already: choose --project", Exit.CONFLICT))
+            raise Refused(f"{taken[0]} is there twice, or in {out} already: choose --project", Exit.CONFLICT)
         for one in found.views:
             (out / f"{one.view.name}.toml").write_text(view_text(one.view))
     if json:

@@ -15,7 +15,6 @@ from driftgate.features.filling.export import export_view
 from driftgate.features.filling.load import LoadJob, check, load
 from driftgate.features.filling.table_rows import FileShape
 from driftgate.features.filling.tables import open_table
-from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.feature_places import (
     Json,
     Registry,
@@ -27,6 +26,7 @@ from driftgate.gateway.cli.feature_places import (
 )
 from driftgate.gateway.cli.feature_tables import print_load
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import Exit, Refused
 
 Rows = Annotated[Path, typer.Argument(metavar="FILE", help=".parquet or .csv file.", dir_okay=False)]
 
@@ -112,7 +112,7 @@ def compact_view(view: ViewName, state: State = None, registry: Registry = None,
     with telling(), uncollected():
         info = compact(places.store, places.view(view))
     if info is None:
-        leave(Refused(f"nothing was ever pushed to the view {view}", Exit.CONFLICT))
+        raise Refused(f"nothing was ever pushed to the view {view}", Exit.CONFLICT)
     if json:
         print_json(info)
     else:

@@ -16,7 +16,7 @@ from driftgate.features.errors import FeatureError, InvalidView, SnapshotUnknown
 from driftgate.features.filling.tables import InvalidTable
 from driftgate.features.views.declaration import declared_view
 from driftgate.features.views.view import FeatureView
-from driftgate.gateway.cli.admin_client import Exit, Refused, leave
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
 
@@ -36,46 +36,48 @@ class FeaturePlaces:
     registry: Path
 
     def view(self, name: str) -> FeatureView:
-        """Return a declared view; leave with a reason if there is none."""
+        """Return a declared view; raise Refused if there is none."""
         try:
             return declared_view(self.registry, name)
         except InvalidView as error:
-            leave(Refused(f"{error}; the registry is {self.registry} (--registry)", Exit.NOT_FOUND))
+            raise Refused(f"{error}; the registry is {self.registry} (--registry)", Exit.NOT_FOUND) from error
 
 
 def feature_places(state: str | None, registry: str | None) -> FeaturePlaces:
-    """Return where a gateway on this machine keeps its features; leave where its files cannot be used."""
+    """Return where a gateway on this machine keeps its features; raise Refused if it cannot."""
     settings = load_settings(None, os.environ, {"server": {"state": state, "registry": registry}})
     if settings.features.store != "embedded":
-        leave(Refused("this gateway keeps features in Redis, which has no snapshots: push them", Exit.FAILED))
+        raise Refused("this gateway keeps features in Redis, which has no snapshots: push them", Exit.FAILED)
     root = Path(settings.server.state).absolute()
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = root.stat().st_uid
     except OSError as error:
-        leave(Refused(f"{root} cannot be used: {error.strerror}", Exit.FAILED))
+        raise Refused(f"{root} cannot be used: {error.strerror}", Exit.FAILED) from error
     if owner != os.geteuid():
         # The gateway could not read what somebody else wrote for themselves alone.
         reason = f"{root} belongs to the user with the id {owner}: run this as that user"
-        leave(Refused(reason, Exit.FAILED))
+        raise Refused(reason, Exit.FAILED)
     return FeaturePlaces(StateLayout(root).features, Path(settings.server.registry).absolute())
 
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """Leave with a reason and its exit code when features, tables or files fail inside."""
+    """Raise Refused with a reason and an exit code when features, tables or files fail inside."""
     try:
         yield
     except StoreBusy as error:
-        leave(Refused(str(error), Exit.CONFLICT))
+        raise Refused(str(error), Exit.CONFLICT) from error
     except SnapshotUnknown as error:
-        leave(Refused(str(error), Exit.NOT_FOUND))
+        raise Refused(str(error), Exit.NOT_FOUND) from error
     except (FeatureError, InvalidTable) as error:
-        leave(Refused(str(error), Exit.FAILED))
+        raise Refused(str(error), Exit.FAILED) from error
     except OSError as error:
         if error.errno in _FULL:
-            leave(Refused("the disk is full; with room on it the same command can be run again", Exit.FAILED))
-        leave(Refused(f"{error.filename or 'a file'}: {error.strerror or error}", Exit.FAILED))
+            raise Refused(
+                "the disk is full; with room on it the same command can be run again", Exit.FAILED
+            ) from error
+        raise Refused(f"{error.filename or 'a file'}: {error.strerror or error}", Exit.FAILED) from error
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import httpx
 import msgspec
 import typer
 
-from driftgate.gateway.cli.admin_client import Exit, Refused, exit_of, leave, token_header
+from driftgate.gateway.cli.admin_client import token_header
 from driftgate.gateway.cli.feature_places import Json, ViewName, telling
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import Exit, Refused, exit_of
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 BATCH_ROWS = 500
@@ -65,7 +66,7 @@ def push(
                 counts.update(_send(client, target, lines))
         except Refused as refused:
             before = f"; {counts['rows']} rows before are stored" if counts else ""
-            leave(Refused(f"{refused}{before}", refused.code))
+            raise Refused(f"{refused}{before}", refused.code) from refused
     pushed = Pushed(counts["rows"], counts["written"], counts["older"], counts["same"])
     if json:
         print_json(pushed)

@@ -8,26 +8,17 @@ import msgspec
 import typer
 
 from driftgate.features.embedded.snapshots import SnapshotInfo
-from driftgate.features.errors import InvalidView
 from driftgate.features.views.declaration import parse_view, python_views
 from driftgate.features.views.view import FeatureView
 from driftgate.gateway.admin.feature_documents import DeclareAnswer, EntityAnswer, SkewAnswer, ViewsAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Question,
-    Refused,
-    Server,
-    leave,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Question, Server
 from driftgate.gateway.cli.feature_import import import_feast
 from driftgate.gateway.cli.feature_load import compact_view, export_file, load_file
 from driftgate.gateway.cli.feature_places import Json, ViewName
 from driftgate.gateway.cli.feature_push import push
 from driftgate.gateway.cli.feature_tables import print_catalogue, print_entity, print_skew, print_views
 from driftgate.gateway.cli.model_tables import print_json, print_plain
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit, Refused
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=EXIT_CODES)
 app.command("load", epilog=EXIT_CODES)(load_file)
@@ -66,11 +57,8 @@ def get(
     json: Json = False,
 ) -> None:
     """Show what a model would get of one entity now: values, statuses, age."""
-    try:
-        keys = quote(msgspec.json.encode(key).decode(), safe="")
-        answer = AdminClient(server).get(f"{_path(view)}/entity?key={keys}", EntityAnswer)
-    except Refused as refused:
-        leave(refused)
+    keys = quote(msgspec.json.encode(key).decode(), safe="")
+    answer = AdminClient(server).get(f"{_path(view)}/entity?key={keys}", EntityAnswer)
     print_json(answer) if json else print_entity(answer)
 
 
@@ -94,7 +82,7 @@ def declare(
         try:
             answers.append(client.ask(question, DeclareAnswer)[0])
         except Refused as refused:
-            leave(Refused(f"{view.name}: {refused}", refused.code))
+            raise Refused(f"{view.name}: {refused}", refused.code) from refused
     if json:
         print_json(answers)
         return
@@ -112,11 +100,8 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Let readers go back to an earlier snapshot; newer pushes still count."""
-    try:
-        question = Question("POST", f"{_path(view)}/rollback", {"snapshot": snapshot})
-        info = AdminClient(server).ask(question, SnapshotInfo)[0]
-    except Refused as refused:
-        leave(refused)
+    question = Question("POST", f"{_path(view)}/rollback", {"snapshot": snapshot})
+    info = AdminClient(server).ask(question, SnapshotInfo)[0]
     if json:
         print_json(info)
     else:
@@ -126,10 +111,7 @@ def rollback(
 @app.command()
 def skew(view: ViewName, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """Show how what clients send of a view compares with what is stored, row by row."""
-    try:
-        answer = AdminClient(server).get(f"{_path(view)}/skew", SkewAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer = AdminClient(server).get(f"{_path(view)}/skew", SkewAnswer)
     if json:
         print_json(answer)
     elif answer.features:
@@ -139,10 +121,7 @@ def skew(view: ViewName, server: Server = DEFAULT_SERVER, json: Json = False) ->
 
 
 def _views(server: str) -> ViewsAnswer:
-    try:
-        return AdminClient(server).get(_VIEWS, ViewsAnswer)
-    except Refused as refused:
-        leave(refused)
+    return AdminClient(server).get(_VIEWS, ViewsAnswer)
 
 
 def _read_views(file: Path) -> list[FeatureView]:
@@ -150,11 +129,9 @@ def _read_views(file: Path) -> list[FeatureView]:
         if file.suffix == ".py":
             return python_views(file)
         return [parse_view(file.read_text(), file.name, file.stem)]
-    except InvalidView as error:
-        leave(Refused(str(error), Exit.FAILED))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        leave(Refused(f"{file} cannot be read: {reason}", Exit.FAILED))
+        raise Refused(f"{file} cannot be read: {reason}", Exit.FAILED) from error
 
 
 def _path(view: str) -> str:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.cli.admin_client import EXIT_CODES, Exit, Refused, leave
 from driftgate.gateway.cli.log_output import (
     print_prediction,
     print_records,
@@ -13,6 +12,7 @@ from driftgate.gateway.cli.log_output import (
     print_records_json,
 )
 from driftgate.gateway.cli.log_reading import Since, State, log_places, read_log, time_us
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit, Refused
 from driftgate.monitoring.archive.record_filter import RecordFilter, arrival_us
 from driftgate.monitoring.book.log_query import export_records, find_records, records_of
 
@@ -74,7 +74,7 @@ def show(
         ) from error
     records = read_log(lambda: records_of(log_places(state), prediction_id))
     if not records:
-        leave(Refused(f"no record of prediction {prediction_id} on this machine", Exit.NOT_FOUND))
+        raise Refused(f"no record of prediction {prediction_id} on this machine", Exit.NOT_FOUND)
     print_records_json(records) if json else print_prediction(records)
 
 
@@ -91,10 +91,10 @@ def export(  # noqa: PLR0913 - each is one option of the command
 ) -> None:
     """Write records of a model to one Parquet file."""
     if not out.parent.is_dir():
-        leave(Refused(f"{out} cannot be written: there is no directory {out.parent}", Exit.FAILED))
+        raise Refused(f"{out} cannot be written: there is no directory {out.parent}", Exit.FAILED)
     wanted = RecordFilter(model, version, arm, code, None, time_us(since), time_us(until))
     try:
         rows = read_log(lambda: export_records(log_places(state), wanted, out))
     except OSError as error:
-        leave(Refused(f"{out} cannot be written: {error.strerror or error}", Exit.FAILED))
+        raise Refused(f"{out} cannot be written: {error.strerror or error}", Exit.FAILED) from error
     typer.echo(f"{rows} records of {model} in {out}")

@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from driftgate.gateway.cli.admin_client import Exit, Refused, leave
 from driftgate.gateway.cli.log_times import parse_time_us
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.state.slots import slot_numbers
@@ -24,12 +24,12 @@ Since = Annotated[str | None, typer.Option(help="From this time on: 15m, 2h, 7d 
 
 
 def log_places(state: str | None) -> Places:
-    """Return where the logs of a state directory are; leave with a reason if it is none."""
+    """Return where the logs of a state directory are; raise Refused if it is none."""
     settings = load_settings(None, os.environ, {"server": {"state": state}})
     layout = StateLayout(Path(settings.server.state).absolute())
     if not layout.slots.is_dir():
-        leave(
-            Refused(f"{layout.root} is no state directory of a gateway; name it with --state", Exit.NOT_FOUND)
+        raise Refused(
+            f"{layout.root} is no state directory of a gateway; name it with --state", Exit.NOT_FOUND
         )
     return Places(
         layout.monitor_db,
@@ -39,13 +39,13 @@ def log_places(state: str | None) -> Places:
 
 
 def read_log(read: Callable[[], T]) -> T:
-    """Return what `read` returns; leave with a reason if the logs cannot be read."""
+    """Return what `read` returns; raise Refused if the logs cannot be read."""
     try:
         return read()
     except RecordsMoved as error:
-        leave(Refused(str(error), Exit.CONFLICT))
+        raise Refused(str(error), Exit.CONFLICT) from error
     except (NewerFormat, sqlite3.Error) as error:
-        leave(Refused(str(error), Exit.FAILED))
+        raise Refused(str(error), Exit.FAILED) from error
 
 
 def time_us(text: str | None) -> int | None:

@@ -8,12 +8,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from driftgate import __version__
+from driftgate.features.errors import FeatureError
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.errors import GatewayError
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.settings import InvalidConfiguration
 from driftgate.models.errors import ModelError
-
-FAILED = 1
 
 EXIT_CODES = "Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
 
@@ -41,6 +41,9 @@ VERBS = (
     ("monitor", "Run the monitor on its own, in a container for example.", "server"),
     ("probes", "Answer metrics and probes on their own, for such planes.", "server"),
 )
+REASONS = (Refused, ModelError, FeatureError, GatewayError, InvalidConfiguration, CannotStart)
+"""The errors whose text says to the person who called what is wrong."""
+
 EXTRA_OF = {verb: extra for verb, _, extra in VERBS}
 
 
@@ -50,6 +53,14 @@ class VerbGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = {verb: TyperCommand(name=verb, help=line) for verb, line, _ in VERBS}
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; one that is refused says why on standard error and ends with its exit code."""
+        try:
+            return super().main(*args, **options)
+        except REASONS as error:
+            typer.echo(f"driftgate: {error}", err=True)
+            sys.exit(error.code if isinstance(error, Refused) else Exit.FAILED)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the verb in the table, then its command in its module."""
@@ -92,13 +103,8 @@ def driftgate(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 refused or failed with a reason, 2 wrong usage."""
-    command = typer.main.get_command(app)
-    try:
-        command(prog_name="driftgate")
-    except (ModelError, GatewayError, InvalidConfiguration, CannotStart) as error:
-        typer.echo(f"driftgate: {error}", err=True)
-        sys.exit(FAILED)
+    """Run the command line and end with its exit code, see `driftgate.gateway.cli.refused`."""
+    typer.main.get_command(app)(prog_name="driftgate")
 
 
 if __name__ == "__main__":

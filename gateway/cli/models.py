@@ -6,21 +6,12 @@ from typing import Annotated
 import typer
 
 from driftgate.gateway.admin.documents import ChangeAnswer, ExampleAnswer, ModelsAnswer
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Question,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Question, Server, model_path
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.copying import copy
 from driftgate.gateway.cli.example_calls import curl_call, python_call
 from driftgate.gateway.cli.model_tables import print_json, print_model, print_models
+from driftgate.gateway.cli.refused import EXIT_CODES, Exit, Refused
 from driftgate.gateway.cli.sending import SEND_EXIT_CODES
 from driftgate.gateway.cli.waiting import WAIT_EXIT_CODES, wait
 from driftgate.gateway.control.model_report import ModelReport
@@ -53,10 +44,7 @@ def list_models(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
 @app.command()
 def show(name: Name, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """Show one model with its versions, and why some of them are not served."""
-    try:
-        model = AdminClient(server).get(model_path(name), ModelReport)
-    except Refused as refused:
-        leave(refused)
+    model = AdminClient(server).get(model_path(name), ModelReport)
     print_json(model) if json else print_model(model)
 
 
@@ -116,10 +104,7 @@ def example(
     json: Json = False,
 ) -> None:
     """Print a call of the model that works, with rows from its published examples."""
-    try:
-        found = AdminClient(server).get(model_path(name, "example"), ExampleAnswer)
-    except Refused as refused:
-        leave(refused)
+    found = AdminClient(server).get(model_path(name, "example"), ExampleAnswer)
     if json:
         print_json(found)
     else:
@@ -128,18 +113,12 @@ def example(
 
 def _ask_repository(name: str, question: Question, server: str, json: bool) -> None:
     path = f"/v2/repository/models/{name}/{question.path}"
-    try:
-        answer, _ = AdminClient(server).ask(question._replace(path=path), ChangeAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer, _ = AdminClient(server).ask(question._replace(path=path), ChangeAnswer)
     print_json(answer) if json else print_model(answer.model)
     if answer.state == "pending":
-        leave(Refused("it is not loaded everywhere yet", Exit.TIMED_OUT))
+        raise Refused("it is not loaded everywhere yet", Exit.TIMED_OUT)
 
 
 def _list(server: str, json: bool) -> None:
-    try:
-        found = AdminClient(server).get("/api/models", ModelsAnswer)
-    except Refused as refused:
-        leave(refused)
+    found = AdminClient(server).get("/api/models", ModelsAnswer)
     print_json(found) if json else print_models(found)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from driftgate.gateway.cli.admin_client import Exit, Refused, leave
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.settings import load_settings
 from driftgate.gateway.state.backup_manifest import BackupError
 from driftgate.gateway.state.restore import Restored
@@ -30,7 +30,7 @@ def restore(
     try:
         restored = restore_backup(backup, Path(state), Path(server.registry).absolute())
     except BackupError as error:
-        leave(Refused(str(error), Exit.FAILED))
+        raise Refused(str(error), Exit.FAILED) from error
     typer.echo(f"{state}: generation {restored.generation}; start with `driftgate serve --state {state}`")
     _warn(restored)
     if restored.missing:

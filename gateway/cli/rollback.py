@@ -3,9 +3,10 @@
 import typer
 
 from driftgate.gateway.admin.documents import ChangeAnswer
-from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, EXIT_CODES, Server
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Server
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.model_tables import print_plain
+from driftgate.gateway.cli.refused import EXIT_CODES
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from driftgate.gateway.cli.access_token import TOKEN_VARIABLE, NoToken, access_token
-from driftgate.gateway.cli.admin_client import Exit, Refused, exit_of, leave
-from driftgate.models.errors import ModelError, ServerRefused, ServerUnreachable
+from driftgate.gateway.cli.refused import Exit, Refused, exit_of
+from driftgate.models.errors import ServerRefused, ServerUnreachable
 from driftgate.models.remote.client import Server
 
 SEND_EXIT_CODES = (
@@ -19,16 +19,16 @@ SEND_EXIT_CODES = (
 
 
 def server_with_token(url: str, token_file: Path | None, variable: str = TOKEN_VARIABLE) -> Server:
-    """Return the server at `url` with the caller's token for it; leave where that is none."""
+    """Return the server at `url` with the caller's token for it; raise Refused if that is none."""
     try:
         return Server(url, access_token(token_file, variable))
     except NoToken as error:
-        leave(Refused(str(error), Exit.NOT_ALLOWED))
+        raise Refused(str(error), Exit.NOT_ALLOWED) from error
 
 
 @contextmanager
 def sending(server: Server) -> Iterator[Server]:
-    """Yield the server as one that shows progress on standard error; leave with the right exit code."""
+    """Yield the server as one that shows progress on standard error; raise Refused if it refuses."""
     columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     try:
         screen = Console(stderr=True)
@@ -40,8 +40,6 @@ def sending(server: Server) -> Iterator[Server]:
                 progress=lambda sent, total: bar.update(task, completed=sent, total=total, visible=True),
             )
     except ServerUnreachable as error:
-        leave(Refused(str(error), Exit.UNREACHABLE))
+        raise Refused(str(error), Exit.UNREACHABLE) from error
     except ServerRefused as error:
-        leave(Refused(str(error), exit_of(error.status)))
-    except ModelError as error:
-        leave(Refused(str(error), Exit.FAILED))
+        raise Refused(str(error), exit_of(error.status)) from error

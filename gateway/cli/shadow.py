@@ -7,10 +7,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Exit, Refused, Server, leave
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, Server
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.log_reading import Since, State, log_places, read_log, time_us
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.monitoring.archive.record_filter import RecordFilter
 from driftgate.monitoring.book.log_query import records_of_version
 from driftgate.monitoring.log.compare import Comparison, DifferingRow, VersionRecords, compare
@@ -74,7 +75,7 @@ def compare_versions(  # noqa: PLR0913 - each is one option of the command
         text = (
             f"no rows of {name} that both versions computed; `driftgate traffic shadow {name} {b}` makes some"
         )
-        leave(Refused(text, Exit.NOT_FOUND))
+        raise Refused(text, Exit.NOT_FOUND)
 
 
 def _percent(share: str) -> float:
@@ -91,7 +92,7 @@ def _records(name: str, version: int, since: str | None, state: str | None) -> V
     wanted = RecordFilter(name, version, code=ANSWERED, since_us=time_us(since))
     found = read_log(lambda: records_of_version(log_places(state), wanted))
     if found is None:
-        leave(Refused(f"no records of version {version} of {name} since {since}", Exit.NOT_FOUND))
+        raise Refused(f"no records of version {version} of {name} since {since}", Exit.NOT_FOUND)
     return found
 
 

@@ -9,19 +9,11 @@ import typer
 
 from driftgate.gateway.access.token_documents import NewTokenAnswer, RefusalsAnswer, TokenReport, TokensAnswer
 from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
-from driftgate.gateway.access.tokens import Quota, UnreadableTokens, quota_of
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Exit,
-    Refused,
-    Server,
-    leave,
-)
+from driftgate.gateway.access.tokens import UnreadableTokens, quota_of
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Server
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import EXIT_CODES
 from driftgate.gateway.cli.token_tables import print_refusals, print_tokens
-from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.state.slots import PRIVATE
@@ -51,13 +43,10 @@ def create(  # noqa: PLR0913 - each is one option of the command
     json: Json = False,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""
-    quota = _quota(rate, burst)
+    quota = quota_of(rate, burst)
     if state is None:
         body = {"name": name, "scopes": scope, "requests_per_s": rate, "burst": burst}
-        try:
-            made = AdminClient(server).change("POST", "/api/tokens", body, NewTokenAnswer)
-        except Refused as refused:
-            leave(refused)
+        made = AdminClient(server).change("POST", "/api/tokens", body, NewTokenAnswer)
     else:
         made = _create_here(state, Wish(name, tuple(scope), quota))
     if json:
@@ -76,13 +65,7 @@ def list_tokens(
     json: Json = False,
 ) -> None:
     """Show the tokens; their secrets are nowhere."""
-    if state is None:
-        try:
-            answer = AdminClient(server).get("/api/tokens", TokensAnswer)
-        except Refused as refused:
-            leave(refused)
-    else:
-        answer = _list_here(state)
+    answer = _list_here(state) if state else AdminClient(server).get("/api/tokens", TokensAnswer)
     shown = TokensAnswer(tuple(it for it in answer.tokens if everything or not it.revoked_at))
     print_json(shown) if json else print_tokens(shown)
 
@@ -96,11 +79,8 @@ def revoke(
 ) -> None:
     """Make a token worthless, on every worker within two seconds."""
     if state is None:
-        try:
-            path = f"/api/tokens/{quote(token_id, safe='')}"
-            revoked = AdminClient(server).change("DELETE", path, {}, TokenReport)
-        except Refused as refused:
-            leave(refused)
+        path = f"/api/tokens/{quote(token_id, safe='')}"
+        revoked = AdminClient(server).change("DELETE", path, {}, TokenReport)
     else:
         revoked = _revoke_here(state, token_id)
     print_json(revoked) if json else typer.echo(f"Token {revoked.id} of {revoked.name} is revoked.")
@@ -109,18 +89,8 @@ def revoke(
 @app.command()
 def report(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """Show who would be refused if predictions needed a token; see auth.report_only."""
-    try:
-        answer = AdminClient(server).get("/api/refusals", RefusalsAnswer)
-    except Refused as refused:
-        leave(refused)
+    answer = AdminClient(server).get("/api/refusals", RefusalsAnswer)
     print_json(answer) if json else print_refusals(answer)
-
-
-def _quota(rate: float | None, burst: int | None) -> Quota | None:
-    try:
-        return quota_of(rate, burst)
-    except BadRequest as error:
-        leave(Refused(str(error), Exit.FAILED))
 
 
 def _create_here(state: Path, wish: Wish) -> NewTokenAnswer:

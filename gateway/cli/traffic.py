@@ -7,17 +7,10 @@ from urllib.parse import urlencode
 import typer
 
 from driftgate.gateway.cli import shadow
-from driftgate.gateway.cli.admin_client import (
-    DEFAULT_SERVER,
-    EXIT_CODES,
-    AdminClient,
-    Refused,
-    Server,
-    leave,
-    model_path,
-)
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Server, model_path
 from driftgate.gateway.cli.changing import PATIENCE_S, Call, DryRun, Json, Manner, Name, Patience, change
 from driftgate.gateway.cli.model_tables import print_json, print_plain, print_traffic
+from driftgate.gateway.cli.refused import EXIT_CODES
 from driftgate.gateway.control.model_report import ModelReport
 from driftgate.gateway.routing.assignment import AssignmentAnswer
 from driftgate.models.errors import InvalidName
@@ -45,10 +38,7 @@ def traffic() -> None:
 @app.command()
 def show(name: Name, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """Show the arms of a model's split and what assigns requests to them."""
-    try:
-        model = AdminClient(server).get(model_path(name), ModelReport)
-    except Refused as refused:
-        leave(refused)
+    model = AdminClient(server).get(model_path(name), ModelReport)
     print_json(model) if json else print_traffic(model)
 
 
@@ -95,10 +85,7 @@ def assignment(
 ) -> None:
     """Say which version a key gets, and why."""
     query = urlencode({"key": key} | ({"at": at} if at else {}))
-    try:
-        found = AdminClient(server).get(f"{model_path(name, 'assignment')}?{query}", AssignmentAnswer)
-    except Refused as refused:
-        leave(refused)
+    found = AdminClient(server).get(f"{model_path(name, 'assignment')}?{query}", AssignmentAnswer)
     if json:
         print_json(found)
     else:
@@ -133,10 +120,7 @@ def _assignment(name: str, server: str, key: str, salt: str) -> dict[str, Any]:
         raise typer.BadParameter(f"{key!r} is not header:NAME, input:NAME or prediction-id")
     if salt not in ("", "rollout", "variant"):
         raise typer.BadParameter(f"{salt!r} is neither rollout nor variant")
-    try:
-        present = AdminClient(server).get(model_path(name), ModelReport).assignment
-    except Refused as refused:
-        leave(refused)
+    present = AdminClient(server).get(model_path(name), ModelReport).assignment
     wanted = {"kind": kind, "name": source} if key else {"kind": present.key.kind, "name": present.key.name}
     return {"key": wanted, "salt": salt or present.salt}
 

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Exit, Refused, Server, leave
+from driftgate.gateway.cli.admin_client import DEFAULT_SERVER, AdminClient, Server
 from driftgate.gateway.cli.admin_client import model_path as path_of
 from driftgate.gateway.cli.model_tables import print_json
+from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.gateway.control.model_report import ModelReport, VersionReport
 from driftgate.models.errors import InvalidName
 from driftgate.models.schema.names import check_model_name, parse_version
@@ -43,7 +44,7 @@ def wait(
     with Console(stderr=True).status(f"waiting for {what}"):
         found = settled(lambda: _look(client, name, version), timeout)
     if isinstance(found, Refused):
-        leave(Refused(f"{what} is not ready after {timeout:g} s: {found}", found.code))
+        raise Refused(f"{what} is not ready after {timeout:g} s: {found}", found.code)
     if json:
         print_json(found)
     else:

@@ -10,10 +10,8 @@ import httpx
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from driftgate.gateway.cli.features import app as features
-
+from harness.command_line import driftgate
 from harness.gateway import READY_WITHIN_S, Gateway, running, until
 
 VIEW = """
@@ -62,7 +60,7 @@ def run(gateway: Gateway, *words: str, stdin: str = "") -> tuple[int, str, str]:
         "DRIFTGATE__SERVER__STATE": str(gateway.root / "state"),
         "DRIFTGATE__SERVER__REGISTRY": str(gateway.root / "registry"),
     }
-    done = CliRunner().invoke(features, words, input=stdin, env=environment)
+    done = driftgate("features", *words, stdin=stdin, **environment)
     return done.exit_code, done.stdout, done.stderr
 
 

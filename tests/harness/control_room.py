@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -30,6 +31,7 @@ from driftgate.gateway.state.desired import DesiredModel
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path, write_status
 from driftgate.gateway.state.status import SlotStatus, VersionStatus
+from driftgate.models.publish.onnx_file import Published
 from driftgate.models.registry.cache import VersionCache
 from driftgate.models.registry.directory import DirectoryRegistry
 from driftgate.models.remote.downloads import Downloads
@@ -44,6 +46,9 @@ ADMIN_URL = "http://127.0.0.1:8090"
 UPLOADS = UploadLimits(max_file_bytes=2**24, max_version_bytes=2**25, max_open=2, keep_s=3600)
 
 Prove = Callable[[Path], ProbationReport]
+Publish = Callable[..., Published]
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -123,9 +128,20 @@ class ControlRoom:
     async def ask(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
         """Call the admin API while the workers follow."""
         request = self.client.request(method, path, json=body, headers=headers)
-        task = asyncio.create_task(request)
-        await self.until(task.done, f"an answer to {method} {path}")
+        return await self.following(request, f"an answer to {method} {path}")
+
+    async def following(self, work: Coroutine[Any, Any, T], what: str) -> T:
+        """Return what `work` returns; the workers follow until it is done."""
+        task = asyncio.create_task(work)
+        await self.until(task.done, what)
         return task.result()
+
+    async def hold_two(self, publish: Publish) -> None:
+        """Publish version 1 of `m`, which gets all traffic, and version 2, which answers twice as much."""
+        publish()
+        await self.until(lambda: self.held() == [1], "version 1")
+        publish(scale=2.0)
+        await self.until(lambda: self.held() == [1, 2], "version 2")
 
 
 def passes(directory: Path) -> ProbationReport:

@@ -34,14 +34,6 @@ def play(root: Path, scene: Scene, workers: int = 2) -> None:
 ANY = {"if-match": "*"}
 
 
-async def two_versions(room: ControlRoom, publish: Publish) -> None:
-    """Serve version 1 and hold version 2."""
-    publish()
-    await room.until(lambda: room.held() == [1], "version 1")
-    publish(scale=2.0)
-    await room.until(lambda: room.held() == [1, 2], "version 2")
-
-
 def shares(answer: httpx.Response) -> dict[int, float]:
     """Versions and their percentages in the answer to a change."""
     assert answer.status_code == 200, answer.text
@@ -54,7 +46,7 @@ def test_columns_that_are_hidden_under_a_wrong_name_are_shown(
     """A misspelt name in `drop` or `hash` is among its model's problems, with the versions it is not in."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         settings = registry_root / "m" / "model.toml"
         settings.write_text('[log]\ndrop = ["f0", "emial"]\nhash = ["f1", "emial"]\n')
         await room.until(lambda: room.model().settings.log.drop, "the settings")
@@ -73,7 +65,7 @@ def test_operators_move_traffic(tmp_path: Path, registry_root: Path, publish_ver
     """Traffic, promote, rollback, pin and unpin answer when they are in force."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         split = await room.ask("PUT", f"{MODEL}/traffic", {"arms": {"1": 90, "2": 10}}, **ANY)
         assert shares(split) == {1: 90.0, 2: 10.0}
         ppm = await room.ask("PUT", f"{MODEL}/traffic", {"weights_ppm": {"1": 999_999, "2": 1}}, **ANY)
@@ -131,7 +123,7 @@ def test_a_bad_request_changes_nothing(tmp_path: Path, registry_root: Path, publ
     """Each row is refused with a text that says why, and the newest generation stays."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         bad = publish_version(scale=3.0)
         (registry_root / "m" / str(bad.version) / "model.onnx").write_bytes(b"damaged")
         await room.until(lambda: room.loop.facts().failed, "version 3 is refused")
@@ -151,7 +143,7 @@ def test_concurrent_changes_need_the_newest_etag(
     """The ETag is the generation: a change made for an older one is 412, without If-Match it is taken."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         etag = (await room.ask("GET", MODEL)).headers["etag"]
         assert (await room.ask("POST", f"{MODEL}/pin", None, **{"if-match": etag})).status_code == 200
         stale = await room.ask("POST", f"{MODEL}/unpin", None, **{"if-match": etag})
@@ -166,7 +158,7 @@ def test_a_change_may_be_left_waiting(tmp_path: Path, registry_root: Path, publi
     """With `?wait=0` the answer comes at once and says that the change waits for workers."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         room.workers[0].cannot_load = {2}
         publish_version(scale=3.0)
         room.workers[0].cannot_load = {3}
@@ -186,7 +178,7 @@ def test_a_change_that_fails_says_why(tmp_path: Path, registry_root: Path, publi
     async def run() -> None:
         async with control_room(tmp_path, 1, prepare_timeout_s=0.1) as room:
             room.workers[0].cannot_load = {2}
-            await two_versions(room, publish_version)
+            await room.hold_two(publish_version)
             answer = await room.ask("POST", f"{MODEL}/promote", {"version": 2})
             assert answer.status_code == 409
             assert "could not prepare it in time" in answer.json()["error"]
@@ -201,7 +193,7 @@ def test_a_change_that_fails_at_once_says_why(
 
     async def run() -> None:
         async with control_room(tmp_path, 1, memory_bytes=2 * 2**20) as room:
-            await two_versions(room, publish_version)
+            await room.hold_two(publish_version)
             assert shares(await room.ask("POST", f"{MODEL}/promote", {"version": 2})) == {2: 100.0}
             publish_version(scale=3.0)
             await room.until(lambda: len(room.loop.facts().verified) == 3, "version 3 is proven")
@@ -216,7 +208,7 @@ def test_a_model_is_shown_with_reasons(tmp_path: Path, registry_root: Path, publ
     """Every version has a state, and one that is not served says why."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         publish_version(scale=3.0)
         await room.until(lambda: room.held() == [1, 3], "version 3")
         (registry_root / "m" / "4").mkdir()
@@ -244,7 +236,7 @@ def test_what_the_registry_lacks_is_said(
     """A deleted version that is served, one asked for and not there, and a lost registry are named."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         (registry_root / "m" / "model.toml").write_text("[versions]\nspecific = [2, 7]\n")
         shutil.rmtree(registry_root / "m" / "1")
 
@@ -293,7 +285,7 @@ def test_the_protocols_repository_calls(
     repository = "/v2/repository"
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         index = (await room.ask("POST", f"{repository}/index")).json()
         assert {(row["name"], row["version"], row["state"]) for row in index} == {
             ("m", "1", "READY"),
@@ -321,7 +313,7 @@ def test_loading_what_cannot_be_loaded(tmp_path: Path, registry_root: Path, publ
     """The answer is 400 with the reason, and what was served is still served."""
 
     async def scene(room: ControlRoom) -> None:
-        await two_versions(room, publish_version)
+        await room.hold_two(publish_version)
         bad = publish_version(scale=3.0)
         (registry_root / "m" / str(bad.version) / "model.onnx").write_bytes(b"damaged")
         answer = await room.ask("POST", "/v2/repository/models/m/load")

@@ -26,10 +26,7 @@ def play(root: Path, publish: Publish, scene: Callable[[ControlRoom], Awaitable[
 
     async def run() -> None:
         async with control_room(root, workers=1) as room:
-            publish()
-            await room.until(lambda: room.held() == [1], "version 1")
-            publish(scale=2.0)
-            await room.until(lambda: room.held() == [1, 2], "version 2")
+            await room.hold_two(publish)
             await scene(room)
 
     asyncio.run(run())

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from driftgate.gateway.cli.log import app
 from driftgate.gateway.cli.log_times import parse_time_us
 from driftgate.gateway.layout import StateLayout
 from driftgate.monitoring.archive.files import Ages
@@ -19,12 +18,13 @@ from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.log.record import RequestRecord, TurnRecord
 from driftgate.monitoring.log.store import now_us
 
+from harness.command_line import driftgate
 from harness.records import SlotLog, failure, prediction_id, turn, version
 
 
 def call(*words: object) -> Result:
-    """Run the command in this process, as a shell would."""
-    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+    """Run `driftgate log`."""
+    return driftgate("log", *words)
 
 
 def recent(*numbers: int, **fields: object) -> TurnRecord:

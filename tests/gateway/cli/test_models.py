@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from driftgate.gateway.cli.models import app
-from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.models.publish.onnx_file import Published
 
+from harness.command_line import driftgate, served
 from harness.control_room import ControlRoom, control_room
 
 Publish = Callable[..., Published]
@@ -23,33 +22,16 @@ def play(root: Path, publish: Publish, scene: Callable[[ControlRoom, Call], Awai
     """Serve version 1 of `m`, hold version 2, and let `scene` call the command."""
 
     async def run() -> None:
-        async with control_room(root, workers=1) as room:
-            publish()
-            await room.until(lambda: room.held() == [1], "version 1")
-            publish(scale=2.0)
-            await room.until(lambda: room.held() == [1, 2], "version 2")
-            server = QuietServer(server_config(room.app, 1))
-            sock = listener(None, "127.0.0.1", 0)
-            serving = asyncio.create_task(server.serve(sockets=[sock]))
-            url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        async with control_room(root, workers=1) as room, served(room.app) as url:
+            await room.hold_two(publish)
 
             async def call(*words: str) -> Result:
-                task = asyncio.create_task(asyncio.to_thread(invoke, url, words))
-                await room.until(task.done, f"models {' '.join(words)}")
-                return task.result()
+                work = asyncio.to_thread(driftgate, "models", *words, DRIFTGATE_SERVER=url)
+                return await room.following(work, f"models {' '.join(words)}")
 
-            try:
-                await scene(room, call)
-            finally:
-                server.stop()
-                await serving
+            await scene(room, call)
 
     asyncio.run(run())
-
-
-def invoke(url: str, words: tuple[str, ...]) -> Result:
-    """Run the command in this process, as a shell would."""
-    return CliRunner().invoke(app, list(words), env={"DRIFTGATE_SERVER": url, "COLUMNS": "200"})
 
 
 def test_models_are_listed_and_shown(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:

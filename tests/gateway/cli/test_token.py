@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from driftgate.gateway.access.refusals import RefusalReport, Subject
 from driftgate.gateway.access.token_store import TokenWatch
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.api import AdminApi, admin_app
 from driftgate.gateway.admin.tokens import TokenApi, token_routes
-from driftgate.gateway.cli.token import app
-from driftgate.gateway.errors import BadRequest, NotFound
-from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.gateway.logs import Logger
 from driftgate.models.registry.cache import VersionCache
 
+from harness.command_line import driftgate, served
 from harness.control_room import ControlRoom, control_room
 
 Call = Callable[..., Coroutine[Any, Any, Result]]
@@ -35,28 +33,15 @@ def play(root: Path, scene: Callable[[ControlRoom, Call], Awaitable[None]], guar
             access = AdminAccess(TokenWatch(room.layout.tokens, logger) if guarded else None)
             api = AdminApi(room.loop, VersionCache(room.layout.cache), logger, "http://127.0.0.1:1")
             routes = token_routes(TokenApi(room.layout, logger))
-            server = QuietServer(server_config(admin_app(api, access, routes), 1))
-            sock = listener(None, "127.0.0.1", 0)
-            serving = asyncio.create_task(server.serve(sockets=[sock]))
-            url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            async with served(admin_app(api, access, routes)) as url:
 
-            async def call(*words: str, token: str = "") -> Result:
-                return await asyncio.to_thread(
-                    invoke, words, {"DRIFTGATE_SERVER": url, "DRIFTGATE_TOKEN": token}
-                )
+                async def call(*words: str, token: str = "") -> Result:
+                    environment = {"DRIFTGATE_SERVER": url, "DRIFTGATE_TOKEN": token}
+                    return await asyncio.to_thread(driftgate, "token", *words, **environment)
 
-            try:
                 await scene(room, call)
-            finally:
-                server.stop()
-                await serving
 
     asyncio.run(run())
-
-
-def invoke(words: tuple[str, ...], environment: dict[str, str]) -> Result:
-    """Run the command in this process, as a shell would."""
-    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200", **environment})
 
 
 def test_a_token_is_made_listed_and_revoked(tmp_path: Path) -> None:
@@ -136,8 +121,13 @@ def test_the_report_names_callers(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-def test_on_a_state_directory_refusals_are_errors(tmp_path: Path) -> None:
-    """Without a server in between, what is refused is raised for the main program to tell."""
-    for words, error in ((("create", "x", "--scope", "fly:*"), BadRequest), (("revoke", "x"), NotFound)):
-        result = invoke((*words, "--state", str(tmp_path)), {})
-        assert isinstance(result.exception, error)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("create", "x", "--scope", "fly:*"), "is no scope"), (("revoke", "x"), "there is no token 'x'")],
+)
+def test_on_a_state_directory_a_refusal_says_why_too(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    """Without a server in between, what cannot be is said in the same words."""
+    result = driftgate("token", *words, "--state", tmp_path)
+    assert (result.exit_code, message in result.stderr) == (1, True), result.output

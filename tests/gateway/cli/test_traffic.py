@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from driftgate.gateway.cli.main import app
 from driftgate.gateway.control.changes import clear_traffic
-from driftgate.gateway.http.listening import QuietServer, listener, server_config
 from driftgate.models.publish.onnx_file import Published
 
+from harness.command_line import driftgate, served
 from harness.control_room import ControlRoom, control_room
 
 Publish = Callable[..., Published]
@@ -24,26 +23,14 @@ def play(root: Path, publish: Publish, scene: Callable[[ControlRoom, Call], Awai
     """Serve version 1 of `m`, hold version 2, and let `scene` call `driftgate` with the context `here`."""
 
     async def run() -> None:
-        async with control_room(root, workers=1) as room:
-            publish()
-            await room.until(lambda: room.held() == [1], "version 1")
-            publish(scale=2.0)
-            await room.until(lambda: room.held() == [1, 2], "version 2")
-            server = QuietServer(server_config(room.app, 1))
-            sock = listener(None, "127.0.0.1", 0)
-            serving = asyncio.create_task(server.serve(sockets=[sock]))
-            write_context(root, f"http://127.0.0.1:{sock.getsockname()[1]}")
+        async with control_room(root, workers=1) as room, served(room.app) as url:
+            await room.hold_two(publish)
+            write_context(root, url)
 
             async def call(line: str) -> Result:
-                task = asyncio.create_task(asyncio.to_thread(invoke, root, line))
-                await room.until(task.done, line)
-                return task.result()
+                return await room.following(asyncio.to_thread(invoke, root, line), line)
 
-            try:
-                await scene(room, call)
-            finally:
-                server.stop()
-                await serving
+            await scene(room, call)
 
     asyncio.run(run())
 
@@ -56,8 +43,7 @@ def write_context(root: Path, url: str) -> None:
 
 def invoke(root: Path, line: str) -> Result:
     """Run a command line in this process, as a shell would."""
-    environment = {"DRIFTGATE_SERVER": "here", "XDG_CONFIG_HOME": str(root), "COLUMNS": "200"}
-    return CliRunner().invoke(app, shlex.split(line), env=environment)
+    return driftgate(*shlex.split(line), DRIFTGATE_SERVER="here", XDG_CONFIG_HOME=str(root))
 
 
 def test_a_canary_is_started_raised_and_ended(
