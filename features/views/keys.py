@@ -6,7 +6,8 @@ join keys every string is preceded by its length as 2 bytes.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from driftgate.features.errors import InvalidKey
 from driftgate.features.views.view import UNPRINTABLE, FeatureView
@@ -24,13 +25,17 @@ _SHOWN = 40
 
 
 class KeyCodec:
-    """Writes and reads the keys of one view."""
+    """Writes and reads the keys of one view.
+
+    `encode_one` returns the canonical bytes of a key of one value, for views that have one join key; it
+    raises as `encode` does.
+    """
 
     def __init__(self, view: FeatureView) -> None:
         self._join_keys = tuple((key.name, key.dtype) for key in view.join_keys)
         self._only = self._join_keys[0] if len(self._join_keys) == 1 else None
-        self._name, dtype = self._join_keys[0]
-        self._write = _text if dtype == "string" else _int64
+        name, dtype = self._join_keys[0]
+        self.encode_one: Callable[[object], bytes] = partial(_text if dtype == "string" else _int64, name)
 
     def encode(self, values: Sequence[object]) -> bytes:
         """Return the canonical bytes of a key; raise InvalidKey that names the join key.
@@ -41,10 +46,6 @@ class KeyCodec:
             wanted = ", ".join(name for name, _ in self._join_keys)
             raise InvalidKey(f"a key has {len(self._join_keys)} values ({wanted}); {len(values)} were given")
         return self.encode_one(values[0]) if self._only else self._several(values)
-
-    def encode_one(self, value: object) -> bytes:
-        """Return the canonical bytes of a key of one value, in a view that has one join key; see `encode`."""
-        return self._write(self._name, value)
 
     def decode(self, data: bytes) -> EntityKey:
         """Return the values whose bytes these are; raise InvalidKey if they are no key of this view."""

@@ -118,22 +118,23 @@ class Enricher:
         found, snapshots = [], []
         for view, keys in zip(plan.views, asked.keys, strict=True):
             packed, snapshot = store.packed(view.name, keys)
-            resolved = view.resolver.fresh(packed, now_us)
-            if resolved is None:
+            rows = view.resolver.fresh(packed, now_us)
+            if rows is None:
                 return False
-            found.append(resolved)
+            found.append(rows)
             snapshots.append((view.name, snapshot))
-        self._counters.fetched(time.perf_counter_ns() - started_ns, False)
-        for resolved, (_, snapshot) in zip(found, snapshots, strict=True):
-            self._counters.resolved(resolved, snapshot)
-        count, places = len(asked.keys[0]), [None] * len(found)
+        counters, count = self._counters, len(asked.keys[0])
+        counters.fetched(time.perf_counter_ns() - started_ns, False)
+        for view, rows, (name, snapshot) in zip(plan.views, found, snapshots, strict=True):
+            counters.fresh(name, snapshot, rows.times_us, count * view.resolver.features, now_us)
+        places = [None] * len(found)
         completed = CompletedRows(
             plan.assemble(_sent(plan, asked.exchanges), count, found, places),
             np.zeros((count, len(plan.names)), np.uint8),
             plan.event_times(found, places),
             tuple(snapshots),
         )
-        self._hand_out(asked, completed, True, None)
+        self._hand_out_fresh(asked, completed)
         return True
 
     def _is_small(self, exchange: Exchange) -> bool:
@@ -165,8 +166,11 @@ class Enricher:
             places.append(entities.rows(name, keys))
         count = len(asked.keys[0])
         fresh = all([one.is_fresh for one in found])
+        inputs = plan.assemble(_sent(plan, exchanges), count, found, places)
+        if any([one.absent is not None for one in found]):
+            plan.put_tokens(inputs)
         rows = Rows(
-            plan.assemble(_sent(plan, exchanges), count, found, places),
+            inputs,
             np.zeros((count, len(plan.names)), np.uint8) if fresh else plan.statuses(found, places),
             None if fresh else plan.refusals(found, places),
         )
@@ -175,31 +179,39 @@ class Enricher:
             fresh = fresh and not np.count_nonzero(rows.status)
         times = plan.event_times(found, places)
         completed = CompletedRows(rows.inputs, rows.status, times, tuple(snapshots.items()))
-        return self._hand_out(asked, completed, fresh, rows.refused)
+        if fresh:
+            return self._hand_out_fresh(asked, completed)
+        return self._hand_out(asked, completed, rows.refused)
 
-    def _hand_out(
-        self, asked: Asked, completed: CompletedRows, fresh: bool, refused: Array | None
-    ) -> list[Exchange]:
-        """Give every request its rows; return those that may be computed."""
-        ready, first = [], 0
+    def _hand_out_fresh(self, asked: Asked, completed: CompletedRows) -> list[Exchange]:
+        """Give every request its rows, in which every feature is fresh."""
         keys, width, snapshots = asked.keys[0], completed.status.shape[1], completed.snapshots
-        one_fresh_row = self._summaries.all_fresh(width, snapshots)
+        one_row = self._summaries.all_fresh(width, snapshots)
+        first = 0
         for exchange in asked.exchanges:
             rows = exchange.request.rows
-            last = first + rows
-            if refused is not None and np.count_nonzero(refused[first:last]):
-                exchange.fail(_refusal(asked.plan, completed.status[first:last], refused[first:last]))
+            if rows == 1:
+                exchange.features = FeatureNotes(completed, first, one_row, keys[first])
             else:
-                if not fresh:
-                    fields = self._summaries.mixed(completed.status[first:last], snapshots)
-                elif rows == 1:
-                    fields = one_fresh_row
-                else:
-                    fields = self._summaries.all_fresh(rows * width, snapshots)
-                key = keys[first] if rows == 1 else b""
-                exchange.features = FeatureNotes(completed, first, fields, key)
-                ready.append(exchange)
-            first = last
+                fields = self._summaries.all_fresh(rows * width, snapshots)
+                exchange.features = FeatureNotes(completed, first, fields, b"")
+            first += rows
+        return asked.exchanges
+
+    def _hand_out(self, asked: Asked, completed: CompletedRows, refused: Array | None) -> list[Exchange]:
+        """Give every request its rows; return those that may be computed."""
+        ready, last = [], 0
+        keys = asked.keys[0]
+        for exchange in asked.exchanges:
+            first, last = last, last + exchange.request.rows
+            status = completed.status[first:last]
+            if refused is not None and np.count_nonzero(refused[first:last]):
+                exchange.fail(_refusal(asked.plan, status, refused[first:last]))
+                continue
+            fields = self._summaries.mixed(status, completed.snapshots)
+            key = keys[first] if last - first == 1 else b""
+            exchange.features = FeatureNotes(completed, first, fields, key)
+            ready.append(exchange)
         return ready
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftgate.features.lookup.resolve import Resolved, Resolver
+from driftgate.features.lookup.resolve import FreshRows, Resolved, Resolver
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.keys import KeyCodec
 from driftgate.features.views.view import Feature
@@ -135,12 +135,13 @@ class FeaturePlan:
         self,
         sent: Mapping[str, Array],
         rows: int,
-        resolved: Sequence[Resolved],
+        found: Sequence[Resolved | FreshRows],
         places: Sequence[Array | None],
     ) -> dict[str, Array]:
-        """Return the model's inputs: what was sent and, beside it, what was resolved for each view.
+        """Return the model's inputs: what was sent and, beside it, what was found for each view.
 
-        `places[v]` are the rows of `resolved[v]` for each of our `rows`, None where they are the same ones.
+        `places[v]` are the rows of `found[v]` for each of our `rows`, None where they are the same ones.
+        Where a text is missing, None stands for it, see `put_tokens`.
         """
         arrays: dict[str, Array] = {}
         flat: dict[str, Array] = {}
@@ -152,17 +153,23 @@ class FeaturePlan:
             if target.name in self.sent:
                 table[:, target.sent] = sent[target.name]
             arrays[target.name] = table if target.is_flat else table.reshape(rows, *target.row_shape)
-        for view, found, place in zip(self.views, resolved, places, strict=True):
+        for view, one, place in zip(self.views, found, places, strict=True):
             for fill in view.fills:
-                block = found.blocks[fill.dtype]
+                block = one.blocks[fill.dtype]
                 if place is not None:
                     block = block[place]
                 flat[fill.input][:, fill.columns] = (
                     block if fill.elements is None else block[:, fill.elements]
                 )
-            if view.tokens and found.absent is not None:
-                _put_tokens(view.tokens, flat)
         return arrays
+
+    def put_tokens(self, inputs: Mapping[str, Array]) -> None:
+        """Put into assembled inputs what stands for texts that are missing, in place."""
+        for view in self.views:
+            for token in view.tokens:
+                table = inputs[token.input]
+                column = table.reshape(len(table), -1)[:, token.column]
+                column[column == None] = token.text  # noqa: E711 - element by element
 
     def statuses(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array:
         """Return the statuses of the recorded features, uint8 [N, features]."""
@@ -172,11 +179,11 @@ class FeaturePlan:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def event_times(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array:
+    def event_times(self, found: Sequence[Resolved | FreshRows], places: Sequence[Array | None]) -> Array:
         """Return when each view's event was, int64 [N, views]; 0: none is usable."""
-        if len(resolved) == 1:
-            return _rows_of(resolved[0].event_time_us, places[0])[:, None]
-        parts = [_rows_of(found.event_time_us, place) for found, place in zip(resolved, places, strict=True)]
+        if len(found) == 1:
+            return _rows_of(found[0].event_time_us, places[0])[:, None]
+        parts = [_rows_of(one.event_time_us, place) for one, place in zip(found, places, strict=True)]
         return np.stack(parts, axis=1)
 
     def refusals(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array | None:
@@ -197,12 +204,6 @@ class FeaturePlan:
 
 def _rows_of(table: Array, place: Array | None) -> Array:
     return table if place is None else table[place]
-
-
-def _put_tokens(tokens: Sequence[Token], flat: Mapping[str, Array]) -> None:
-    for token in tokens:
-        column = flat[token.input][:, token.column]
-        column[column == None] = token.text  # noqa: E711 - element by element
 
 
 def _target(spec: TensorSpec, columns: Sequence[Column], binding: FeatureBinding) -> TargetInput:

@@ -65,13 +65,13 @@ class FeatureCounters:
 
     def resolved(self, found: Resolved, snapshot: int) -> None:
         """Count what became of the entities of one view: statuses, ages, and what was not used."""
-        view = found.layout.view
+        view, times = found.layout.view, found.event_time_us
+        if found.is_fresh:
+            self.fresh(view.name, snapshot, times.tolist(), found.status.size, found.now_us)
+            return
         cells = self._file.of(view.name, "")
         cells[SNAPSHOT] = snapshot
-        self._count_ages(cells, found)
-        if found.is_fresh:
-            cells[STATUS_CELLS] += found.status.size
-            return
+        _count_ages(cells, times[times > 0].tolist(), found.now_us)
         for status in STATUSES:
             by_feature = (found.status == status).sum(axis=0).tolist()
             cells[STATUS_CELLS + status] += sum(by_feature)
@@ -82,23 +82,29 @@ class FeatureCounters:
         for fault in found.faults.values():
             cells[FAULT_CELLS + FAULTS.index(fault)] += 1
 
+    def fresh(self, view: str, snapshot: int, times_us: list[int], values: int, now_us: int) -> None:
+        """Count so many values of entities of one view, all of them fresh, by the times of their events."""
+        cells = self._file.of(view, "")
+        cells[SNAPSHOT] = snapshot
+        cells[STATUS_CELLS] += values
+        _count_ages(cells, times_us, now_us)
+
     def compared(self, view: str, feature: str, skew: FeatureSkew) -> None:
         """Count rows in which a request carried the value of a feature that is stored too."""
         cells = self._file.of(view, feature)
         for place, result in enumerate(SKEW_RESULTS, SKEW_CELLS):
             cells[place] += getattr(skew, result)
 
-    def _count_ages(self, cells: memoryview, found: Resolved) -> None:
-        times = found.event_time_us
-        known: list[int] = (times if found.is_fresh else times[times > 0]).tolist()
-        if not known:
-            return
-        now_us = found.now_us
-        total_s = cells[AGE_S] + round((now_us * len(known) - sum(known)) / 1e6)
-        cells[AGE_S] = total_s if 0 <= total_s < _FULL else 0
-        newest = bisect_left(_AGE_LIMITS_US, now_us - max(known))
-        if newest == bisect_left(_AGE_LIMITS_US, now_us - min(known)):
-            cells[BUCKET_CELLS + newest] += len(known)
-            return
-        for at_us in known:
-            cells[BUCKET_CELLS + bisect_left(_AGE_LIMITS_US, now_us - at_us)] += 1
+
+def _count_ages(cells: memoryview, times_us: list[int], now_us: int) -> None:
+    """Count how old entities are whose events are of these times."""
+    if not times_us:
+        return
+    total_s = cells[AGE_S] + round((now_us * len(times_us) - sum(times_us)) / 1e6)
+    cells[AGE_S] = total_s if 0 <= total_s < _FULL else 0
+    newest = bisect_left(_AGE_LIMITS_US, now_us - max(times_us))
+    if newest == bisect_left(_AGE_LIMITS_US, now_us - min(times_us)):
+        cells[BUCKET_CELLS + newest] += len(times_us)
+        return
+    for at_us in times_us:
+        cells[BUCKET_CELLS + bisect_left(_AGE_LIMITS_US, now_us - at_us)] += 1
