@@ -34,6 +34,10 @@ class MemoryFeatureStore:
         """Return why `view` cannot be had; None if it can."""
         return None if view.name in self.rows else f"nothing was written to the view {view.name!r} yet"
 
+    def trouble(self) -> str:
+        """Return why nothing is looked up; empty if it is."""
+        return "" if self.available else "the store is made not to answer"
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -57,6 +57,10 @@ class FeatureStore(Protocol):
         """Return why features of `view` cannot be had from here, in words; None if they can."""
         ...
 
+    def trouble(self) -> str:
+        """Return why nothing is looked up here at the moment, in words; empty if it is."""
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

@@ -7,8 +7,10 @@ password, nor what the server wrote.
 
 import asyncio
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 from hiredis import pack_command
 from redis import connection as blocking
@@ -27,6 +29,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from driftgate.features.errors import StoreUnavailable
+from driftgate.features.redis.address import RedisAddress
+from driftgate.features.redis.hello import HELLO, Greeting, greeting_of
 from driftgate.features.redis.replies import Command, ErrorReply, Reply
 
 
@@ -38,11 +42,13 @@ class RedisTimeouts(NamedTuple):
 
 
 FILLING_TIMEOUT_S = 10.0
+ConnectionT = TypeVar("ConnectionT")
 _NO_HELLO = 2
 _CODE = re.compile(r"[A-Z]{2,32}")
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((AuthenticationError, AuthorizationError, NoPermissionError), "it refuses our credentials"),
     ((BusyLoadingError,), "it is still loading its data"),
+    ((ResponseError,), "it has no database of that number"),  # all else that is sent when connecting is above
     ((RedisTimeoutError, TimeoutError), "no answer in time"),
 )
 
@@ -50,18 +56,12 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 class RedisConnection:
     """One connection for reading, made when it is needed; one round trip at a time."""
 
-    def __init__(self, url: str, timeouts: RedisTimeouts) -> None:
-        """Raise ValueError if `url` is none."""
+    def __init__(self, address: RedisAddress, timeouts: RedisTimeouts) -> None:
+        """Raise ValueError if `address` is none."""
+        self._address = address
         self._timeouts = timeouts
-        # One deadline for a whole round trip costs a third of socket_timeout, which is one for each read.
-        self._pool = _checked_pool(
-            evented.ConnectionPool,
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=timeouts.connect_s,
-            retry=EventedRetry(NoBackoff(), 0),
-        )
         self._connection: evented.AbstractConnection | None = None
+        self._make()
 
     async def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
         """Send the commands at once and return a reply for each; raise StoreUnavailable."""
@@ -72,7 +72,7 @@ class RedisConnection:
                 return [await _reply(connection) for _ in commands]
         except (RedisError, OSError) as error:
             await self.drop()
-            raise StoreUnavailable(f"Redis cannot be asked: {_reason(error)}") from None
+            raise _unavailable(error) from None
         except BaseException:
             await self.drop()
             raise
@@ -88,41 +88,82 @@ class RedisConnection:
         if self._connection is not None and await self._connection.can_read():
             await self.drop()
         if self._connection is None:
-            self._connection = self._pool.make_connection()
+            self._connection = _made(self._make)
             async with asyncio.timeout(self._timeouts.connect_s):
-                await self._connection.connect()
+                await self._connection.connect()  # type: ignore[no-untyped-call] # the library's
+                await self._connection.send_packed_command(_packed([HELLO]), check_health=False)
+                _check(greeting_of(await _reply(self._connection)))
         return self._connection
+
+    def _make(self) -> evented.AbstractConnection:
+        # One deadline for a whole round trip costs a third of socket_timeout, which is one for each read.
+        connection: evented.AbstractConnection = _connection(
+            evented.ConnectionPool,
+            self._address,
+            socket_timeout=None,
+            socket_connect_timeout=self._timeouts.connect_s,
+            retry=EventedRetry(NoBackoff(), 0),
+        )
+        return connection
 
 
 class FillingConnection:
     """One connection for whoever fills the store, never on an event loop."""
 
-    def __init__(self, url: str, timeout_s: float = FILLING_TIMEOUT_S) -> None:
-        """Raise ValueError if `url` is none."""
-        pool = _checked_pool(
-            blocking.ConnectionPool,
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._connection: Any = pool.make_connection()  # the library does not type its methods
+    def __init__(self, address: RedisAddress, timeout_s: float = FILLING_TIMEOUT_S) -> None:
+        """Raise ValueError if `address` is none."""
+        self._address = address
+        self._timeout_s = timeout_s
+        self._connection: Any = None  # the library does not type its methods
+        self._make()
+
+    def greeting(self) -> Greeting:
+        """Connect anew and return what the server says of itself; raise StoreUnavailable."""
+        self.close()
+        with self._closed_on_failure():
+            return self._connect()
 
     def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
         """Send the commands at once and return a reply for each; raise StoreUnavailable."""
+        with self._closed_on_failure():
+            if self._connection is None:
+                _check(self._connect())
+            return self._replies(commands)
+
+    def close(self) -> None:
+        """Close the connection; the next round trip makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+    def _connect(self) -> Greeting:
+        self._connection = _made(self._make)
+        self._connection.connect()
+        return greeting_of(self._replies([HELLO])[0])
+
+    def _make(self) -> Any:
+        return _connection(
+            blocking.ConnectionPool,
+            self._address,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
         try:
-            self._connection.send_packed_command(_packed(commands), check_health=False)
-            return [self._reply() for _ in commands]
+            yield
         except (RedisError, OSError) as error:
             self.close()
-            raise StoreUnavailable(f"Redis cannot be asked: {_reason(error)}") from None
+            raise _unavailable(error) from None
         except BaseException:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Close the connection; the next round trip makes a new one."""
-        self._connection.disconnect()
+    def _replies(self, commands: Sequence[Command]) -> list[Reply]:
+        self._connection.send_packed_command(_packed(commands), check_health=False)
+        return [self._reply() for _ in commands]
 
     def _reply(self) -> Reply:
         try:
@@ -132,17 +173,26 @@ class FillingConnection:
         return reply
 
 
-def _checked_pool(kind: Any, url: str, **options: Any) -> Any:
-    """Return a pool, used for what it reads from the URL only: it makes connections, and keeps none."""
+def _connection(kind: Any, address: RedisAddress, **options: Any) -> Any:
+    """Return a connection that is not connected; the pool is used for what it reads from the URL only."""
+    url = address.with_password()
     try:
-        pool = kind.from_url(url, protocol=_NO_HELLO, driver_info=None, **options)
-        pool.make_connection()
+        return kind.from_url(url, protocol=_NO_HELLO, driver_info=None, **options).make_connection()
     except (ValueError, TypeError, RedisError):
-        raise ValueError(
-            "the URL of Redis is not valid; it looks like redis://user:password@host:6379/0, rediss://… for "
-            "TLS, or unix:///path/of/socket"
-        ) from None
-    return pool
+        raise ValueError("the URL of Redis is not valid") from None
+
+
+def _made(make: Callable[[], ConnectionT]) -> ConnectionT:
+    """Return a connection; its address was sound once, but the file with the password may be gone."""
+    try:
+        return make()
+    except ValueError as error:
+        raise StoreUnavailable(f"Redis cannot be asked: {error}") from None
+
+
+def _check(greeting: Greeting) -> None:
+    if greeting.refusal:
+        raise StoreUnavailable(f"Redis cannot be asked: {greeting.refusal}")
 
 
 def _packed(commands: Sequence[Command]) -> list[bytes]:
@@ -163,8 +213,14 @@ def _error_reply(error: ResponseError) -> ErrorReply:
     return ErrorReply(code if _CODE.fullmatch(code) else "ERR")
 
 
+def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"Redis cannot be asked: {_reason(error)}")
+
+
 def _reason(error: Exception) -> str:
     for kinds, reason in _REASONS:
         if isinstance(error, kinds):
             return reason
+    if isinstance(error.__context__, ssl.SSLError):
+        return "TLS fails: it may not speak it, or its certificate is not trusted"
     return "the connection failed"

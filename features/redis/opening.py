@@ -3,6 +3,7 @@
 import random
 from typing import Literal, NamedTuple
 
+from driftgate.features.redis.address import RedisAddress
 from driftgate.features.redis.breaker import Breaker, BreakerState
 from driftgate.features.redis.client import FillingConnection, RedisConnection, RedisTimeouts
 from driftgate.features.redis.feast_rows import FeastRedisRows
@@ -18,7 +19,8 @@ _PUSH_TIMEOUT_S = 2.0
 class RedisSettings(NamedTuple):
     """Where features lie in Redis, and how. `url` may hold a password: never print this.
 
-    `project` is Feast's, for the layout "feast". Rows may be `cache.ttl_s` older than what is in Redis.
+    `project` is Feast's, for the layout "feast". Rows may be `cache.ttl_s` older than what is in Redis. A
+    password in `password_file` is read for every connection.
     """
 
     url: str
@@ -26,6 +28,7 @@ class RedisSettings(NamedTuple):
     project: str = ""
     timeouts: RedisTimeouts = RedisTimeouts()
     cache: RowCache = RowCache()
+    password_file: str = ""
 
     def __repr__(self) -> str:
         return f"RedisSettings(layout={self.layout!r}, project={self.project!r})"
@@ -36,20 +39,21 @@ def open_redis_store(settings: RedisSettings, changed: BreakerChanged | None = N
 
     `changed` is told, on the event loop, when the breaker changes its state.
     """
-    connection = RedisConnection(settings.url, settings.timeouts)
+    connection = RedisConnection(RedisAddress(settings.url, settings.password_file), settings.timeouts)
     breaker = Breaker(random.SystemRandom().random)
     pipeline = RedisPipeline(connection, breaker, changed or _ignore)
     return RedisFeatureStore(pipeline, _rows(settings), settings.cache)
 
 
-def open_redis_pushes(url: str) -> RedisPushes:
+def open_redis_pushes(url: str, password_file: str = "") -> RedisPushes:
     """Return what pushes from an event loop, in our own layout; raise ValueError if `url` is none."""
-    return RedisPushes(RedisFeatureWriter(FillingConnection(url, _PUSH_TIMEOUT_S)))
+    connection = FillingConnection(RedisAddress(url, password_file), _PUSH_TIMEOUT_S)
+    return RedisPushes(RedisFeatureWriter(connection))
 
 
 def open_redis_writer(url: str) -> RedisFeatureWriter:
     """Return a writer for our own layout, which connects when it first writes; raise ValueError."""
-    return RedisFeatureWriter(FillingConnection(url))
+    return RedisFeatureWriter(FillingConnection(RedisAddress(url)))
 
 
 def _rows(settings: RedisSettings) -> RedisRows:

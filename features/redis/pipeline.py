@@ -68,12 +68,18 @@ class RedisPipeline:
         self._gathered: list[Asked] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._failure = ""
         self.counts = RoundTripCounts()
 
     @property
     def state(self) -> BreakerState:
         """Whether the server is asked. Unless it is CLOSED nobody should wait, not even for a probe."""
         return self._breaker.state
+
+    @property
+    def trouble(self) -> str:
+        """Why the server is not asked now; empty if it is."""
+        return "" if self._breaker.state is BreakerState.CLOSED else self._failure
 
     def ask(self, commands: Sequence[Command], answer: Answer) -> None:
         """Send commands with the next pipeline; `answer` is called once, at once if the breaker is open."""
@@ -119,8 +125,9 @@ class RedisPipeline:
         except StoreUnavailable as error:
             self._ended(began_ns, str(error))
             return None
-        codes = [reply.code for reply in replies if _is_refusal(reply)]
-        self._ended(began_ns, f"Redis refuses: {codes[0]}" if codes and len(codes) == len(replies) else "")
+        refused = [reply for reply in replies if _is_refusal(reply)]
+        everything = len(refused) == len(replies)
+        self._ended(began_ns, f"Redis refuses: {refused[0]}" if refused and everything else "")
         return replies
 
     def _ended(self, began_ns: int, failure: str) -> None:
@@ -128,6 +135,7 @@ class RedisPipeline:
         self.counts.spent_ns += time.perf_counter_ns() - began_ns
         before = self._breaker.state
         if failure:
+            self._failure = failure
             self.counts.failed += 1
             self._breaker.failed(self._clock())
         else:

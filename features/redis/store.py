@@ -162,6 +162,10 @@ class RedisFeatureStore:
         """Return None: that Redis is away keeps no version from answering with what is declared for it."""
         return None
 
+    def trouble(self) -> str:
+        """Return why Redis is not asked now; empty if it is."""
+        return self._pipeline.trouble
+
     def close(self) -> None:
         """Break off what is under way; whoever waits is told. The event loop closes the connection."""
         if self._closing is None:

@@ -90,7 +90,7 @@ def _script(keys: Sequence[bytes], values: Sequence[bytes]) -> Command:
 def _outcomes(reply: Reply) -> list[PushOutcome]:
     if isinstance(reply, list):
         return [PushOutcome(outcome) for outcome in reply]
-    code = reply.code if isinstance(reply, ErrorReply) else "an answer of another kind"
-    if code == "OOM":
+    if isinstance(reply, ErrorReply) and reply.code == "OOM":
         raise StoreFull("Redis has no memory left for more rows (maxmemory)")
-    raise StoreUnavailable(f"Redis refuses to write: {code}")
+    why = reply if isinstance(reply, ErrorReply) else "an answer of another kind"
+    raise StoreUnavailable(f"Redis refuses to write: {why}")

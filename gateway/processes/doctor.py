@@ -21,6 +21,7 @@ from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart, is_loopback, read_ports
 from driftgate.gateway.processes import diagnosis as judge
 from driftgate.gateway.processes.diagnosis import Finding
+from driftgate.gateway.processes.feature_checkup import feature_server, not_asking
 from driftgate.gateway.processes.log_metrics import read_monitor_status
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.beat import read_beat
@@ -42,7 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Return everything that was found, in the order in which it is worth reading."""
     layout = StateLayout(Path(settings.server.state).absolute())
     found = [packages(), judge.judge_descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
-    found += registry(settings)
+    found += [*registry(settings), *feature_server(settings.features)]
     if not layout.root.is_dir():
         text = f"{layout.root} is not there: no gateway has run on it"
         return [
@@ -170,6 +171,7 @@ def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
     for number in ports.slots if ports else slot_numbers(layout):
         yield _pulse(f"worker {number}", beat_path(layout, number))
         yield from _not_loaded(layout, number)
+        yield from not_asking(layout, number)
     yield _pulse("control", layout.control_beat)
     if settings.has_monitor:
         yield _pulse("monitor", layout.monitor_beat)

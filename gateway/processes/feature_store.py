@@ -1,10 +1,7 @@
 """The feature store that the settings choose, opened in one process for reading or for pushes."""
 
 from collections.abc import Sequence
-from importlib import import_module
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from typing import Protocol
 
 from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
 from driftgate.features.lookup.store import FeatureStore
@@ -15,6 +12,7 @@ from driftgate.features.rows.push_outcome import PushOutcome
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.processes.feature_pushes import FeaturePushes
+from driftgate.gateway.processes.redis_address import redis_address, redis_module
 from driftgate.gateway.settings import FeatureSettings, InvalidConfiguration
 
 
@@ -60,52 +58,17 @@ def open_feature_pushes(settings: FeatureSettings, layout: StateLayout) -> RowPu
         return FeaturePushes(layout.feature_writer_socket)
     if settings.redis_layout == "feast":
         return None
-    try:
-        pushes: RowPushes = _redis_opening().open_redis_pushes(redis_url(settings))
-    except ValueError as error:
-        raise InvalidConfiguration(f"features: {error}") from error
+    pushes: RowPushes = redis_module("opening").open_redis_pushes(*redis_address(settings))
     return pushes
 
 
-def redis_url(settings: FeatureSettings) -> str:
-    """Return the address of Redis with its password, which is kept in a file; never print it.
-
-    Raises InvalidConfiguration where there is no address, or no such file.
-    """
-    url = urlsplit(settings.redis_url)
-    if not url.hostname and url.scheme != "unix":
-        raise InvalidConfiguration("features.redis_url: an address like redis://host:6379/0 is needed")
-    if url.password is not None:
-        raise InvalidConfiguration(
-            "features.redis_url: leave the password out, since settings are printed; write it into a file "
-            "and name that in features.redis_password_file"
-        )
-    if not settings.redis_password_file:
-        return settings.redis_url
-    try:
-        password = Path(settings.redis_password_file).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise InvalidConfiguration("features.redis_password_file: the file cannot be read") from None
-    host = url.netloc.rpartition("@")[2]
-    return url._replace(netloc=f"{url.username or ''}:{quote(password, safe='')}@{host}").geturl()
-
-
-def _redis_opening() -> Any:
-    """Return the module that needs the redis package, which not everybody has."""
-    try:
-        return import_module("driftgate.features.redis.opening")
-    except ModuleNotFoundError as error:
-        raise InvalidConfiguration(
-            "features.store: redis needs the redis package: pip install 'driftgate[redis]'"
-        ) from error
-
-
 def _redis_store(settings: FeatureSettings, changed: BreakerLog) -> FeatureStore:
-    opening = _redis_opening()
+    opening, (url, password_file) = redis_module("opening"), redis_address(settings)
     try:
         store: FeatureStore = opening.open_redis_store(
             opening.RedisSettings(
-                url=redis_url(settings),
+                url=url,
+                password_file=password_file,
                 layout=settings.redis_layout,
                 project=settings.feast_project,
                 cache=RowCache(settings.cache_ttl_s, settings.cache_bytes),

@@ -26,6 +26,7 @@ from driftgate.gateway.processes.cores import available_cores
 from driftgate.gateway.processes.event_logger import EventLogger
 from driftgate.gateway.processes.spawn import ChildArguments
 from driftgate.gateway.processes.start_access import check_access
+from driftgate.gateway.processes.start_features import check_features
 from driftgate.gateway.processes.start_state import check_state
 from driftgate.gateway.processes.supervision import Child, Patience, Phase, Role, Snapshot, next_actions
 from driftgate.gateway.processes.tenure import Tenure
@@ -97,6 +98,7 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT or a successor's word and return the exit code; raise CannotStart."""
         check_access(self._given, self._layout, self._logger)
         check_state(self._layout)
+        check_features(self._given.features, self._logger)
         self._tenure = Tenure(self._layout, self._logger, self._count, self._replace_running)
         if self._tenure.is_successor:
             self._phase = Phase.ARRIVING

@@ -153,12 +153,14 @@ class DataRoutes:
         return _json(documents.model_config(served.loaded.manifest, route.versions, workers))
 
     async def model_ready(self, request: Request) -> Response:
-        """Whether the model, or this version of it, can answer."""
+        """Whether the model, or this version of it, can answer; and why it does so without its features."""
         try:
-            self._find(request)
+            _, served = self._find(request)
         except GatewayError:
             return _json(documents.error_body("Model version not ready"), 400)
-        return _json(documents.model_ready_body(request.path_params["model"], True))
+        features = self._replica.features
+        degraded = features.trouble(served) if features else ""
+        return _json(documents.model_ready_body(request.path_params["model"], True, degraded))
 
     async def explain(self, request: Request) -> Response:
         """Refuse a prediction whose path is not served; it is counted and logged like any other."""

@@ -47,6 +47,10 @@ class StoredFeatures:
         """Return why features of a version cannot be read here; None if they can, or if it has none."""
         return missing_features(manifest, self._views.known, self._store.unavailable)
 
+    def trouble(self, served: ServedVersion) -> str:
+        """Return why a version gets no stored features at the moment; empty if it does, or reads none."""
+        return self._store.trouble() if served.features is not None else ""
+
     def plan(self, manifest: Manifest) -> FeaturePlan | None:
         """Return how rows of a version are completed; None if it has no features.
 

@@ -157,9 +157,10 @@ def ready_body(ready: bool) -> bytes:
     return _encode({"ready": ready})
 
 
-def model_ready_body(name: str, ready: bool) -> bytes:
-    """Return the body that says whether a model is ready."""
-    return _encode({"name": name, "ready": ready})
+def model_ready_body(name: str, ready: bool, degraded: str = "") -> bytes:
+    """Return the body that says whether a model is ready, and what it does without meanwhile."""
+    body: dict[str, Any] = {"name": name, "ready": ready}
+    return _encode({**body, "degraded": degraded} if degraded else body)
 
 
 def error_body(text: str) -> bytes:

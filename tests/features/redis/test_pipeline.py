@@ -132,7 +132,8 @@ def test_a_server_that_refuses_everything_counts_as_away() -> None:
         for _ in range(5):
             client.ask("loading", b"-LOADING")
             await client.settle(len(client.answers) + 1)
-        assert client.changes == [(BreakerState.OPEN, "Redis refuses: LOADING")]
+        assert client.changes == [(BreakerState.OPEN, client.pipeline.trouble)]
+        assert client.pipeline.trouble == "Redis refuses: LOADING: it is still loading its data"
 
     asyncio.run(run())
 

@@ -13,6 +13,7 @@ import pytest
 from driftgate.features.errors import StoreFull, StoreUnavailable
 from driftgate.features.lookup.resolve import resolve
 from driftgate.features.lookup.store import Lookup
+from driftgate.features.redis.address import RedisAddress
 from driftgate.features.redis.breaker import Breaker
 from driftgate.features.redis.client import RedisConnection, RedisTimeouts
 from driftgate.features.redis.opening import (
@@ -214,7 +215,7 @@ def test_a_row_is_forgotten_in_time(server: RedisServer) -> None:
     now = [0.0]
 
     async def run() -> None:
-        connection = RedisConnection(server.url, RedisTimeouts(1, 1))
+        connection = RedisConnection(RedisAddress(server.url), RedisTimeouts(1, 1))
         store = store_over(connection, RowCache(ttl_s=5), lambda: now[0])
         times = []
         for at, event_time_us in ((0.0, 0), (0.9, 1), (1.0, 0), (5.9, 2), (6.0, 0)):
@@ -418,14 +419,33 @@ def test_nobody_there_to_write_to() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://user:secret@host", "redis://user:secret@host:port", "redis://:secret@h?ssl_what=1", "secret"],
+    [
+        "secret",
+        "http://user:secret@host",
+        "redis://user:secret@host:port",
+        "redis://user:secret@host:0",
+        "redis://user:secret@host/fifteen",
+        "redis://user:secret@host/1/2",
+        "redis://user:secret@host/0#1",
+        "redis://user:secret@",
+        "redis://[::1",
+        "unix://user:secret@",
+    ],
 )
 def test_a_wrong_url_is_told_without_it(url: str) -> None:
     """A URL that is none is told by what one looks like, never by what it was."""
     with pytest.raises(ValueError, match="rediss://") as caught:
         open_redis_store(RedisSettings(url))
     assert "secret" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("option", ["password=secret", "ssl_cert_reqs=none", "decode_responses=true", "DB=1"])
+def test_options_are_few(option: str) -> None:
+    """What else the library would take from a URL is refused, a password above all."""
+    with pytest.raises(ValueError, match=r"ssl_ca_certs") as caught:
+        open_redis_store(RedisSettings(f"redis://127.0.0.1/0?{option}"))
+    assert "secret" not in str(caught.value)
 
 
 def test_settings_do_not_tell_the_password() -> None:

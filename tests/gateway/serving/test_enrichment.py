@@ -133,6 +133,10 @@ class Later:
         self.budgets.append(budget_s)
         self.waiting.append(lambda: self.inner.fetch(lookups, budget_s, done))
 
+    def trouble(self) -> str:
+        """There is none."""
+        return ""
+
     def unavailable(self, view: FeatureView) -> str | None:
         return None
 

@@ -70,6 +70,10 @@ class General:
     ) -> None:
         self._inner.fetch(lookups, budget_s, done)
 
+    def trouble(self) -> str:
+        """There is none."""
+        return ""
+
     def unavailable(self, view: FeatureView) -> str | None:
         return self._inner.unavailable(view)
 
