@@ -48,7 +48,9 @@ _CODE = re.compile(r"[A-Z]{2,32}")
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((AuthenticationError, AuthorizationError, NoPermissionError), "it refuses our credentials"),
     ((BusyLoadingError,), "it is still loading its data"),
-    ((ResponseError,), "it has no database of that number"),  # all else that is sent when connecting is above
+    # of what is sent when connecting only this is left
+    ((ResponseError,), "it has no database of that number"),
+    ((ssl.SSLError,), "TLS fails: it may not speak it, or its certificate is not trusted"),
     ((RedisTimeoutError, TimeoutError), "no answer in time"),
 )
 
@@ -218,9 +220,8 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 
 
 def _reason(error: Exception) -> str:
+    beneath = error.__cause__ or error.__context__  # the library wraps what goes wrong while connecting
     for kinds, reason in _REASONS:
-        if isinstance(error, kinds):
+        if isinstance(error, kinds) or isinstance(beneath, kinds):
             return reason
-    if isinstance(error.__context__, ssl.SSLError):
-        return "TLS fails: it may not speak it, or its certificate is not trusted"
     return "the connection failed"

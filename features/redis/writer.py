@@ -35,7 +35,7 @@ for i, key in ipairs(KEYS) do
     outcomes[i] = held_time > new_time and {PushOutcome.OLDER:d} or {PushOutcome.SAME:d}
   else
     local done = redis.pcall('SET', key, new)
-    if done.err then return redis.error_reply(done.err:match('%u%u+') or 'ERR') end
+    if done.err then return {{err = (done.err:match('%u%u+') or 'ERR') .. ' refused'}} end
     outcomes[i] = {PushOutcome.WRITTEN:d}
   end
 end

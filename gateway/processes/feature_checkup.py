@@ -15,7 +15,7 @@ from driftgate.gateway.state.feature_counters import LAYOUT, STORE_DOWN
 from driftgate.gateway.state.integer_blocks import UnreadableBlocks, read_blocks
 
 ANSWER_S = 1.0
-_ADVICE = "until it answers, answers go on with the declared defaults; look at features.redis_url and the server"
+_ADVICE = "look at the server and features.redis_url; until then answers go on with the declared defaults"
 _QUESTIONS: dict[str, Command] = {
     "driftgate": (b"MGET", b"driftgate/doctor"),
     "feast": (b"HMGET", b"doctor", b"doctor"),

@@ -1,10 +1,12 @@
 """A TCP proxy that harms what passes through it, on order: late, cut off, in drops, never, or made up."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 
 
@@ -30,15 +32,18 @@ NONE = Harm()
 class FaultProxy:
     """A proxy in a thread of its own, on `port`. `harm` may be changed at any time, for what comes next."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, certificate: Path | None = None) -> None:
         self.harm = NONE
         self.connections = 0
         self._server_port = server_port
+        self._tls = None if certificate is None else _tls(certificate)
         self._told: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = SimpleQueue()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         self._loop, self._ended, self.port = self._told.get(timeout=5)
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = (
+            f"redis://127.0.0.1:{self.port}/0" if certificate is None else f"rediss://localhost:{self.port}/0"
+        )
 
     def close(self) -> None:
         """Hang up on everybody and stop."""
@@ -47,7 +52,7 @@ class FaultProxy:
 
     async def _serve(self) -> None:
         ended = asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
         self._told.put((asyncio.get_running_loop(), ended, int(server.sockets[0].getsockname()[1])))
         await ended.wait()
         server.close()
@@ -97,10 +102,16 @@ class FaultProxy:
             client.write(data)
 
 
+def _tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
 @contextmanager
-def fault_proxy(server_port: int) -> Iterator[FaultProxy]:
-    """Run a proxy in front of a server."""
-    proxy = FaultProxy(server_port)
+def fault_proxy(server_port: int, certificate: Path | None = None) -> Iterator[FaultProxy]:
+    """Run a proxy in front of a server; with a `certificate` clients have to speak TLS with it."""
+    proxy = FaultProxy(server_port, certificate)
     try:
         yield proxy
     finally:

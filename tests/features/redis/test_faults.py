@@ -26,7 +26,7 @@ from harness.fault_proxy import NONE, FaultProxy, Harm, fault_proxy
 from harness.feast_messages import event_time_of, value_of
 from harness.feature_rows import packed
 from harness.fetching import fetched_in, fetched_one, with_store
-from harness.redis_server import RedisServer, deaf_port, redis_server
+from harness.redis_server import SERVERS, RedisServer, deaf_port, redis_server
 
 VIEW = FeatureView("customer", (JoinKey("id", "int64"),), (Feature("number", "int64"),))
 LAYOUT = RowLayout.of(VIEW)
@@ -40,10 +40,10 @@ LEEWAY_S = 0.25
 """What a busy machine may add to a budget."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """Run a server in which every customer has their own number, in our layout and in Feast's."""
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+    with redis_server(tmp_path_factory.mktemp("server"), kind=request.param) as running:
         fill(running)
         yield running
 

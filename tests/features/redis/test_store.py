@@ -35,7 +35,7 @@ from driftgate.features.views.view import Feature, FeatureView, JoinKey
 
 from harness.feature_rows import packed
 from harness.fetching import fetched, fetched_one, with_store
-from harness.redis_server import RedisServer, redis_server
+from harness.redis_server import SERVERS, RedisServer, redis_server
 
 VIEW = FeatureView(
     "customer",
@@ -49,10 +49,12 @@ NOW_US = 1_700_000_000_000_000
 UNCACHED = RowCache(ttl_s=0.0)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Run one server for all tests."""
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+@pytest.fixture(scope="module", params=SERVERS)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    """Run one server of each kind for all tests."""
+    with redis_server(tmp_path_factory.mktemp("server"), kind=request.param) as server:
         yield server
 
 

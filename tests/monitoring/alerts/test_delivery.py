@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
-import subprocess
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -17,6 +15,7 @@ from driftgate.monitoring.alerts.delivery import NotDelivered, Receiver
 from driftgate.monitoring.alerts.public_addresses import is_public
 from driftgate.monitoring.alerts.webhook import TIMESTAMP, Webhook
 
+from harness.certificates import certificate_in
 from harness.webhooks import Reply, answers, webhook_receiver
 
 SECRET = b"a secret of this test"
@@ -61,17 +60,8 @@ def test_a_secret_url_is_read_from_its_file(secret: Path, tmp_path: Path) -> Non
 
 @pytest.fixture(name="certificate")
 def certificate_fixture(tmp_path: Path) -> Path:
-    """Make a certificate for `localhost` that signs itself, with its key in the same file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    path = tmp_path / "localhost.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
-    command = [openssl, *words.split(), "-addext", "subjectAltName=DNS:localhost"]
-    key, made = tmp_path / "key.pem", tmp_path / "made.pem"
-    subprocess.run([*command, "-keyout", str(key), "-out", str(made)], check=True, capture_output=True)
-    path.write_bytes(key.read_bytes() + made.read_bytes())
-    return path
+    """Make a certificate for `localhost`."""
+    return certificate_in(tmp_path)
 
 
 def test_certificates_are_checked_by_name(secret: Path, certificate: Path) -> None:
