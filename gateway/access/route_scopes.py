@@ -72,6 +72,7 @@ ADMIN_ROUTES: Routes = {
     ("POST", f"{_ADMIN_MODEL}/uploads"): PUBLISH,
     ("PUT", f"{_ADMIN_MODEL}/uploads/{{upload}}/files/{{number}}"): PUBLISH,
     ("POST", f"{_ADMIN_MODEL}/uploads/{{upload}}/commit"): PUBLISH,
+    ("GET", f"{_ADMIN_MODEL}/feature-views"): PUBLISH,
     ("GET", f"{_ADMIN_MODEL}/versions/{{version}}/manifest"): READ_MODEL,
     ("GET", f"{_ADMIN_MODEL}/versions/{{version}}/files/{{number}}"): READ_MODEL,
     ("GET", "/api/features"): READ_ALL,

@@ -39,10 +39,12 @@ from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.errors import Conflict, NotFound, StateUnusable
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.state.feature_views import KnownViews
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.models.schema.manifest import Manifest
 
 LOOKUP_S = 1.0
+DECLARED = "/api/models/{model}/feature-views"
 
 
 class FeaturesApi:
@@ -69,6 +71,10 @@ class FeaturesApi:
         reports = [await self._report(view, manifests) for _, view in sorted(known.views.items())]
         problems = tuple(f"{name}: {problem}" for name, problem in sorted(known.problems.items()))
         return _json(documents.ViewsAnswer(tuple(reports), problems))
+
+    async def declared(self, request: Request) -> Response:
+        """Answer the declarations that a version of a model may be bound to, for those who publish one."""
+        return _json(await self._views.look())
 
     async def view(self, request: Request) -> Response:
         """Answer one view."""
@@ -171,6 +177,9 @@ def feature_routes(api: FeaturesApi) -> list[AdminRoute]:
     entity = documents.EntityAnswer
     return [
         AdminRoute(Operation("GET", "/api/features", "All views", None, all_views), api.views),
+        AdminRoute(
+            Operation("GET", DECLARED, "Declared views, to publish by", None, KnownViews), api.declared
+        ),
         AdminRoute(Operation("GET", one, "One view", None, view), api.view),
         AdminRoute(Operation("PUT", one, "Declare a view", declare, documents.DeclareAnswer), api.declare),
         AdminRoute(Operation("GET", f"{one}/entity", "One entity", None, entity), api.entity),

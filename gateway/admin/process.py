@@ -121,11 +121,14 @@ def journal_of(layout: StateLayout, logger: EventLogger) -> None:
         logger.error("state_not_written", reason=error.strerror)
 
 
-def uploads_of(settings: Settings, reconciler: Reconciler, logger: Logger) -> UploadsApi:
+def uploads_of(
+    settings: Settings, reconciler: Reconciler, views: FeatureViewWatcher, logger: Logger
+) -> UploadsApi:
     """Return the part of the admin API that takes and gives versions of the registry."""
     registry, bounds = Path(settings.server.registry), settings.uploads
     limits = UploadLimits(bounds.max_file_bytes, bounds.max_version_bytes, bounds.max_open, bounds.keep_s)
-    return UploadsApi(Uploads(registry, limits), Downloads(registry), logger, reconciler.registry.rescan)
+    look_again = reconciler.registry.rescan
+    return UploadsApi(Uploads(registry, limits), Downloads(registry), views, logger, look_again)
 
 
 def predict_url(settings: Settings) -> str:
@@ -163,7 +166,7 @@ class ControlProcess:
         )
         self._verifier = world.verifier
         self._status = StatusReport(layout.control_status, self._logger)
-        self._uploads = uploads_of(settings, self._reconciler, self._logger)
+        self._uploads = uploads_of(settings, self._reconciler, self._views, self._logger)
         self._meter = TrafficMeter(layout, time.monotonic)
         api = AdminApi(self._reconciler, world.cache, self._logger, predict_url(settings))
         registry = Path(settings.server.registry)

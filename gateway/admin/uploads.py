@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -17,14 +18,17 @@ from driftgate.gateway.access.guards import who_asks
 from driftgate.gateway.admin.api import AdminRoute
 from driftgate.gateway.admin.documents import EmptyRequest
 from driftgate.gateway.admin.requests import read_body
+from driftgate.gateway.control.feature_views import FeatureViewWatcher
 from driftgate.gateway.errors import BadRequest, TooLarge
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.state.feature_views import unfit_features
 from driftgate.gateway.wire.openapi import Operation
-from driftgate.models.errors import UploadBusy
+from driftgate.models.errors import InvalidManifest, UploadBusy
 from driftgate.models.remote.downloads import Downloads
 from driftgate.models.remote.upload_types import PART_BYTES, FileProgress, PlacedVersion, UploadProgress
+from driftgate.models.remote.uploaded_manifest import upload_id
 from driftgate.models.remote.uploads import Uploads
-from driftgate.models.schema.manifest import MAX_MANIFEST_BYTES, Manifest
+from driftgate.models.schema.manifest import MAX_MANIFEST_BYTES, Manifest, decode_manifest
 from driftgate.models.schema.names import parse_version
 
 SWEEP_EVERY_S = 600.0
@@ -32,13 +36,23 @@ MAX_DIGITS = 18
 
 
 class UploadsApi:
-    """The endpoints. `look_again` is called when the registry holds a new version."""
+    """The endpoints. `look_again` is called when the registry holds a new version.
+
+    A version that contradicts the declared feature `views` is refused before any of its files is sent; what
+    else it lacks to be READY is told when it is placed.
+    """
 
     def __init__(
-        self, uploads: Uploads, downloads: Downloads, logger: Logger, look_again: Callable[[], object]
+        self,
+        uploads: Uploads,
+        downloads: Downloads,
+        views: FeatureViewWatcher,
+        logger: Logger,
+        look_again: Callable[[], object],
     ) -> None:
         self._uploads = uploads
         self._downloads = downloads
+        self._views = views
         self._logger = logger
         self._look_again = look_again
         self._busy: set[str] = set()
@@ -48,9 +62,17 @@ class UploadsApi:
         """Begin or resume the upload of the version with this manifest."""
         data = await _body(request, MAX_MANIFEST_BYTES)
         model = request.path_params["model"]
-        upload = await asyncio.to_thread(self._uploads.upload_of, model, data)
-        async with self._alone(upload), self._beginning:
-            return _json(await asyncio.to_thread(self._uploads.begin, model, data, time.time()))
+        manifest = await asyncio.to_thread(self._uploads.manifest_of, model, data)
+        known = await self._views.look() if manifest.features else self._views.known
+        async with self._alone(upload_id(manifest)), self._beginning:
+            progress = await asyncio.to_thread(self._uploads.begin, model, data, time.time())
+            if progress.published:
+                return _json(replace(progress, published=self._told(progress.published, manifest)))
+            unfit = unfit_features(manifest, known)
+            if unfit is not None:
+                await asyncio.to_thread(self._uploads.drop, model, progress.upload)
+                raise InvalidManifest(unfit)
+            return _json(progress)
 
     async def extend(self, request: Request) -> Response:
         """Take the next part of one file."""
@@ -76,7 +98,8 @@ class UploadsApi:
                 digest=placed.digest,
             )
         self._look_again()
-        return _json(placed)
+        data = await asyncio.to_thread(self._downloads.manifest, model, placed.version)
+        return _json(self._told(placed, decode_manifest(data)))
 
     async def manifest(self, request: Request) -> Response:
         """Answer the manifest of a published version, to the byte."""
@@ -100,6 +123,9 @@ class UploadsApi:
             except OSError as error:
                 self._logger.warning("uploads_not_swept", reason=error.strerror)
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    def _told(self, placed: PlacedVersion, manifest: Manifest) -> PlacedVersion:
+        return replace(placed, waits_for=self._views.missing(manifest) or "")
 
     @asynccontextmanager
     async def _alone(self, what: str) -> AsyncIterator[None]:

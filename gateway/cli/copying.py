@@ -65,6 +65,8 @@ def copy(  # noqa: PLR0913 - each is one option of the command
     else:
         verb = "Copied" if placed.created else "Already there:"
         typer.echo(f"{verb} {name}@{placed.version}, digest {placed.digest}")
+        if placed.waits_for:
+            typer.echo(f"Note: not READY yet: {placed.waits_for}", err=True)
 
 
 def _named(what: str) -> tuple[str, int]:

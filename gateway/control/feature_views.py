@@ -40,11 +40,16 @@ class FeatureViewWatcher:
     async def run(self, poll_s: float) -> None:
         """Look every `poll_s` seconds, for ever."""
         while True:
-            try:
-                await self.step()
-            except (FeatureError, OSError) as error:  # what is known stays; the next look may do better
-                self._logger.warning("feature_views_not_read", reason=str(error))
+            await self.look()
             await asyncio.sleep(poll_s)
+
+    async def look(self) -> KnownViews:
+        """Return what is declared now, or what was, if the registry cannot be read."""
+        try:
+            await self.step()
+        except (FeatureError, OSError) as error:  # the next look may do better
+            self._logger.warning("feature_views_not_read", reason=str(error))
+        return self.known
 
     async def step(self) -> None:
         """Read the declarations and write down what has changed; raises FeatureError or OSError."""

@@ -4,13 +4,14 @@ Control writes it; workers read it, so that they serve on, and start, while the 
 """
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from driftgate.features.views.view import FeatureView
-from driftgate.models.schema.bind import view_problems
-from driftgate.models.schema.columns import named_inputs
+from driftgate.models.schema.bind import model_problems, view_problems
 from driftgate.models.schema.manifest import Manifest
 from driftgate.models.storage.durable import write_whole
 
@@ -68,6 +69,22 @@ def write_views(path: Path, known: KnownViews) -> None:
     write_whole(path, encode_views(known))
 
 
+def unfit_features(manifest: Manifest, known: KnownViews) -> str | None:
+    """Return what in a version's binding contradicts its model or declared views; None if nothing does.
+
+    A view that is not declared, or not yet, contradicts nothing.
+    """
+    binding = manifest.features
+    if binding is None:
+        return None
+    for problem in model_problems(manifest):
+        return f"the features bound in manifest.json do not fit the model: {problem.text}"
+    declared = replace(binding, views=tuple(bound for bound in binding.views if bound.view in known.views))
+    for problem in view_problems(replace(manifest, features=declared), known.views):
+        return f"the declared feature views do not fit this version: {problem.text}"
+    return None
+
+
 def missing_features(
     manifest: Manifest, known: KnownViews, unavailable: Callable[[FeatureView], str | None]
 ) -> str | None:
@@ -75,15 +92,13 @@ def missing_features(
     binding = manifest.features
     if binding is None:
         return None
-    for bound in binding.views:
-        reason = known.missing(bound.view)
-        if reason is not None:
-            return reason
-    columns = {column.name: column for _, own in named_inputs(manifest) for column in own}
-    for problem in view_problems(binding, columns, known.views):
-        return f"the declared feature views do not fit this version: {problem.text}"
-    reasons = (unavailable(known.views[bound.view]) for bound in binding.views)
-    return next((reason for reason in reasons if reason is not None), None)
+    unfit = unfit_features(manifest, known)
+    if unfit is not None:
+        return unfit
+    names = [bound.view for bound in binding.views]
+    undeclared = (known.missing(name) for name in names)
+    unread = (unavailable(known.views[name]) for name in names)
+    return next((reason for reason in chain(undeclared, unread) if reason is not None), None)
 
 
 class ViewsFile:

@@ -23,8 +23,8 @@ from driftgate.models.schema.stated_binding import StatedBinding, stated_binding
 
 DEFAULT_REGISTRY = "registry"
 
-ReadViews = Callable[[Path], Sequence[DeclaredView]]
-"""Reads the feature views that are declared in a registry."""
+ReadViews = Callable[[Path | Server, str], Sequence[DeclaredView]]
+"""Reads the feature views that are declared in a registry, here or a gateway's, for a model of that name."""
 
 
 def publish(  # noqa: PLR0913 - the public call takes what a person has, each under its own name
@@ -72,15 +72,15 @@ def publish(  # noqa: PLR0913 - the public call takes what a person has, each un
         tolerance=TOLERANCE if tolerance is None else tolerance,
     )
     binding = stated_binding(features)
+    gateway = Server(server, token) if isinstance(server, str) else server
+    if callable(views):
+        views = (views(gateway or destination.registry, name) or None) if binding else None
     shown, source = Shown.of(examples, reference, target), source_of(estimator_or_path)
     graph, known = source.described(shown, stated)
-    if callable(views):
-        views = views(destination.registry) or None if server is None and binding is not None else None
     declared = None if views is None else {view.name: view for view in views}
     known = replace(known, binding=binding, views=declared, profile=_profile(profiler, source, shown))
-    if server is None:
+    if gateway is None:
         return publish_graph(graph, destination, known)
-    gateway = server if isinstance(server, Server) else Server(server, token)
     return publish_to_server(graph, known, destination, gateway)
 
 

@@ -30,6 +30,7 @@ def publish_to_server(graph: GraphFiles, known: Description, target: Target, ser
         directory=Path(target.name, str(placed.version)),
         digest=placed.digest,
         created=placed.created,
+        warnings=(*built.warnings, *([f"not READY yet: {placed.waits_for}"] if placed.waits_for else [])),
         manifest=msgspec.structs.replace(built.manifest, version=placed.version),
         server=server.url,
     )

@@ -9,13 +9,17 @@ PART_BYTES = 4 * 2**20
 """A part is held in memory whole: small enough for that, large enough that its round trip hardly counts."""
 
 
-class PlacedVersion(msgspec.Struct, frozen=True):
-    """A version in the registry. `created` is False where the same content was already there."""
+class PlacedVersion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version in the registry. `created` is False where the same content was already there.
+
+    `waits_for` says what it lacks, such as a feature view, before it can be READY; "" if nothing is known.
+    """
 
     name: str
     version: int
     digest: str
     created: bool
+    waits_for: str = ""
 
 
 class FileProgress(msgspec.Struct, frozen=True):

@@ -80,9 +80,9 @@ class Uploads:
         self._limits = limits
         self._hashed: dict[str, _Hashed] = {}
 
-    def upload_of(self, model: str, manifest_bytes: bytes) -> str:
-        """Return the id of the upload that this manifest begins or resumes; raise as `begin` does."""
-        return upload_id(uploaded_manifest(manifest_bytes, check_model_name(model), self._limits))
+    def manifest_of(self, model: str, manifest_bytes: bytes) -> Manifest:
+        """Return the manifest that is to begin or resume an upload; raise as `begin` does."""
+        return uploaded_manifest(manifest_bytes, check_model_name(model), self._limits)
 
     def begin(self, model: str, manifest_bytes: bytes, now: float) -> UploadProgress:
         """Begin an upload, or resume it, and tell what is missing; `now` is in seconds since 1970.
@@ -90,7 +90,7 @@ class Uploads:
         Where the same content is there already no upload is opened. Raises InvalidManifest, VersionExists,
         UploadTooLarge, TooManyUploads, RegistryFull, or RegistryUnavailable.
         """
-        manifest = uploaded_manifest(manifest_bytes, check_model_name(model), self._limits)
+        manifest = self.manifest_of(model, manifest_bytes)
         self.sweep(now)
         with written_below(), self._root():
             placed = self._placed_before(manifest)

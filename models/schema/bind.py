@@ -11,7 +11,6 @@ import msgspec
 
 from driftgate.models.schema.binding import (
     BindingProblem,
-    BoundFeature,
     BoundView,
     FeatureBinding,
     KeyType,
@@ -95,30 +94,40 @@ def bind(
     Without `views` the binding is compared with the model alone. Raises InvalidManifest that names the line.
     """
     binding = stated.binding if views is None else _with_key_types(stated, views)
-    columns = {column.name: column for _, own in named_inputs(manifest) for column in own}
-    datatypes = {name: column.datatype for name, column in columns.items()}
-    inputs = frozenset(spec.name for spec in manifest.signature.inputs)
-    problems = [*binding_problems(binding, datatypes, inputs)]
-    if not problems and views is not None:
-        problems = [*view_problems(binding, columns, views)]
-    if not problems and not all(spec.batched for spec in manifest.signature.inputs):
-        problems = [BindingProblem("features need a model all of whose inputs count rows")]
-    for problem in problems:
-        raise stated.error(problem)
     bound = msgspec.structs.replace(manifest, features=binding, format=format_of(binding))
-    names = Counter(spec.name for spec in client_manifest(bound).signature.inputs)
-    for name, count in names.items():
-        if count > 1:
-            raise stated.error(
-                BindingProblem(f"clients would have {count} inputs called {name!r}", None, name)
-            )
+    for problem in model_problems(bound):
+        raise stated.error(problem)
+    for problem in view_problems(bound, views) if views is not None else ():
+        raise stated.error(problem)
     return bound
 
 
-def view_problems(
-    binding: FeatureBinding, columns: Mapping[str, Column], views: Mapping[str, DeclaredView]
-) -> Iterator[BindingProblem]:
-    """Yield what contradicts the declared views; every column of the binding is one of `columns`."""
+def model_problems(manifest: Manifest) -> Sequence[BindingProblem]:
+    """Return what in the binding of a manifest, if it has one, contradicts its own model."""
+    binding = manifest.features
+    if binding is None:
+        return ()
+    datatypes = {name: column.datatype for name, column in _named_columns(manifest).items()}
+    inputs = frozenset(spec.name for spec in manifest.signature.inputs)
+    problems = tuple(binding_problems(binding, datatypes, inputs))
+    if problems:
+        return problems
+    if not all(spec.batched for spec in manifest.signature.inputs):
+        return (BindingProblem("features need a model all of whose inputs count rows"),)
+    names = Counter(spec.name for spec in client_manifest(manifest).signature.inputs)
+    return tuple(
+        BindingProblem(f"clients would have {count} inputs called {name!r}", None, name)
+        for name, count in names.items()
+        if count > 1
+    )
+
+
+def view_problems(manifest: Manifest, views: Mapping[str, DeclaredView]) -> Iterator[BindingProblem]:
+    """Yield what in the binding of a manifest contradicts the declared views; it has no model problems."""
+    binding = manifest.features
+    if binding is None:
+        return
+    columns = _named_columns(manifest)
     types: dict[str, KeyType] = {key.name: key.type for key in binding.keys}
     for number, bound in enumerate(binding.views):
         view = views.get(bound.view)
@@ -158,26 +167,31 @@ def _feature_problems(
             known = ", ".join(sorted(declared))
             problem = f"view {view.name!r} has no feature {one.feature!r}; it has: {known}"
         else:
-            problem = _misfit(one, feature, [columns[name] for name in one.columns])
+            problem = _misfit(view, feature, [columns[name] for name in one.columns])
         if problem:
             yield BindingProblem(problem, number, one.feature)
 
 
-def _misfit(bound: BoundFeature, feature: DeclaredFeature, columns: Sequence[Column]) -> str:
+def _misfit(view: DeclaredView, feature: DeclaredFeature, columns: Sequence[Column]) -> str:
+    named = f"feature {feature.name!r} of view {view.name!r}"
     if len(columns) != feature.length:
-        return f"feature {feature.name!r} has {feature.length} values, and is to fill {len(columns)} columns"
+        return f"{named} has {feature.length} values, and is to fill {len(columns)} columns"
     for column in columns:
         if column.datatype not in _FITTING[feature.dtype]:
             return (
-                f"feature {feature.name!r} is {feature.dtype}, and column {column.name!r} is "
+                f"{named} is {feature.dtype}, and column {column.name!r} is "
                 f"{column.datatype}, which does not hold all its values"
             )
         if "null" in (feature.on_missing, feature.on_stale) and fill_of(column, column.datatype) is None:
             return (
-                f"feature {feature.name!r} is null where it is missing or stale, and column {column.name!r} "
+                f"{named} is null where it is missing or stale, and column {column.name!r} "
                 "may not be missing: give the feature a default, or the policy 'error'"
             )
     return ""
+
+
+def _named_columns(manifest: Manifest) -> dict[str, Column]:
+    return {column.name: column for _, own in named_inputs(manifest) for column in own}
 
 
 def _with_key_types(stated: StatedBinding, views: Mapping[str, DeclaredView]) -> FeatureBinding:

@@ -1,6 +1,7 @@
 """Predictions by key: a real gateway, the embedded store, and clients as they are."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
+import driftgate
 from driftgate.features.views.status import FeatureStatus
 from driftgate.features.views.view import Feature, FeatureView, JoinKey
+from driftgate.models.errors import InvalidManifest
 from driftgate.models.publish.describe import Description
 from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_graph
 from driftgate.models.schema.binding import FeatureBinding
@@ -248,3 +251,23 @@ def test_records_hold_what_was_read(gateway: Gateway) -> None:
     assert found["feature_status.users.age"] in set(FeatureStatus)
     assert found["snapshot.users"] >= 1
     assert any(found["entity_key"])
+
+
+def test_a_publisher_far_away_is_told_at_once(gateway: Gateway, tmp_path: Path) -> None:
+    """As in a directory: the line of what does not fit, keys as declared; and what the version waits for."""
+    declare(gateway.registry, FeatureView("cards", (JoinKey("card", "int64"),), (Feature("b", "float32"),)))
+    (tmp_path / "m.onnx").write_bytes(linear_model(1.0).SerializeToString())
+    binding = tmp_path / "binding.toml"
+    text = '[[views]]\nview = "cards"\nkeys = { card = "card" }\nfeatures = { b = "f1" }\n'
+    publish = partial(
+        driftgate.publish, tmp_path / "m.onnx", name="far", features=binding, server=gateway.ports.admin
+    )
+    binding.write_text(text.replace("b =", "bee ="))
+    with pytest.raises(InvalidManifest, match=r"toml, line 4: view 'cards' has no feature 'bee'; it has: b"):
+        publish()
+    assert not (gateway.registry / "far").exists()
+    binding.write_text(text)
+    published = publish(columns=[{"name": "f1", "missing": True}])
+    assert published.manifest.features is not None
+    assert published.manifest.features.keys[0].type == "int64"
+    assert published.warnings[-1].startswith("not READY yet: the view 'cards' holds no rows")

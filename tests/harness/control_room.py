@@ -14,6 +14,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.api import AdminApi, admin_app
 from driftgate.gateway.admin.process import present_slots
@@ -21,6 +22,7 @@ from driftgate.gateway.admin.settings import SettingsApi, settings_routes
 from driftgate.gateway.admin.uploads import UploadsApi, upload_routes
 from driftgate.gateway.control.evidence import EvidenceKeeper
 from driftgate.gateway.control.facts import Limits
+from driftgate.gateway.control.feature_views import FeatureViewWatcher
 from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.control.surroundings import Clocks, Surroundings
 from driftgate.gateway.control.verifier import Verifier
@@ -173,7 +175,9 @@ async def control_room(
     )
     limits = Limits(max(1, workers), memory_bytes, prepare_timeout_s)
     loop = Reconciler(world, limits, POLL_S, Clocks(time.time, time.monotonic))
-    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), logger, loop.registry.rescan)
+    views = FeatureViewWatcher(registry, layout.feature_views, LmdbFeatureStore(layout.features), logger)
+    world.verifier.missing = views.missing
+    uploads = UploadsApi(Uploads(registry, UPLOADS), Downloads(registry), views, logger, loop.registry.rescan)
     api = AdminApi(loop, cache, logger, "http://127.0.0.1:8000")
     settings = SettingsApi(loop, registry, logger)
     app = admin_app(api, AdminAccess(), [*upload_routes(uploads), *settings_routes(settings)])

@@ -5,23 +5,17 @@ import hashlib
 import json
 import os
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import httpx
-import msgspec
 import pytest
 
 from driftgate.models.publish.onnx_file import Published, publish_file
 from driftgate.models.remote.upload_types import PART_BYTES
-from driftgate.models.schema.manifest import encode_manifest
 
-from harness.control_room import ControlRoom, control_room
+from harness.control_room import ControlRoom
 from harness.models import linear_model
-
-Scene = Callable[[ControlRoom], Awaitable[None]]
-UPLOADS = "/api/models/m/uploads"
+from harness.uploading import UPLOADS, begin, commit, files_of, left, manifest_bytes, play, put
 
 
 @pytest.fixture
@@ -30,50 +24,6 @@ def built(tmp_path: Path) -> Published:
     source = tmp_path / "source.onnx"
     source.write_bytes(linear_model(2.0).SerializeToString())
     return publish_file(source, name="m", registry=tmp_path / "elsewhere")
-
-
-def play(root: Path, scene: Scene, workers: int = 1) -> None:
-    """Run one control loop on an empty registry for as long as `scene` lasts."""
-    (root / "registry").mkdir()
-
-    async def run() -> None:
-        async with control_room(root, workers) as room:
-            await scene(room)
-
-    asyncio.run(run())
-
-
-def manifest_bytes(built: Published, **changes: Any) -> bytes:
-    """Return the manifest as a publisher sends it, with changes."""
-    return encode_manifest(msgspec.structs.replace(built.manifest, **({"version": 0} | changes)))
-
-
-def files_of(built: Published) -> list[bytes]:
-    """Return the content of every file, in the manifest's order."""
-    return [(built.directory / entry.path).read_bytes() for entry in built.manifest.files]
-
-
-async def begin(room: ControlRoom, manifest: bytes) -> dict[str, Any]:
-    """Begin an upload and return the answer."""
-    answer = await room.client.post(UPLOADS, content=manifest)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-async def put(room: ControlRoom, upload: str, number: int, offset: int, data: Any) -> httpx.Response:
-    """Send one part."""
-    return await room.client.put(f"{UPLOADS}/{upload}/files/{number}?offset={offset}", content=data)
-
-
-async def commit(room: ControlRoom, upload: str) -> httpx.Response:
-    """Ask for the version to be placed."""
-    return await room.client.post(f"{UPLOADS}/{upload}/commit")
-
-
-def left(room: ControlRoom) -> list[str]:
-    """Return what lies in the registry, hidden or not."""
-    root = room.root / "registry"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
 
 
 def test_a_version_is_published_and_found(tmp_path: Path, built: Published) -> None:

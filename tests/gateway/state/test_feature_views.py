@@ -11,10 +11,18 @@ from driftgate.gateway.state.feature_views import (
     ViewsFile,
     decode_views,
     encode_views,
+    missing_features,
+    unfit_features,
     write_views,
 )
+from driftgate.models.schema.binding import BoundFeature, BoundKey, BoundView, FeatureBinding
+from driftgate.models.schema.manifest import Column, Manifest
+from driftgate.models.schema.signature import TensorSpec
 
-VIEW = FeatureView("users", (JoinKey("user"),), (Feature("age", "float32"),))
+from harness.manifests import paper_manifest
+
+WIDE = FeatureView("users", (JoinKey("user"),), (Feature("age", "float32", length=3),))
+VIEW = FeatureView("users", (JoinKey("user"),), (Feature("age", "float32", on_missing="error"),))
 
 
 def test_views_are_followed(tmp_path: Path) -> None:
@@ -39,3 +47,36 @@ def test_newer_views_are_refused() -> None:
     assert decode_views(data).views == {"users": VIEW}
     with pytest.raises(UnreadableViews, match="have format 2; this Driftgate reads 1"):
         decode_views(data.replace(b'"format":1', b'"format":2,"new":[]', 1))
+
+
+def bound_to(view: str, columns: int = 2) -> Manifest:
+    """Return a version of an input of two columns, of which so many are named; `age` fills the first."""
+    bound = BoundView(view, {"user": "user"}, (BoundFeature("age", ("a",)),))
+    return paper_manifest(
+        inputs=(TensorSpec("x", "FP32", (-1, 2)),),
+        columns=tuple(Column(name, "x", "FP32", index=place) for place, name in enumerate("ab"[:columns])),
+        features=FeatureBinding((BoundKey("user"),), (bound,)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "view", "unfit", "missing"),
+    [
+        (bound_to("users"), VIEW, None, "no rows"),
+        (bound_to("other"), VIEW, None, "the feature view 'other' is not declared"),
+        (bound_to("users"), WIDE, "feature 'age' of view 'users' has 3 values", "has 3 values"),
+        (bound_to("users", columns=1), VIEW, "do not fit the model: column 'a'", "do not fit the model"),
+        (paper_manifest(), VIEW, None, None),
+    ],
+)
+def test_a_version_is_held_against_its_model_and_views(
+    manifest: Manifest, view: FeatureView, unfit: str | None, missing: str | None
+) -> None:
+    """What contradicts is told from what may come yet; a manifest may contradict itself."""
+    known = KnownViews({"users": view})
+    for found, wanted in (
+        (unfit_features(manifest, known), unfit),
+        (missing_features(manifest, known, lambda view: "no rows"), missing),
+    ):
+        assert (found is None) == (wanted is None)
+        assert (wanted or "") in (found or "")

@@ -184,7 +184,7 @@ def test_a_binding_that_contradicts_the_model_is_refused(binding: FeatureBinding
 @pytest.mark.parametrize(
     ("feature", "problem"),
     [
-        (Feature("year", "string"), "is string, and column 'year' is FP32"),
+        (Feature("year", "string"), "feature 'year' of view 'plane' is string, and column 'year' is FP32"),
         (
             Feature("year", on_missing="null"),
             "is null where it is missing or stale, and column 'year' may not",
