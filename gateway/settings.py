@@ -149,7 +149,9 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where stored features are read: the embedded store below the state directory, or Redis or Valkey.
 
     `redis_layout` "feast" reads what a Feast deployment of the project `feast_project` has written. Rows read
-    from Redis are remembered for `cache_ttl_s`, in at most `cache_bytes` of each worker.
+    from Redis are remembered for `cache_ttl_s`, in at most `cache_bytes` of each worker. What is pushed into
+    the embedded store is kept for training sets for `push_history_days` (0: not at all), in at most
+    `push_history_bytes` for each view.
     """
 
     store: Literal["embedded", "redis"] = "embedded"
@@ -160,6 +162,8 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_ttl_s: Seconds = 1.0
     cache_bytes: Positive = 64 * 2**20
     max_entities_per_request: Positive = 10_000
+    push_history_days: Annotated[float, msgspec.Meta(ge=0)] = 90.0
+    push_history_bytes: Positive = 10 * 2**30
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

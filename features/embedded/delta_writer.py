@@ -12,8 +12,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from driftgate.features.durable import only_one
-from driftgate.features.embedded.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
+from driftgate.features.embedded.history_parts import history_directory
+from driftgate.features.embedded.lmdb_file import ImmutableRows, RowsWriter
+from driftgate.features.embedded.push_history import (
+    FILE_ROWS,
+    PushedRow,
+    is_due,
+    last_number,
+    number_of,
+    numbered,
+    remove_files,
+    write_file,
+)
 from driftgate.features.embedded.snapshots import ViewFiles, snapshot_numbers
+from driftgate.features.embedded.write_table import WriteTransaction
 from driftgate.features.rows.codec import FUTURE_ALLOWANCE_US, event_time_of
 from driftgate.features.rows.packed_row import PackedRow
 from driftgate.features.rows.push_outcome import PushOutcome
@@ -24,13 +36,17 @@ TRIM_CHUNK = 10_000
 class DeltaWriter:
     """The one writer of the delta of a view. Raises StoreBusy where another process is it."""
 
-    def __init__(self, root: Path, view: str) -> None:
+    def __init__(self, root: Path, view: str, history: bool = True) -> None:
+        """With `history` what is written is noted for training sets, too."""
         self._files = ViewFiles(root, view)
+        self._history = history
         with contextlib.ExitStack() as stack:
             stack.enter_context(only_one(self._files.delta_lock, f"writing pushes of the view {view!r}"))
             self._rows = RowsWriter(self._files.delta, durable=True)
             self._exit = stack.pop_all()
         self._trimmed = (0, 0)
+        noted = self._rows.write(lambda transaction: transaction.beside.last_key())
+        self._last = max(last_number(history_directory(root, view)), number_of(noted))
 
     def push(self, rows: Sequence[PackedRow], now_us: int) -> list[PushOutcome]:
         """Write rows and return what became of each; what is WRITTEN is on the disk by then.
@@ -38,10 +54,28 @@ class DeltaWriter:
         An older row never replaces a newer one, and pushing again changes nothing. Of rows for one key the
         newest stays, whatever their order. Raises StoreFull and StoreError: then nothing was written.
         """
-        newest_us = now_us + FUTURE_ALLOWANCE_US
-        return self._rows.write(
-            lambda transaction: [_push(transaction, key, row, newest_us) for key, row in rows]
-        )
+        outcomes = self._rows.write(lambda transaction: self._push(transaction, rows, now_us))
+        self._last += outcomes.count(PushOutcome.WRITTEN)
+        return outcomes
+
+    def move_history(self, keep_from_us: int) -> bool:
+        """Move the oldest noted rows into a file if they fill one, or were written before a time.
+
+        Tell whether there may be more to move. Raises StoreError and OSError; nothing is lost then.
+        """
+        noted = self._rows.write(lambda transaction: transaction.beside.next_items(b"", FILE_ROWS + 1))
+        if not is_due(noted, keep_from_us):
+            return False
+        moved = write_file(self._files, noted)
+        self._rows.write(lambda transaction: transaction.beside.delete_all(moved))
+        return True
+
+    def forget_history(self, before_s: float, max_bytes: int) -> int:
+        """Remove files of what was pushed before a time, and the oldest beyond a size; return how many.
+
+        Raises OSError.
+        """
+        return remove_files(history_directory(self._files.root, self._files.view), before_s, max_bytes)
 
     def has_new_snapshot(self, settled_s: float) -> bool:
         """Tell, once for each, whether there is a snapshot that has been the current one for so long."""
@@ -90,6 +124,20 @@ class DeltaWriter:
         """Close it and let another process be the writer."""
         self._rows.close()
         self._exit.close()
+
+    def _push(
+        self, transaction: WriteTransaction, rows: Sequence[PackedRow], now_us: int
+    ) -> list[PushOutcome]:
+        newest_us = now_us + FUTURE_ALLOWANCE_US
+        outcomes = [_push(transaction, key, row, newest_us) for key, row in rows]
+        if self._history:
+            written = [
+                PushedRow(now_us, key, row)
+                for (key, row), outcome in zip(rows, outcomes, strict=True)
+                if outcome is PushOutcome.WRITTEN
+            ]
+            transaction.beside.append(numbered(written, self._last + 1))
+        return outcomes
 
 
 def _push(transaction: WriteTransaction, key: bytes, row: bytes, newest_us: int) -> PushOutcome:

@@ -1,19 +1,20 @@
 """LMDB environments of the embedded store; the only file that imports lmdb, whose errors end here.
 
-An environment has two tables: `rows` (packed rows by key) and `about` (a few values by name). A process never
-opens one path twice. It opens after it was forked or spawned, never before: a handle must not cross.
+An environment has three tables: `rows` (packed rows by key), `about` (a few values by name), and `beside`:
+what is written together with rows. A process never opens one path twice. It opens after it was forked or
+spawned, never before: a handle must not cross.
 """
 
 import contextlib
 import errno
-import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import lmdb
 
+from driftgate.features.embedded.write_table import Tables, WriteTransaction, next_items
 from driftgate.features.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreUnavailable
 
 FIRST_MAP_BYTES = 2**24
@@ -21,53 +22,12 @@ FIRST_MAP_BYTES = 2**24
 MAX_READERS = 2048
 _ROWS = b"rows"
 _ABOUT = b"about"
+_BESIDE = b"beside"
+_TABLES = 3
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """EIO is what a write that the disk has no room for half of is told as, in words."""
 
 _T = TypeVar("_T")
-
-
-class WriteTransaction:
-    """What may be done inside one transaction of a RowsWriter."""
-
-    def __init__(self, transaction: lmdb.Transaction, about: "lmdb._Database") -> None:
-        # Without `buffers`, which nobody asks for here, values are bytes.
-        self.get = cast(Callable[[bytes], bytes | None], transaction.get)
-        self.delete = transaction.delete
-        self._transaction = transaction
-        self._about = about
-
-    def put(self, key: bytes, row: bytes) -> None:
-        """Write a row, whether or not there is one."""
-        self._transaction.put(key, row)
-
-    def put_new(self, key: bytes, row: bytes) -> bool:
-        """Write a row unless there is one; tell whether it was written."""
-        return self._transaction.put(key, row, overwrite=False)
-
-    def put_all_new(self, rows: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Write those rows whose keys are not there yet; tell whether all were written. Fast if sorted."""
-        with self._transaction.cursor() as cursor:
-            consumed, added = cursor.putmulti(rows, overwrite=False)
-        return consumed == added
-
-    def append(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write sorted rows whose keys are all greater than the last key there; much faster than `put`."""
-        with self._transaction.cursor() as cursor:
-            cursor.putmulti(rows, append=True)
-
-    def last_key(self) -> bytes:
-        """Return the greatest key, b"" if there are no rows."""
-        with self._transaction.cursor() as cursor:
-            return bytes(cursor.key()) if cursor.last() else b""
-
-    def next_items(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        """Return up to `count` rows whose keys are greater than `after` (b"": from the first), by key."""
-        return _next_items(self._transaction, after, count)
-
-    def note(self, name: bytes, value: bytes) -> None:
-        """Write a value into `about`, with the rows of this transaction or not at all."""
-        self._transaction.put(name, value, db=self._about)
 
 
 class RowsWriter:
@@ -84,14 +44,14 @@ class RowsWriter:
                 str(directory),
                 map_size=FIRST_MAP_BYTES,
                 max_readers=MAX_READERS,
-                max_dbs=2,
+                max_dbs=_TABLES,
                 sync=durable,
                 metasync=durable,
                 readahead=True,
                 mode=0o600,
             )
             self._fit()
-            self._rows, self._about = self._env.open_db(_ROWS), self._env.open_db(_ABOUT)
+            self._tables = Tables(*map(self._env.open_db, (_ROWS, _ABOUT, _BESIDE)))
             self._env.reader_check()
 
     def write(self, change: Callable[[WriteTransaction], _T]) -> _T:
@@ -101,20 +61,20 @@ class RowsWriter:
         """
         while True:
             try:
-                with _translated("rows"), self._env.begin(db=self._rows, write=True) as transaction:
-                    return change(WriteTransaction(transaction, self._about))
+                with _translated("rows"), self._env.begin(write=True) as transaction:
+                    return change(WriteTransaction(transaction, self._tables))
             except _MapFull:
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
 
     def about(self, name: bytes) -> bytes | None:
         """Return a value of `about`."""
-        with self._env.begin(db=self._about) as transaction:
+        with self._env.begin(db=self._tables.about) as transaction:
             return transaction.get(name)
 
     def count(self) -> int:
         """Return how many rows there are."""
         with self._env.begin() as transaction:
-            return int(transaction.stat(self._rows)["entries"])
+            return int(transaction.stat(self._tables.rows)["entries"])
 
     def sync(self) -> None:
         """Wait until the disk has everything."""
@@ -151,7 +111,7 @@ class ImmutableRows:
             raise FileNotFoundError(directory)
         with _translated(directory.name):
             self._env = lmdb.open(
-                str(directory), readonly=True, lock=False, create=False, max_dbs=2, readahead=False
+                str(directory), readonly=True, lock=False, create=False, max_dbs=_TABLES, readahead=False
             )
             try:
                 self._rows = self._env.open_db(_ROWS, create=False)
@@ -170,7 +130,12 @@ class ImmutableRows:
 
     def next_items(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """Return up to `count` rows whose keys are greater than `after` (b"": from the first), by key."""
-        return _next_items(self._transaction, after, count)
+        return next_items(self._transaction, self._rows, after, count)
+
+    def items_beside(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """Return the same of what was written beside rows."""
+        beside = _table_beside(self._env)
+        return next_items(self._transaction, beside, after, count) if beside else []
 
     def count(self) -> int:
         """Return how many rows there are."""
@@ -200,7 +165,7 @@ class SharedRows:
                     str(directory),
                     readonly=True,
                     create=False,
-                    max_dbs=2,
+                    max_dbs=_TABLES,
                     max_readers=MAX_READERS,
                     readahead=False,
                 )
@@ -231,8 +196,15 @@ class SharedRows:
     def next_items(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """Return up to `count` rows whose keys are greater than `after` (b"": from the first), by key."""
         self.get_many(())
-        with self._env.begin(self._rows) as transaction:
-            return _next_items(transaction, after, count)
+        with self._env.begin() as transaction:
+            return next_items(transaction, self._rows, after, count)
+
+    def items_beside(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """Return the same of what was written beside rows."""
+        self.get_many(())
+        beside = _table_beside(self._env)
+        with self._env.begin() as transaction:
+            return next_items(transaction, beside, after, count) if beside else []
 
     def count(self) -> int:
         """Return how many rows there are."""
@@ -245,12 +217,12 @@ class SharedRows:
         self._env.close()
 
 
-def _next_items(transaction: lmdb.Transaction, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
-    with transaction.cursor() as cursor:
-        there = cursor.set_range(after + b"\0") if after else cursor.first()
-        # Without `buffers`, which nobody asks for here, keys and values are bytes.
-        rows = cast(Iterator[tuple[bytes, bytes]], iter(cursor))
-        return list(itertools.islice(rows, count)) if there else []
+def _table_beside(env: lmdb.Environment) -> "lmdb._Database | None":
+    """Return the table for reading; None where an earlier version wrote the file, or nobody has."""
+    try:
+        return env.open_db(_BESIDE, create=False)
+    except (lmdb.NotFoundError, lmdb.ReadonlyError):
+        return None
 
 
 class _MapFull(StoreError):

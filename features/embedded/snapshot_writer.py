@@ -16,7 +16,7 @@ import msgspec
 
 from driftgate.features.durable import boot_id, only_one, sync_directory
 from driftgate.features.embedded.key_buckets import BUCKET, BucketState, KeyBuckets
-from driftgate.features.embedded.lmdb_file import ImmutableRows, RowsWriter, WriteTransaction
+from driftgate.features.embedded.lmdb_file import ImmutableRows, RowsWriter
 from driftgate.features.embedded.snapshots import (
     FORMAT,
     SnapshotInfo,
@@ -27,6 +27,7 @@ from driftgate.features.embedded.snapshots import (
     snapshot_info,
     snapshot_numbers,
 )
+from driftgate.features.embedded.write_table import WriteTransaction
 from driftgate.features.errors import StoreDamaged, StoreError, StoreFull
 from driftgate.features.lookup.store import NO_SNAPSHOT
 from driftgate.features.rows.codec import EntityRows, encode_rows, event_time_of
@@ -231,7 +232,7 @@ def _merge(transaction: WriteTransaction, rows: list[PackedRow]) -> None:
     """Write sorted rows, each unless one as new is there."""
     if rows and rows[0][0] > transaction.last_key():
         transaction.append(rows)
-    elif not transaction.put_all_new(rows):
+    elif not transaction.put_all(rows, overwrite=False):
         _replace_older(transaction, rows)
 
 

@@ -1,7 +1,8 @@
-"""Training sets as serving would have seen them: a point-in-time join over the loaded history.
+"""Training sets as serving would have seen them: a point-in-time join over what was loaded and pushed.
 
-The value of a row's time is the newest with an event time not after it, and TTL and policies are those of
-`resolve`, which serves predictions too. This imports pandas; no server process imports this.
+The value of a row's time is the newest that was loaded with an event time not after it, or pushed by then.
+TTL and policies are those of `resolve`, which serves predictions too. This imports pandas; no server process
+imports this.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from driftgate.features.embedded.history_parts import history_directory, parts_of
+from driftgate.features.embedded.push_history import pushed_rows
 from driftgate.features.embedded.snapshots import ViewFiles, snapshot_numbers
 from driftgate.features.errors import InvalidRows, StoreUnavailable
-from driftgate.features.filling.history import read_history
+from driftgate.features.filling.history import decoded_keys, read_history
 from driftgate.features.filling.table_cells import (
     Array,
     Cells,
@@ -25,14 +27,13 @@ from driftgate.features.filling.table_cells import (
     series_times_us,
 )
 from driftgate.features.lookup.resolve import Resolved, Resolver
-from driftgate.features.rows.codec import EntityRows, StoredRows, decode_rows, encode_rows, never_written
+from driftgate.features.rows.codec import EntityRows, StoredRows, decode_rows, encode_rows, event_time_of
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.declaration import declared_view
 from driftgate.features.views.status import FeatureStatus
 from driftgate.features.views.view import EVENT_TIME, Feature, FeatureView
 
 _TIME, _ROW = "time_us", "row"
-_NO_ROW = -1
 
 
 @dataclass(frozen=True)
@@ -78,33 +79,69 @@ def _declared(name: str, source: FeatureSource) -> FeatureView:
 def _resolved_then(
     view: FeatureView, entities: pd.DataFrame, times_us: Array, source: FeatureSource
 ) -> Resolved:
-    store = Path(source.state) / "features"
-    finished = snapshot_numbers(ViewFiles(store, view.name))
-    parts = parts_of(history_directory(store, view.name), finished[-1] if finished else None)
+    files = ViewFiles(Path(source.state) / "features", view.name)
+    asked = _keyed(view, times_us, lambda name, dtype: _entity_cells(entities, name, dtype))
+    loaded, pushed = _loaded_then(view, files, asked), _pushed_then(view, files, asked)
+    if loaded is None and pushed is None:
+        raise StoreUnavailable(
+            f"the state {source.state} has no history of the view {view.name}: load or push"
+        )
+    packed: list[bytes | None] = [None] * len(times_us)
+    for found in (loaded or {}, pushed or {}):
+        for place, row in found.items():
+            there = packed[place]
+            if there is None or event_time_of(there) < event_time_of(row):
+                packed[place] = row
+    return _resolve_each(decode_rows(RowLayout.of(view), packed), times_us)
+
+
+def _loaded_then(view: FeatureView, files: ViewFiles, asked: pd.DataFrame) -> dict[int, bytes] | None:
+    """Return the row of the loaded history that was newest for each entity row; None if none was loaded."""
+    finished = snapshot_numbers(files)
+    parts = parts_of(history_directory(files.root, view.name), finished[-1] if finished else None)
     if not parts:
-        raise StoreUnavailable(f"nothing was loaded into the view {view.name} of the state {source.state}")
+        return None
     history = read_history(view, parts)
-    event_times_us = read_times_us(history[EVENT_TIME], None).values
-    rows = np.full(len(times_us), _NO_ROW)
-    then, newest = _newest_rows(
-        _keyed(view, event_times_us, lambda name, dtype: read_cells(history[name], dtype)),
-        _keyed(view, times_us, lambda name, dtype: _entity_cells(entities, name, dtype)),
-    )
-    rows[then] = newest
-    stored = _stored(view, history, event_times_us, rows)
-    return _resolve_each(stored, times_us)
+    times_us = read_times_us(history[EVENT_TIME], None).values
+    keyed = _keyed(view, times_us, lambda name, dtype: read_cells(history[name], dtype))
+    places, rows = _newest_rows(keyed, asked)
+    return dict(zip(places.tolist(), _packed(view, history.take(rows), times_us[rows]), strict=True))
 
 
-def _newest_rows(history: pd.DataFrame, entities: pd.DataFrame) -> tuple[Array, Array]:
-    """Return entity rows, and the row of the history that was newest for each then, or `_NO_ROW`.
+def _pushed_then(view: FeatureView, files: ViewFiles, asked: pd.DataFrame) -> dict[int, bytes] | None:
+    """Return the pushed row that was read for each entity row; None if none is known.
 
-    Of rows with the same key and time the first counts, as in the store.
+    A push is read from when it was written, whatever its event time; one that cannot be read hides nothing.
     """
-    keys = [name for name in history.columns if name not in (_TIME, _ROW)]
-    first = history.drop_duplicates([*keys, _TIME]).sort_values(_TIME, kind="stable")
-    asked = entities.sort_values(_TIME, kind="stable").rename(columns={_ROW: "asked"})
-    found = pd.merge_asof(asked, first, on=_TIME, by=keys, direction="backward")
-    return found["asked"].to_numpy(), found[_ROW].fillna(_NO_ROW).to_numpy(np.int64)
+    pushes = pushed_rows(files)
+    if not pushes:
+        return None
+    sound = decode_rows(RowLayout.of(view), [push.row for push in pushes])
+    pushes = [push for at, push in enumerate(pushes) if at not in sound.faults]
+    join_keys = decoded_keys(view, [push.key for push in pushes])
+    events_us = pd.Series([event_time_of(push.row) for push in pushes], dtype=np.int64)
+    written_us = np.array([push.written_us for push in pushes], np.int64)
+    keyed = _keyed(view, written_us, lambda name, dtype: _whole(join_keys[name]))
+    newest = events_us.groupby([keyed[name] for name in _key_names(keyed)]).cummax() == events_us
+    places, rows = _newest_rows(keyed[newest], asked, first=False)
+    return {place: pushes[row].row for place, row in zip(places.tolist(), rows.tolist(), strict=True)}
+
+
+def _newest_rows(history: pd.DataFrame, entities: pd.DataFrame, first: bool = True) -> tuple[Array, Array]:
+    """Return those entity rows for which there was a row then, and the newest row that there was.
+
+    Of rows with the same key and time the `first` counts, as in the store, or else the last.
+    """
+    keys = _key_names(history)
+    known = history.drop_duplicates([*keys, _TIME], keep="first" if first else "last")
+    known = known.sort_values(_TIME, kind="stable").rename(columns={_ROW: "found"})
+    asked = entities.sort_values(_TIME, kind="stable")
+    found = pd.merge_asof(asked, known, on=_TIME, by=keys, direction="backward").dropna(subset=["found"])
+    return found[_ROW].to_numpy(), found["found"].to_numpy(np.int64)
+
+
+def _key_names(keyed: pd.DataFrame) -> list[str]:
+    return [name for name in keyed.columns if name not in (_TIME, _ROW)]
 
 
 def _keyed(view: FeatureView, times_us: Array, cells_of: Any) -> pd.DataFrame:
@@ -137,29 +174,24 @@ def _needed(entities: pd.DataFrame, name: str, read: Any) -> Array:
     return cells.values
 
 
-def _stored(view: FeatureView, history: Any, event_times_us: Array, rows: Array) -> StoredRows:
-    """Return rows of the history as the store would give them."""
-    layout, known = RowLayout.of(view), np.flatnonzero(rows != _NO_ROW)
-    if not len(known):
-        return never_written(layout, len(rows))
-    picked = history.take(rows[known])
+def _packed(view: FeatureView, picked: Any, event_times_us: Array) -> list[bytes]:
+    """Return rows of the history as the store has them."""
     cells = {
         feature.name: read_cells(picked[feature.name], feature.dtype, feature.length)
         for feature in view.features
     }
-    packed = encode_rows(
-        layout,
-        EntityRows(
-            [b""] * len(known),
-            event_times_us[rows[known]],
-            {name: column.values for name, column in cells.items()},
-            {name: column.nulls | column.bad for name, column in cells.items()},
-        ),
+    rows = EntityRows(
+        [b""] * len(event_times_us),
+        event_times_us,
+        {name: column.values for name, column in cells.items()},
+        {name: column.nulls | column.bad for name, column in cells.items()},
     )
-    raw: list[bytes | None] = [None] * len(rows)
-    for place, row in zip(known.tolist(), packed, strict=True):
-        raw[place] = row
-    return decode_rows(layout, raw)
+    return encode_rows(RowLayout.of(view), rows)
+
+
+def _whole(values: Array) -> Cells:
+    none = np.zeros(len(values), bool)
+    return Cells(values, none, none)
 
 
 def _resolve_each(stored: StoredRows, times_us: Array) -> Resolved:

@@ -40,11 +40,13 @@ from driftgate.gateway.processes.spawn import (
     dump_stacks_on_signal,
 )
 from driftgate.gateway.repeats import Repeats
+from driftgate.gateway.settings import FeatureSettings
 from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.slots import take_lock
 
 LOOK_EVERY_S = 0.5
 CHECK_EVERY_S = 10.0
+DAY_S = 86_400.0
 SETTLED_S = 10.0
 """How old a snapshot is before pushes that it holds leave the delta; readers take it up within 50 ms."""
 READ_BYTES = 2**20
@@ -56,14 +58,17 @@ BACKLOG = 128
 class FeatureWriter:
     """Life of the process: gather what has arrived, write it, answer; until SIGTERM."""
 
-    def __init__(self, layout: StateLayout, logger: Logger) -> None:
+    def __init__(self, layout: StateLayout, settings: FeatureSettings, logger: Logger) -> None:
         self._logger = logger
+        self._settings = settings
         self._root = layout.features
         self._beat = Beat.create(
             layout.feature_writer_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns()
         )
         self._deltas: dict[str, DeltaWriter] = {}
         self._trimming: dict[str, Iterator[int]] = {}
+        self._moving: set[str] = set()
+        """Views whose noted pushes are being moved into files."""
         self._problems = Repeats()
         self._selector = selectors.DefaultSelector()
         self._listener = _listening(layout.feature_writer_socket)
@@ -78,7 +83,7 @@ class FeatureWriter:
         self._beat.state = BeatState.ACCEPTING
         self._logger.info("writing_features", pid=os.getpid())
         while not self._stopping:
-            self._turn(0.0 if self._trimming else LOOK_EVERY_S)
+            self._turn(0.0 if self._trimming or self._moving else LOOK_EVERY_S)
         self._turn(0.0)
         for delta in self._deltas.values():
             delta.close()
@@ -94,6 +99,7 @@ class FeatureWriter:
         self._answer(asked)
         self._beat.pulse(time.monotonic_ns(), 0, len(asked), len(self._selector.get_map()) - 1)
         self._trim_a_little()
+        self._move_a_little()
         if time.monotonic() >= self._checked_at + CHECK_EVERY_S:
             self._checked_at = time.monotonic()
             self._check()
@@ -106,6 +112,10 @@ class FeatureWriter:
                 delta.check_readers()
                 if delta.has_new_snapshot(SETTLED_S):
                     self._trimming[view] = delta.trimming()
+                self._moving.add(view)
+                delta.forget_history(
+                    time.time() - self._settings.push_history_days * DAY_S, self._settings.push_history_bytes
+                )
             except (StoreError, OSError) as error:
                 self._give_up(view, error)
 
@@ -115,6 +125,15 @@ class FeatureWriter:
             try:
                 if next(trimming, None) is None:
                     del self._trimming[view]
+            except (StoreError, OSError) as error:
+                self._give_up(view, error)
+
+    def _move_a_little(self) -> None:
+        """One file a turn, so that no push waits long."""
+        for view in list(self._moving):
+            try:
+                if not self._delta(view).move_history(int((time.time() - DAY_S) * 1e6)):
+                    self._moving.remove(view)
             except (StoreError, OSError) as error:
                 self._give_up(view, error)
 
@@ -160,12 +179,13 @@ class FeatureWriter:
         if view not in self._deltas:
             if not VIEW_NAME.fullmatch(view):
                 raise StoreError("no view can have this name")
-            self._deltas[view] = DeltaWriter(self._root, view)
+            self._deltas[view] = DeltaWriter(self._root, view, self._settings.push_history_days > 0)
         return self._deltas[view]
 
     def _give_up(self, view: str, error: Exception) -> str:
         """Close the delta, which is opened again for the next push: after some errors LMDB wants that."""
         self._trimming.pop(view, None)
+        self._moving.discard(view)
         if view in self._deltas:
             self._deltas.pop(view).close()
         reason = str(error) if isinstance(error, StoreError) else "the store's files cannot be used"
@@ -239,7 +259,8 @@ def main(argv: list[str] | None = None) -> None:
     if take_lock(layout.feature_writer_lock) is None:
         sys.exit("another process writes the features of this state directory")
     dump_stacks_on_signal(layout.feature_writer_stacks)
-    FeatureWriter(layout, Logger("features", arguments.settings.models.log_format)).run()
+    settings = arguments.settings
+    FeatureWriter(layout, settings.features, Logger("features", settings.models.log_format)).run()
 
 
 if __name__ == "__main__":

@@ -183,6 +183,6 @@ def test_a_frame_that_does_not_fit_is_refused(tmp_path: Path, change: object, me
 
 
 def test_without_a_history_there_is_nothing_to_train_with(tmp_path: Path) -> None:
-    """A view that was never loaded is an error, not a frame of nulls."""
-    with pytest.raises(StoreUnavailable, match="nothing was loaded"):
+    """A view that was never filled is an error, not a frame of nulls."""
+    with pytest.raises(StoreUnavailable, match="has no history of the view users"):
         training_frame(entities([("a", 1, 5)]), [VIEW], FeatureSource(tmp_path))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from driftgate.features.embedded.delta_writer import DeltaWriter
 from driftgate.features.embedded.lmdb_file import SharedRows
 from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
+from driftgate.features.embedded.push_history import pushed_rows
 from driftgate.features.embedded.snapshot_writer import SnapshotWriter
 from driftgate.features.embedded.snapshots import ViewFiles
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
@@ -136,7 +137,7 @@ def test_a_paused_writer_blocks_no_reader(layout: StateLayout) -> None:
 
 
 def test_acknowledged_pushes_survive_kills(layout: StateLayout) -> None:
-    """Whenever the writer is killed, what it acknowledged is there, and the next one goes on."""
+    """Whenever the writer is killed, what it acknowledged is there, and in the history; the next goes on."""
     base = now_us() - 3600 * SECOND_US
     acknowledged: dict[str, float] = {}
 
@@ -157,8 +158,13 @@ def test_acknowledged_pushes_survive_kills(layout: StateLayout) -> None:
     assert acknowledged
     found = values_of(store, list(acknowledged))
     store.close()
+    files = ViewFiles(layout.features, "cards")
+    delta = SharedRows(files.delta)
+    stored = delta.next_items(b"", 1000)
+    delta.close()
     # The push that was under way may be there as well.
     assert all(have >= told for have, told in zip(found, acknowledged.values(), strict=True))
+    assert {pushed.key: pushed.row for pushed in pushed_rows(files)} == dict(stored)
 
 
 def test_a_full_disk_is_said_and_loses_nothing(layout: StateLayout) -> None:
