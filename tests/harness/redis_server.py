@@ -43,6 +43,7 @@ class RedisServer:
         self._process.wait()
 
     def _answers(self) -> bool:
+        assert self._process.poll() is None, "redis-server has ended"
         try:
             return bool(self.client.ping())
         except redis.ConnectionError:
@@ -75,9 +76,13 @@ def deaf_port() -> Iterator[int]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and whose cluster port, 10,000 above, there can be."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port + 10_000 < 2**16:
+            return port
 
 
 def _redis() -> str:
