@@ -4,7 +4,7 @@ Reads only, follows no link below its root, and tells what is gone from what can
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -160,36 +160,6 @@ class DirectoryRegistry:
             if self._bare:
                 return encode_manifest(published.manifest)
             raise UnsafeFile("manifest.json is gone: the version was taken away while it was read") from None
-
-
-class MemoryRegistry:
-    """A registry in memory, for tests: versions with the content of their files, and settings by model."""
-
-    def __init__(self) -> None:
-        self.models: dict[str, RegistryModel] = {}
-        self.files: dict[str, Mapping[str, bytes]] = {}
-        self.available = True
-
-    def add(self, published: PublishedVersion, files: Mapping[str, bytes]) -> None:
-        """Publish a version whose files have this content."""
-        model = self.models.get(published.model, RegistryModel(published.model, {}))
-        versions = {**model.versions, published.version: published}
-        self.models[published.model] = RegistryModel(model.name, versions, model.settings, model.problems)
-        self.files[published.digest] = files
-
-    def scan(self) -> RegistrySnapshot:
-        """Return what was added, or raise RegistryUnavailable where `available` is False."""
-        if not self.available:
-            raise RegistryUnavailable("the registry cannot be read: it was made unavailable")
-        return RegistrySnapshot(models=dict(self.models))
-
-    def fetch(self, published: PublishedVersion, target: Path) -> None:
-        """Write the version's files and manifest.json into the new directory `target`."""
-        target.mkdir(mode=0o700)
-        for path, content in self.files[published.digest].items():
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            (target / path).write_bytes(content)
-        (target / MANIFEST_FILE).write_bytes(encode_manifest(published.manifest))
 
 
 class _Entry(NamedTuple):

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 
 from driftgate.models.publish.onnx_file import Published
-from driftgate.models.schema.manifest import encode_manifest
 
 from harness.control_room import ControlRoom, control_room
+from harness.upload_parts import everything
 
 Scene = Callable[[ControlRoom], Awaitable[None]]
 UPLOADS = "/api/models/m/uploads"
@@ -26,11 +25,6 @@ def play(root: Path, scene: Scene, workers: int = 1) -> None:
             await scene(room)
 
     asyncio.run(run())
-
-
-def manifest_bytes(built: Published, **changes: Any) -> bytes:
-    """Return the manifest as a publisher sends it, with changes."""
-    return encode_manifest(msgspec.structs.replace(built.manifest, **({"version": 0} | changes)))
 
 
 def files_of(built: Published) -> list[bytes]:
@@ -57,5 +51,4 @@ async def commit(room: ControlRoom, upload: str) -> httpx.Response:
 
 def left(room: ControlRoom) -> list[str]:
     """Return what lies in the registry, hidden or not."""
-    root = room.root / "registry"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    return everything(room.root / "registry")

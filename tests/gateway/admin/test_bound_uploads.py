@@ -12,7 +12,8 @@ from driftgate.models.schema.stated_binding import stated_binding
 from harness.control_room import ControlRoom
 from harness.features import declare
 from harness.models import linear_model
-from harness.uploading import UPLOADS, begin, commit, files_of, left, manifest_bytes, play, put
+from harness.upload_parts import manifest_bytes
+from harness.uploading import UPLOADS, begin, commit, files_of, left, play, put
 
 AGE = Feature("age", "float32", default=1.0, on_missing="default")
 USERS = FeatureView("users", (JoinKey("user"),), (AGE,))

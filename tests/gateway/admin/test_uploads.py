@@ -15,7 +15,8 @@ from driftgate.models.remote.upload_types import PART_BYTES
 
 from harness.control_room import ControlRoom
 from harness.models import linear_model
-from harness.uploading import UPLOADS, begin, commit, files_of, left, manifest_bytes, play, put
+from harness.upload_parts import manifest_bytes
+from harness.uploading import UPLOADS, begin, commit, files_of, left, play, put
 
 
 @pytest.fixture
