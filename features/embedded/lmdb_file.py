@@ -114,9 +114,10 @@ class ImmutableRows:
                 str(directory), readonly=True, lock=False, create=False, max_dbs=_TABLES, readahead=False
             )
             try:
+                self._check_whole(directory)
                 self._rows = self._env.open_db(_ROWS, create=False)
                 self._transaction = self._env.begin(db=self._rows)
-            except lmdb.Error:
+            except (lmdb.Error, StoreDamaged):
                 self._env.close()
                 raise
         self.get: Callable[[bytes], bytes | None] = self._transaction.get
@@ -150,6 +151,12 @@ class ImmutableRows:
         """Close it; `get` must not be called any more."""
         self._transaction.abort()
         self._env.close()
+
+    def _check_whole(self, directory: Path) -> None:
+        """Raise StoreDamaged if pages are missing at the end: to read one would kill the process (SIGBUS)."""
+        pages = self._env.info()["last_pgno"] + 1
+        if (directory / "data.mdb").stat().st_size < pages * self._env.stat()["psize"]:
+            raise StoreDamaged(f"{directory.name} was cut short: roll back or load it again")
 
 
 class SharedRows:

@@ -7,10 +7,16 @@ looked at every 50 ms, before an answer, so that a process which was paused look
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from driftgate.features.embedded.lmdb_file import ImmutableRows, SharedRows
-from driftgate.features.embedded.snapshots import ViewFiles, current_snapshot, snapshot_info
+from driftgate.features.embedded.snapshots import (
+    ViewFiles,
+    current_snapshot,
+    previous_snapshot,
+    snapshot_info,
+)
 from driftgate.features.errors import SnapshotUnknown, StoreDamaged, StoreError
 from driftgate.features.lookup.store import NO_SNAPSHOT, Fetched, Lookup
 from driftgate.features.rows.codec import StoredRows, decode_rows, event_time_of, never_written
@@ -65,6 +71,10 @@ class LmdbFeatureStore:
         """Return the snapshot that is read of every view that was asked for."""
         return {name: view.snapshot for name, view in self._views.items()}
 
+    def problem(self, name: str) -> str:
+        """Return why the current snapshot of a view is not the one that is read; empty if it is."""
+        return self._view(name).problem
+
     def pushed(self, name: str) -> int:
         """Return how many pushed rows of a view have not left the delta."""
         return self._view(name).pushed()
@@ -76,8 +86,8 @@ class LmdbFeatureStore:
         return held.unavailable(view)
 
     def trouble(self) -> str:
-        """Return nothing: what is on this machine is always looked up."""
-        return ""
+        """Return why an earlier snapshot is read than the current one; empty if none is."""
+        return next((view.problem for view in self._views.values() if view.problem), "")
 
     def close(self) -> None:
         """Close all files."""
@@ -110,10 +120,10 @@ class _OpenView:
         self._base: ImmutableRows | None = None
         self._delta: SharedRows | None = None
         self._seen = (0, 0)
-        self._problem = ""
+        self.problem = ""
 
     def look(self) -> None:
-        """Open what is new; what was read until now is read on where that fails."""
+        """Open what is new; where that fails, what was read until now is read on, or the snapshot before."""
         try:
             found = os.stat(self._files.current)
             seen = (found.st_ino, found.st_mtime_ns)
@@ -122,13 +132,15 @@ class _OpenView:
         try:
             if seen != self._seen:
                 self._swap(current_snapshot(self._files))
-                self._seen, self._problem = seen, ""
+                self._seen, self.problem = seen, ""
             if self._delta is None:
                 self._delta = SharedRows(self._files.delta)
         except FileNotFoundError:
             return
         except (StoreError, OSError) as error:
-            self._problem = str(error) if isinstance(error, StoreError) else "its files cannot be opened"
+            self.problem = str(error) if isinstance(error, StoreError) else "its files cannot be opened"
+            if self._base is None:
+                self._go_back()
 
     def rows(self, layout: RowLayout, keys: Sequence[bytes]) -> StoredRows:
         """Return what there is of these entities; raises StoreError."""
@@ -155,8 +167,8 @@ class _OpenView:
 
     def unavailable(self, view: FeatureView) -> str | None:
         """Return why rows of `view` cannot be read."""
-        if self._problem:
-            return self._problem
+        if self.problem and self._base is None:
+            return self.problem
         try:
             if self.snapshot == NO_SNAPSHOT:
                 current_snapshot(self._files)
@@ -178,6 +190,14 @@ class _OpenView:
             if rows is not None:
                 rows.close()
         self._base = self._delta = None
+
+    def _go_back(self) -> None:
+        """Read the newest that can be opened of the snapshots that were read before the current one."""
+        with suppress(StoreError, OSError):
+            number = current_snapshot(self._files)
+            while self._base is None and (number := previous_snapshot(self._files, number)) != NO_SNAPSHOT:
+                with suppress(StoreError, OSError):
+                    self._swap(number)
 
     def _swap(self, number: int) -> None:
         if number == self.snapshot:

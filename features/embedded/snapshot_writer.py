@@ -177,6 +177,7 @@ class SnapshotWriter:
             os.fsync(file.fileno())
         for leftover in (building / "lock.mdb", *building.glob(f"{BUCKET}*")):
             leftover.unlink(missing_ok=True)
+        os.chmod(building / "data.mdb", 0o400)  # who cuts a file that is mapped short kills its readers
         sync_directory(building)
         building.rename(self._files.snapshot(info.number))
         make_current(self._files, info.number)

@@ -58,7 +58,7 @@ class FeatureStore(Protocol):
         ...
 
     def trouble(self) -> str:
-        """Return why nothing is looked up here at the moment, in words; empty if it is."""
+        """Return why nothing is looked up here at the moment, or nothing new, in words; empty if all is."""
         ...
 
     def close(self) -> None:

@@ -135,9 +135,10 @@ class FeaturesApi:
         store = self._views.store
         problem = store.unavailable(view) or ""
         report = await asyncio.to_thread(view_report, view, self._root, consumers, time.time(), problem)
-        return (
-            replace(report, pushed=store.pushed(view.name)) if isinstance(store, LmdbFeatureStore) else report
-        )
+        if not isinstance(store, LmdbFeatureStore):
+            return report
+        problem = report.problem or store.problem(view.name)
+        return replace(report, pushed=store.pushed(view.name), problem=problem)
 
     def _check_readable(self, view: FeatureView) -> None:
         """Raise Conflict where there are rows that the declaration could not read."""

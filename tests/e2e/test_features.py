@@ -1,6 +1,8 @@
 """Predictions by key: a real gateway, the embedded store, and clients as they are."""
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import tritonclient.http as triton
 
 import driftgate
+from driftgate.features.embedded.snapshots import ViewFiles
 from driftgate.features.views.status import FeatureStatus
 from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.models.errors import InvalidManifest
@@ -271,3 +274,30 @@ def test_a_publisher_far_away_is_told_at_once(gateway: Gateway, tmp_path: Path) 
     assert published.manifest.features is not None
     assert published.manifest.features.keys[0].type == "int64"
     assert published.warnings[-1].startswith("not READY yet: the view 'cards' holds no rows")
+
+
+def test_a_snapshot_cut_short_costs_one_crash(gateway: Gateway) -> None:
+    """A worker that dies of it comes back with the snapshot before, says so, and does not die again."""
+    files = ViewFiles(gateway.layout.features, USERS.name)
+    rows = entity_rows(USERS, [("ann",)], {"age": [20.0], "score": [100.0]})
+    before = load_view(files.root, USERS, rows)
+    current = load_view(files.root, USERS, rows)
+    row = {"a": 1, "d": 2, "user": "ann"}
+    until(lambda: f"snapshot={current}" in predict(gateway, row).headers["x-features"], 5, "it is read")
+    data = files.snapshot(current) / "data.mdb"
+    assert data.stat().st_mode & 0o222 == 0
+    data.chmod(0o600)
+    os.truncate(data, 8192)
+
+    def read() -> str:
+        with suppress(httpx.TransportError):
+            return predict(gateway, row).headers.get("x-features", "")
+        return ""
+
+    until(lambda: f"snapshot={before}" in read(), 20, "the snapshot before is read")
+    with httpx.Client() as client:
+        for _ in range(20):
+            answer = client.post(f"{gateway.ports.data}/v2/models/m/predict", json={"rows": [row]})
+            assert (answer.status_code, values(answer)) == (200, [123.0])
+    view = gateway.client.get(f"{gateway.ports.admin}/api/features/users").json()
+    assert "cut short" in view["problem"]

@@ -1,6 +1,7 @@
 """Snapshots of the embedded store: building, swapping, going back, compacting."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -204,16 +205,20 @@ def test_a_changed_view_is_unavailable_until_it_is_loaded(tmp_path: Path) -> Non
         pass
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "newer", "gone", "rows"])
+@pytest.mark.parametrize("damage", ["empty", "text", "newer", "gone", "rows", "cut"])
 def test_a_damaged_store_is_told_and_what_is_open_is_read_on(tmp_path: Path, damage: str) -> None:
-    """CURRENT or a snapshot that cannot be read is told; who reads already goes on."""
+    """CURRENT or a snapshot that cannot be read is told; who reads goes on, others read the one before."""
     files = ViewFiles(tmp_path, VIEW.name)
     load(tmp_path, 1.0)
     with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
         assert read(store, "a") == (1, [1.0])
         load(tmp_path, 2.0)
         if damage == "rows":
+            (files.snapshot(2) / "data.mdb").unlink()
             (files.snapshot(2) / "data.mdb").write_bytes(b"x" * 8192)
+        elif damage == "cut":
+            os.chmod(files.snapshot(2) / "data.mdb", 0o600)
+            os.truncate(files.snapshot(2) / "data.mdb", 8192)
         elif damage == "gone":
             (files.snapshot(2) / "data.mdb").unlink()
         else:
@@ -222,10 +227,12 @@ def test_a_damaged_store_is_told_and_what_is_open_is_read_on(tmp_path: Path, dam
             with pytest.raises(StoreDamaged):
                 current_snapshot(files)
         assert read(store, "a") == (1, [1.0])
-        assert store.unavailable(VIEW)
+        assert store.trouble()
     with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
-        assert read(store, "a") == (0, [0.0])
-        assert store.unavailable(VIEW)
+        back = damage in ("rows", "gone", "cut")
+        assert read(store, "a") == ((1, [1.0]) if back else (0, [0.0]))
+        assert (store.unavailable(VIEW) is None) == back
+        assert store.trouble()
 
 
 def test_without_current_snapshots_are_not_taken_for_none(tmp_path: Path) -> None:
