@@ -6,7 +6,7 @@ a goal is missed. Times are CPU time, the least of many runs.
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 
 import numpy as np
@@ -22,7 +22,8 @@ from driftgate.monitoring.windows.cell_coder import CellCoder
 from driftgate.monitoring.windows.observed import Observed
 from driftgate.monitoring.windows.pane import PANE_US, CountedPane, Pane, PaneKey
 from driftgate.monitoring.windows.pane_fold import PaneFold
-from loadtests.fold_bench import WINDOW_ROWS, Figure, profile_of
+from loadtests.figures import Figure, show_figures
+from loadtests.fold_bench import WINDOW_ROWS, profile_of
 
 DETECTOR_GOAL_US = 100.0
 FEATURES = 50
@@ -104,17 +105,14 @@ def least_us(step: Callable[[], object]) -> float:
 
 def main() -> int:
     """Print all figures; return 1 if a goal is missed."""
-    profile = profile_of(FEATURES)
-    figures = [
-        measure_window("", without_pairs(profile), DETECTOR_GOAL_US),
-        measure_window(" and their pairs", profile, None),
-        *measure_telling(profile),
-        measure_backtest(profile),
-    ]
-    for one in figures:
-        goal = f"  (goal {one.goal:g})" if one.goal is not None else ""
-        print(f"{one.name:<60} {one.value:10.2f} {one.unit}{goal}")
-    return int(any(one.missed for one in figures))
+    return show_figures(_all(profile_of(FEATURES)))
+
+
+def _all(profile: ReferenceProfile) -> Iterator[Figure]:
+    yield measure_window("", without_pairs(profile), DETECTOR_GOAL_US)
+    yield measure_window(" and their pairs", profile, None)
+    yield from measure_telling(profile)
+    yield measure_backtest(profile)
 
 
 if __name__ == "__main__":

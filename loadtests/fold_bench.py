@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +37,7 @@ from driftgate.monitoring.windows.observed import Observed
 from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, Pane, PaneKey
 from driftgate.monitoring.windows.pane_fold import PaneFold
 from driftgate.monitoring.windows.pane_retention import HOUR_US
+from loadtests.figures import Figure, show_figures
 from loadtests.log_bench import COLUMNS, VERSION, turn
 
 FOLD_GOAL_NS = 30.0
@@ -48,23 +48,6 @@ REPEATS = 15
 REFERENCE_ROWS = 20_000
 DAY_FEATURES = 50
 WINDOW_ROWS = 600
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number, of which less is better unless it is a factor ("x"); None: there is no goal."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        """Whether the goal was not reached."""
-        if self.goal is None:
-            return False
-        return self.value < self.goal if self.unit == "x" else self.value > self.goal
 
 
 def profile_of(features: int, names: str = "feature_{}") -> ReferenceProfile:
@@ -210,12 +193,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--others", metavar="PYTHON", help="interpreter that has NannyML and Evidently")
-    missed = False
-    for figure in _all(parser.parse_args().others):
-        goal = f"  goal {figure.goal:,.0f}" if figure.goal else ""
-        print(f"{figure.name:58} {figure.value:12,.2f} {figure.unit}{goal}")
-        missed = missed or figure.missed
-    sys.exit(1 if missed else 0)
+    sys.exit(show_figures(_all(parser.parse_args().others)))
 
 
 def _all(others: str | None) -> Iterator[Figure]:

@@ -12,7 +12,6 @@ import time
 import timeit
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from driftgate.monitoring.log.policy import LogPolicy
 from driftgate.monitoring.log.record import RecordedVersion, RequestRecord, TensorColumns, TurnRecord
 from driftgate.monitoring.log.store import SegmentStore, now_us
 from driftgate.monitoring.log.writer import LogWriter
+from loadtests.figures import Figure, show_figures
 
 COLUMNS = 30
 READER_GOAL_PER_S = 100_000
@@ -40,23 +40,6 @@ VERSION = RecordedVersion(
     (TensorColumns("label", role="prediction"), TensorColumns("p", ("no", "yes"), "probabilities")),
     has_texts=False,
 )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number, of which less is better unless `goal` is a rate; None where there is no goal."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        """Whether the goal was not reached."""
-        if self.goal is None:
-            return False
-        return self.value < self.goal if self.unit.endswith("/s") else self.value > self.goal
 
 
 def turn(requests: int, rng: np.random.Generator) -> TurnRecord:
@@ -141,12 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     rows = parser.parse_args().rows
-    missed = False
-    for figure in _all(rows):
-        goal = f"  goal {figure.goal:,.0f}" if figure.goal else ""
-        print(f"{figure.name:58} {figure.value:12,.2f} {figure.unit}{goal}")
-        missed = missed or figure.missed
-    sys.exit(1 if missed else 0)
+    sys.exit(show_figures(_all(rows)))
 
 
 def _all(rows: int) -> Iterator[Figure]:

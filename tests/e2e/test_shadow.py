@@ -14,8 +14,8 @@ from driftgate.models.publish.onnx_file import Published
 from driftgate.monitoring.archive.record_filter import RecordFilter
 from driftgate.monitoring.book.log_query import Places, records_of_version
 from driftgate.monitoring.log.compare import VersionRecords, compare
+from loadtests.zoo import ENDLESS, blocking
 
-from harness.endless import ENDLESS, endless_model
 from harness.gateway import Gateway, until
 from harness.models import killer_model, publish_graph, slow_model
 
@@ -169,7 +169,7 @@ def test_a_shadow_that_never_ends_stops_nobody(
     """An inference of a shadow may take for ever: the worker stays, and answers."""
     publish_version("m", version=1)
     gateway = start_gateway(environment={**QUICK, "DRIFTGATE__TIMING__STUCK_INFERENCE_S": "0.5"})
-    publish_graph(endless_model(), registry_root, 2)
+    publish_graph(blocking(1), registry_root, 2)
     shadow(gateway)
     (worker,) = gateway.statuses()
     assert gateway.infer("m", [[ENDLESS, 2, 3, 4]]).status_code == 200

@@ -7,9 +7,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
-from harness.traffic import BODY
+from harness.traffic import BODY, asking
 
 Start = Callable[..., Gateway]
 Publish = Callable[..., Published]
@@ -40,7 +41,7 @@ ANY = {"if-match": "*"}
 
 
 @dataclass
-class Clients:
+class Seen:
     """What clients saw that ask again when their connection breaks, as any client must."""
 
     answered: int = 0
@@ -78,21 +79,6 @@ class Clients:
             self.generations.add(generation)
             time.sleep(0.002)
         connection.close()
-
-
-@contextmanager
-def clients(url: str, number: int) -> Iterator[Clients]:
-    """Let clients ask until the block ends."""
-    seen = Clients()
-    threads = [threading.Thread(target=seen.ask, args=(url,)) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        seen.stopping.set()
-        for thread in threads:
-            thread.join()
 
 
 def random_change(rng: random.Random) -> tuple[str, str, object]:
@@ -153,8 +139,8 @@ def test_kills_between_any_steps_of_changes(
     gateway = start_gateway(workers=2)
     rng = random.Random(4)
     answers: Counter[str] = Counter()
-    deadline = time.monotonic() + WITHIN_S
-    with clients(gateway.ports.data, 4) as seen:
+    deadline, seen = time.monotonic() + WITHIN_S, Seen()
+    with asking(4, partial(seen.ask, gateway.ports.data), seen.stopping):
         for _ in range(CHANGES):
             method, verb, body = random_change(rng)
             url = f"{gateway.ports.admin}/api/models/m/{verb}?wait=0"

@@ -23,8 +23,8 @@ from driftgate.gateway.state.slots import beat_path
 from driftgate.models.publish.onnx_file import Published, publish_file
 from driftgate.models.registry.cache import VersionCache
 from driftgate.models.registry.directory import DirectoryRegistry
+from loadtests.zoo import ENDLESS, blocking
 
-from harness.endless import ENDLESS, endless_model
 from harness.gateway import Gateway, took_s, until
 from harness.processes import children_of, runs
 from harness.traffic import traffic
@@ -83,7 +83,7 @@ def test_hung_workers_are_replaced_and_the_others_serve_on(
     """A worker stuck in an inference and a stopped one are replaced within 7 s; the others answer."""
     publish_version("m")
     source = tmp_path / "endless.onnx"
-    source.write_bytes(endless_model().SerializeToString())
+    source.write_bytes(blocking(1).SerializeToString())
     publish_file(source, name="endless", registry=registry_root)
     gateway = start_gateway(workers=3)
     before = [beat(gateway, slot) for slot in range(3)]

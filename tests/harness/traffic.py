@@ -5,9 +5,10 @@ import json
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 BODY = json.dumps(
@@ -45,21 +46,26 @@ class Traffic:
 
 
 @contextmanager
-def traffic(url: str, model: str, clients: int, pause_s: float = 0.0) -> Iterator[Traffic]:
-    """Let clients ask `model` for the sum of 1, 2, 3 and 4 until the block ends."""
-    seen = Traffic()
-    threads = [
-        threading.Thread(target=_ask, args=(url, f"/v2/models/{model}/infer", pause_s, seen))
-        for _ in range(clients)
-    ]
+def asking(clients: int, ask: Callable[[], None], stopping: threading.Event) -> Iterator[None]:
+    """Let so many clients `ask` until the block ends; each goes on until `stopping` is set."""
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
-        yield seen
+        yield
     finally:
-        seen.stopping.set()
+        stopping.set()
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def traffic(url: str, model: str, clients: int, pause_s: float = 0.0) -> Iterator[Traffic]:
+    """Let clients ask `model` for the sum of 1, 2, 3 and 4 until the block ends."""
+    seen = Traffic()
+    ask = partial(_ask, url, f"/v2/models/{model}/infer", pause_s, seen)
+    with asking(clients, ask, seen.stopping):
+        yield seen
 
 
 def _drop_if_closed(connection: http.client.HTTPConnection) -> None:

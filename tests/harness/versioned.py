@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from harness.traffic import BODY
+from harness.traffic import BODY, asking
 
 _SERVED_BY = re.compile(r"version=(\d+), arm=(\w+), generation=(\d+), why=hash(?:, bucket=\d+)?")
 _DATA = re.compile(rb'"data":\[([0-9.]+)\]')
@@ -45,18 +46,9 @@ class Seen:
 def versioned_traffic(url: str, model: str, clients: int = 4, pause_s: float = 0.002) -> Iterator[Seen]:
     """Let clients ask `model` over connections that are kept, until the block ends."""
     seen = Seen()
-    threads = [
-        threading.Thread(target=_ask, args=(url, f"/v2/models/{model}/infer", pause_s, seen))
-        for _ in range(clients)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    ask = partial(_ask, url, f"/v2/models/{model}/infer", pause_s, seen)
+    with asking(clients, ask, seen.stopping):
         yield seen
-    finally:
-        seen.stopping.set()
-        for thread in threads:
-            thread.join()
 
 
 def _ask(url: str, path: str, pause_s: float, seen: Seen) -> None:
