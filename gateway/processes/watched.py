@@ -106,7 +106,7 @@ def drift_plan(model: DesiredModel, version: int) -> DriftPlan:
         forget_us=max(model.drift_acknowledged_us, armed.since_us if armed else 0),
         judging=Judging(
             tolerance=settings.tolerance,
-            one_observation=settings.thin == "window",
+            thin=settings.thin,
             learnt=(armed.first_us, armed.end_us) if armed and armed.end_us else None,
             utc_offset_s=settings.utc_offset_s,
         ),

@@ -83,13 +83,13 @@ class ModelDriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     `mode`: in "observe" (default) evidence is shown, and nobody is told before a version is armed; in "armed"
     every version is, from its first window on; "off" watches nothing. `tolerance` is a change of a share of
-    rows that nobody minds. `thin`: "window" where rows follow from each other, so that each window counts as
-    one observation. Hours of the week are those of `utc_offset`.
+    rows that nobody minds. `thin`, where rows follow from each other: "entity" counts one row of each entity
+    and window, "window" counts each window as one observation. Hours of the week are those of `utc_offset`.
     """
 
     mode: Literal["observe", "armed", "off"] = "observe"
     tolerance: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
-    thin: Literal["none", "window"] = "none"
+    thin: Literal["none", "window", "entity"] = "none"
     utc_offset: str = "+00:00"
 
     def __post_init__(self) -> None:

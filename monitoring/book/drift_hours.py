@@ -55,6 +55,8 @@ class HoursKeeper:
                 return (key.version, key.profile, key.segment) == (version[1], profile_id, segment)
 
             panes = each_pane(self._panes, version[0], learnt, accept)
+            if judging.thin == "entity":
+                panes = ((start_us, pane.of_entities()) for start_us, pane in panes)
             seasons = learnt_hours(profile, panes, judging.utc_offset_s)
             if not seasons.cells.rows.any():
                 self._note(f"{version[0]} version {version[1]}: the windows that it was armed with are gone")

@@ -5,7 +5,7 @@ sealed is counted as late and changes nothing else.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from driftgate.monitoring.windows.observed import (
 )
 from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, Pane, PaneKey
 from driftgate.monitoring.windows.pane_segments import segment_rows
+from driftgate.monitoring.windows.thinned_rows import row_keys
 
 WATCHED_PURPOSES = ("live", "batch")
 MOST_NEW_NAMES = 1000
@@ -42,8 +43,8 @@ class Watched:
 
     `find_profile` finds what a version was published with; by the cells of `segments_of` windows are kept
     apart; the columns in `hashed_of` are logged as hashes, so they are not watched. A window is `window_us`
-    long; `plan_of` says how drift is judged, `receivers` who is notified of it. `arms_of` are the arms that
-    should have traffic.
+    long; `plan_of` says how drift is judged, also whether one row of each entity counts; `receivers` who is
+    notified of it. `arms_of` are the arms that should have traffic.
     """
 
     find_profile: FindProfile = lambda model, version: None
@@ -88,6 +89,7 @@ class Windows:
         """Go on with panes that are open, where everything before `sealed_us` is sealed."""
         self._book = book
         self._segments_of, self._hashed_of = watched.segments_of, watched.hashed_of
+        self._plan_of = watched.plan_of
         self._window_us = watched.window_us
         self.heavy = heavy
         self.sealed_us = sealed_us
@@ -124,8 +126,10 @@ class Windows:
             return {}
         self.sealed_us = ended_us
         sealed = {key: pane for key, pane in self.open.items() if key.start_us < ended_us}
-        for key in sealed:
+        for key, pane in sealed.items():
             del self.open[key]
+            if pane.thinned is not None:
+                pane.thinned.settle()
         self.changed -= sealed.keys()
         self.heavy.choose(self.untouched_us)
         return sealed
@@ -157,7 +161,7 @@ class Windows:
                 pane.rows += int(group.rows[requests].sum())
                 continue
             if key.profile not in coded:
-                coded[key.profile] = reference.coder.code(columns, row_count, self._left_out(group))
+                coded[key.profile] = self._coded(group, reference, columns, row_count)
             if hashes is None:
                 declared = without_cells(reference.reference.profile, self._segments_of(group.model))
                 hashes = self.heavy.update((group.model, group.version), columns, declared)
@@ -165,6 +169,12 @@ class Windows:
             self._add_heavy(key, reference, coded[key.profile], hashes, _rows_of(group, requests))
             for names, statuses in stored_statuses(group.blocks):
                 pane.quality.count_statuses(names, statuses[_rows_of(group, requests)])
+
+    def _coded(self, group: _Group, reference: InForce, columns: Sequence[Observed], rows: int) -> CodedRows:
+        coded = reference.coder.code(columns, rows, self._left_out(group))
+        if self._plan_of(group.model, group.version).judging.thin != "entity":
+            return coded
+        return replace(coded, keys=row_keys(group.blocks, self._window_us))
 
     def _columns(self, group: _Group) -> list[Observed]:
         """Return what is logged as it is: a hash says nothing of its value's distribution."""

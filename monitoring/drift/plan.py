@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
+
+Thin = Literal["none", "window", "entity"]
+"""What counts once: every row, the whole window, or one row of each entity and window."""
 
 
 @dataclass(frozen=True)
 class Judging:
     """What evidence depends on: another one makes it begin anew.
 
-    `tolerance` and `one_observation` as in `WatchSettings`. `learnt`: the traffic whose hours of the week
-    judge, as [first, end) in Unix microseconds; None: the reference alone does.
+    `tolerance` as in `WatchSettings`; `thin` says what counts once, as rows may follow from each other.
+    `learnt`: the traffic whose hours of the week judge, as [first, end) in Unix microseconds; None: the
+    reference alone does.
     """
 
     tolerance: float = 0.0
-    one_observation: bool = False
+    thin: Thin = "none"
     learnt: tuple[int, int] | None = None
     utc_offset_s: int = 0
 

@@ -108,7 +108,7 @@ def _windows(replayed: Replayed, find: FindCounts) -> Iterator[tuple[int, Panes]
 
 def _pane(counted: CountedPane) -> Pane:
     pane = Pane.empty(PaneShape(0, 0, 0))
-    pane.rows, pane.counts = counted.rows, counted.counts
+    pane.rows, pane.counts, pane.thinned = counted.rows, counted.counts, counted.read_thinned()
     return pane
 
 

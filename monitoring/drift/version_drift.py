@@ -112,7 +112,7 @@ class VersionDrift:
         found = self.streams.get(key)
         if found is None:
             judging = self.plan.judging
-            settings = WatchSettings(judging.tolerance, judging.one_observation)
+            settings = WatchSettings(judging.tolerance, one_observation=judging.thin == "window")
             watch = DriftWatch(self.profile, settings, self._learn(key.segment))
             found = self.streams[key] = Stream(watch)
         return found
@@ -122,8 +122,9 @@ class VersionDrift:
         self.first_us = self.first_us or window_us
         self.last_us = window_us
         if self.is_tested and window_us >= self.forgotten_us:
+            thins = self.plan.judging.thin == "entity"
             for key in sorted(panes):
-                self.stream(key).take(panes[key], window_us)
+                self.stream(key).take(panes[key].of_entities() if thins else panes[key], window_us)
 
     def look(self, target: float, window_us: int) -> None:
         """Let the alarms see the evidence after a window."""

@@ -13,6 +13,7 @@ from driftgate.monitoring.windows.cells import CategoricalCells, Precision
 from driftgate.monitoring.windows.numeric_coder import Numbers, NumericCoder, row_hashes
 from driftgate.monitoring.windows.observed import Observed
 from driftgate.monitoring.windows.text_hash import hash_of, text_hashes
+from driftgate.monitoring.windows.thinned_rows import RowKeys
 
 _OF_CLIENTS = ("input", "feature")
 """The roles of columns that a row is given with."""
@@ -23,7 +24,8 @@ class CodedRows:
     """Rows in cells: `codes` uint8[features, rows] of the profile's features at the places `features`.
 
     `row_hashes` uint64[rows] are equal for rows whose inputs and stored features are; `texts` are the
-    categorical columns, by the place of their feature. `fits`: the columns are those of the profile.
+    categorical columns, by the place of their feature. `fits`: the columns are those of the profile. `keys`
+    say whose the rows are, where one row of each entity counts.
     """
 
     rows: int
@@ -33,6 +35,7 @@ class CodedRows:
     row_hashes: Array
     fits: bool
     texts: dict[int, Texts]
+    keys: RowKeys | None = None
 
 
 class CellCoder:

@@ -1,7 +1,7 @@
 """Panes: the rows of one version, arm and segment in one minute, as counts that add and subtract. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from driftgate.monitoring.log.record import Array
 from driftgate.monitoring.reference.profile import ReferenceProfile
 from driftgate.monitoring.windows.pane_quality import PaneQuality, restored
+from driftgate.monitoring.windows.thinned_rows import ThinnedRows
 
 PANE_US = 60_000_000
 ALL_ROWS = ""
@@ -43,13 +44,14 @@ class PaneShape(NamedTuple):
 
 
 class CountedPane(NamedTuple):
-    """What many windows are shown by; `counts` as in `Pane`. `read_sums` unpacks the sums of `Pane`."""
+    """What many windows are shown by; `counts` as in `Pane`. `read_sums` and `read_thinned` unpack more."""
 
     rows: int
     late_rows: int
     counts: Array
     quality: PaneQuality
     read_sums: Callable[[], Array]
+    read_thinned: Callable[[], ThinnedRows | None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Pane:
     paired] are as in `PairCounts`. `sums` and `squares` float64[features] add up (value - centre) / spread of
     the finite values, cut off at 1,000; `lows` and `highs` float64[features] are the extremes of the values,
     NaN where there are none. `late_rows` came when the pane was sealed and are counted nowhere else.
+    `thinned` counts one row of each entity, where rows of one entity follow from each other.
     """
 
     rows: int
@@ -71,6 +74,7 @@ class Pane:
     lows: Array
     highs: Array
     quality: PaneQuality
+    thinned: ThinnedRows | None = None
 
     @classmethod
     def empty(cls, shape: PaneShape) -> "Pane":
@@ -99,9 +103,17 @@ class Pane:
         np.fmin(self.lows, other.lows, out=self.lows)
         np.fmax(self.highs, other.highs, out=self.highs)
         self.quality.merge(other.quality)
+        if other.thinned is not None:
+            self.thinned = self.thinned or ThinnedRows.empty(len(self.counts), len(self.pairs))
+            self.thinned.merge(other.thinned)
+
+    def of_entities(self) -> "Pane":
+        """Return the pane of one row of each entity; without rows if it was not counted so."""
+        thinned = self.thinned or ThinnedRows.empty(len(self.counts), len(self.pairs))
+        return replace(self, rows=thinned.rows, counts=thinned.counts, pairs=thinned.pairs)
 
     def subtract(self, other: "Pane") -> None:
-        """Take out a pane that was merged before; extremes and quality stay as they were."""
+        """Take out a pane that was merged before; extremes, quality and entities stay as they were."""
         self.rows -= other.rows
         self.late_rows -= other.late_rows
         self.counts -= other.counts
@@ -121,4 +133,5 @@ class Pane:
             lows=self.lows.copy(),
             highs=self.highs.copy(),
             quality=restored(self.quality.record(sealed=False)),
+            thinned=self.thinned.copy() if self.thinned is not None else None,
         )

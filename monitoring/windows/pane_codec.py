@@ -9,6 +9,8 @@ import numpy as np
 from driftgate.monitoring.log.record import Array
 from driftgate.monitoring.windows.pane import CountedPane, Pane
 from driftgate.monitoring.windows.pane_quality import QualityRecord, restored
+from driftgate.monitoring.windows.thinned_codec import decode_thinned, encode_thinned
+from driftgate.monitoring.windows.thinned_rows import ThinnedRows
 
 FORMAT = 1
 
@@ -29,6 +31,7 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
     is_short: bool
     quality: QualityRecord
     arrays: bytes
+    thinned: bytes = b""
 
 
 def encode_pane(pane: Pane, sealed: bool) -> bytes:
@@ -49,6 +52,7 @@ def encode_pane(pane: Pane, sealed: bool) -> bytes:
             is_short=sealed,
             quality=pane.quality.record(sealed),
             arrays=zlib.compress(arrays),
+            thinned=encode_thinned(pane.thinned) if pane.thinned is not None else b"",
         )
     )
 
@@ -73,10 +77,19 @@ def decode_counts(data: bytes) -> CountedPane:
         planes = zlib.decompressobj().decompress(stored.arrays, 8 * stored.cells) if stored.cells else b""
         quality = restored(stored.quality)
         return CountedPane(
-            stored.rows, stored.late_rows, _from_planes(planes), quality, partial(_sums, stored)
+            stored.rows,
+            stored.late_rows,
+            _from_planes(planes),
+            quality,
+            partial(_sums, stored),
+            partial(_thinned, stored),
         )
     except (msgspec.MsgspecError, zlib.error, ValueError) as error:
         raise InvalidPane(f"a stored pane cannot be read: {error}") from error
+
+
+def _thinned(stored: _Stored) -> ThinnedRows | None:
+    return decode_thinned(stored.thinned) if stored.thinned else None
 
 
 def _sums(stored: _Stored) -> Array:
@@ -103,6 +116,7 @@ def _decoded(stored: _Stored) -> Pane:
         lows=lows.copy(),
         highs=highs.copy(),
         quality=restored(stored.quality),
+        thinned=_thinned(stored),
     )
 
 

@@ -7,6 +7,13 @@ from driftgate.monitoring.reference.profile import ReferenceProfile
 from driftgate.monitoring.windows.cell_coder import CodedRows
 from driftgate.monitoring.windows.numeric_coder import Numbers
 from driftgate.monitoring.windows.pane import Pane, PaneShape
+from driftgate.monitoring.windows.thinned_rows import (
+    ABSENT,
+    HeldRows,
+    RowKeys,
+    ThinnedRows,
+    one_row_per_entity,
+)
 
 CUT_OFF = 1000.0
 """Of values in interquartile ranges from the median: one absurd value cannot drown the mean of a window."""
@@ -43,6 +50,8 @@ class PaneFold:
             self._add_moments(pane, part)
             above.append(self._above(part))
         self._add_pairs(pane, above)
+        if coded.keys is not None:
+            self._thin(pane, coded.features, codes, coded.keys.taken(rows), above)
 
     def _add_moments(self, pane: Pane, numbers: Numbers) -> None:
         features, values = numbers
@@ -80,3 +89,17 @@ class PaneFold:
         for start in range(0, flags.shape[1], 2**24):
             part = flags[:, start : start + 2**24]
             pane.pairs[np.ix_(places, places)] += (part @ part.T).astype(np.int64)
+
+    def _thin(
+        self, pane: Pane, places: Array, codes: Array, keys: RowKeys, above: list[tuple[Array, Array]]
+    ) -> None:
+        """Count one row of each entity: `codes` uint8[places, rows] are of the features at these places."""
+        chosen = np.flatnonzero(one_row_per_entity(*keys))
+        cells = np.full((self.shape.features, len(chosen)), ABSENT, np.uint8)
+        cells[places] = codes[:, chosen]
+        flags = np.zeros((self.shape.paired, len(chosen)), bool)
+        for paired, flag in above:
+            flags[paired] = flag[:, chosen]
+        if pane.thinned is None:
+            pane.thinned = ThinnedRows.empty(self.shape.cells, self.shape.paired)
+        pane.thinned.update(HeldRows(*keys.taken(chosen), cells, flags), self._offsets)

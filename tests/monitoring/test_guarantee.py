@@ -1,12 +1,22 @@
 """The false-alarm budget holds on streams without drift, and drift is found on the others. All seeded."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from driftgate.monitoring.drift.alarm import Phase
 from driftgate.monitoring.drift.bets import bets_against
-from driftgate.monitoring.drift.e_detector import EDetector
+from driftgate.monitoring.drift.plan import DriftPlan, Judging, Thin
+from driftgate.monitoring.drift.version_drift import StreamKey, VersionDrift
 from driftgate.monitoring.reference.band import reference_band
+from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
+from driftgate.monitoring.windows.cell_coder import CellCoder
 from driftgate.monitoring.windows.cells import NumericCells, numeric_cells
+from driftgate.monitoring.windows.observed import Observed
+from driftgate.monitoring.windows.pane import PANE_US, Pane
+from driftgate.monitoring.windows.pane_fold import PaneFold
+from driftgate.monitoring.windows.thinned_rows import RowKeys
 
 from harness.streams import (
     SIXTEENTHS,
@@ -139,16 +149,41 @@ def test_thresholds_cry_wolf_where_evidence_does_not() -> None:
     assert run(bets, offsets_of(shares), windows, 100, 10_000.0).alarms == ()
 
 
-def test_rows_that_follow_from_each_other_need_thinning_or_one_observation_a_window() -> None:
-    """Ten rows of each entity: counted alike they cry wolf; one row of each, or windows as one, do not."""
+SESSIONS, EACH = 15, 20
+
+
+def window_of_sessions(rng: np.random.Generator, fold: PaneFold, coder: CellCoder, shift: float) -> Pane:
+    """A window of sessions of rows that are nearly the same; one of 20 features is shifted."""
+    values = np.repeat(rng.normal(size=(SESSIONS, 20)), EACH, axis=0)
+    values += rng.normal(size=values.shape) / 50
+    values[:, 7] += shift
+    columns = [Observed(f"x{place}", "input", one.astype(np.float32)) for place, one in enumerate(values.T)]
+    sessions = np.repeat(rng.integers(0, 2**63, SESSIONS).astype(np.uint64), EACH)
+    keys = RowKeys(sessions, rng.permutation(SESSIONS * EACH).astype(np.uint64))
+    pane = Pane.empty(fold.shape)
+    fold.update(pane, replace(coder.code(columns, SESSIONS * EACH), keys=keys))
+    return pane
+
+
+def test_rows_that_follow_from_each_other_count_once() -> None:
+    """Sessions of 20 rows cry wolf at once; one row of each, or windows as one, do not, and find a shift."""
     rng = np.random.default_rng(15)
-    shares = [SIXTEENTHS] * 20
-    offsets = offsets_of(shares)
-    bets = reference_bets(rng, shares, 50_000)
-    entities = drawn(rng, shares, 20, 500)
-    assert first_alarm(bets, offsets, entities * 10, 200, FOUR_WEEKS_OF_MINUTES).alarms
-    assert first_alarm(bets, offsets, entities, 20, FOUR_WEEKS_OF_MINUTES).alarms == ()
-    detector = EDetector(offsets, bets.open, one_observation=True)
-    for number, counts in enumerate(entities * 10):
-        detector.update(bets, counts, np.full(20, 200), number)
-        assert detector.evidence().model < FOUR_WEEKS_OF_MINUTES
+    sample, values = ReferenceSample(), rng.normal(size=(20, 50_000)).astype(np.float32)
+    columns = [Observed(f"x{place}", "input", one) for place, one in enumerate(values)]
+    sample.update(columns, row_priorities(0, 50_000))
+    profile = sample.get("training")
+    fold, coder = PaneFold(profile), CellCoder(profile)
+    thins: tuple[Thin, ...] = ("none", "window", "entity")
+    plans = {thin: DriftPlan(judging=Judging(thin=thin)) for thin in thins}
+    drifts = {thin: VersionDrift(profile, plan, lambda segment: None) for thin, plan in plans.items()}
+    alarmed: dict[Thin, int] = {}
+    for number in range(260):
+        pane = window_of_sessions(rng, fold, coder, 1.5 * (number >= 200))
+        for thin, drift in drifts.items():
+            drift.take({StreamKey("stable", ""): pane}, number * PANE_US)
+            drift.look(FOUR_WEEKS_OF_MINUTES, number * PANE_US)
+            if thin not in alarmed and Phase.DRIFTING in (drift.alarm.phase, drift.pair_alarm.phase):
+                alarmed[thin] = number
+    assert alarmed["none"] < 10
+    assert 200 <= alarmed["entity"] < 210
+    assert 200 <= alarmed["window"] < 260

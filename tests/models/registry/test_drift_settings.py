@@ -8,9 +8,9 @@ from driftgate.models.registry.settings import ModelDriftSettings, parse_setting
 
 def test_all_settings_of_drift_are_read() -> None:
     """Each key is taken over; the offset is known in seconds."""
-    text = '[drift]\nmode = "armed"\ntolerance = 0.005\nthin = "window"\nutc_offset = "-03:30"\n'
+    text = '[drift]\nmode = "armed"\ntolerance = 0.005\nthin = "entity"\nutc_offset = "-03:30"\n'
     found = parse_settings(text).drift
-    assert found == ModelDriftSettings("armed", 0.005, "window", "-03:30")
+    assert found == ModelDriftSettings("armed", 0.005, "entity", "-03:30")
     assert found.utc_offset_s == -12_600
 
 

@@ -14,6 +14,7 @@ from driftgate.monitoring.book.archiver import Archiver
 from driftgate.monitoring.book.follower import Follower, FollowerSettings
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.book.windows import Watched
+from driftgate.monitoring.drift.plan import DriftPlan, Judging
 from driftgate.monitoring.log.columns import Texts, texts_of_list
 from driftgate.monitoring.reference.profile import decode_profile, encode_profile
 from driftgate.monitoring.reference.sample import ReferenceSample, row_priorities
@@ -75,12 +76,13 @@ def write(log: SlotLog, at_us: int, *turns: Any) -> None:
     log.write(*turns)
 
 
-def fill(root: Path, slots: int, records: int = 60) -> list[SlotLog]:
-    """Write records over three minutes, round robin over slots; every sixth was refused."""
+def fill(root: Path, slots: int, records: int = 60, start_us: int = 0) -> list[SlotLog]:
+    """Write records over three minutes, round robin over slots; every sixth was refused, few have no key."""
     logs = [SlotLog(root, slot, segment_bytes=4000) for slot in range(slots)]
-    start = next_minute()
+    start = start_us or next_minute()
     for number in range(records):
-        one = turn(version(), [number], rows=1 + number % 3, arm="canary" if number % 5 == 0 else "stable")
+        arm, key = "canary" if number % 5 == 0 else "stable", b"" if number % 7 == 0 else b"%d" % (number % 4)
+        one = turn(version(), [number], rows=1 + number % 3, arm=arm, routing_key=key)
         at_us = start + number // 20 * PANE_US
         write(logs[number % slots], at_us, one if number % 6 else failure(version(), number))
     return logs
@@ -104,18 +106,26 @@ def integers(panes: dict[PaneKey, Pane]) -> dict[object, object]:
             pane.quality.refused,
             pane.quality.repeats.rows,
             pane.quality.repeats.distinct,
+            (pane.thinned.rows, pane.thinned.counts.tolist(), pane.thinned.pairs.tolist())
+            if pane.thinned is not None
+            else None,
         )
         for key, pane in panes.items()
     }
 
 
+def thinned(model: str, number: int) -> DriftPlan:
+    """One row of each entity counts."""
+    return DriftPlan(judging=Judging(thin="entity"))
+
+
 def test_one_worker_and_four_give_the_same_windows(tmp_path: Path) -> None:
-    """The same records in one log or in four fold to the same integers, in all segments."""
-    found = []
+    """The same records in one log or in four fold to the same integers, in all segments, thinned or not."""
+    found, start_us = [], next_minute()
     for slots in (1, 4):
         root = tmp_path / str(slots)
-        logs = fill(root, slots)
-        monitor = Monitor(root, segments_of=lambda model: ["city"])
+        logs = fill(root, slots, start_us=start_us)
+        monitor = Monitor(root, segments_of=lambda model: ["city"], plan_of=thinned)
         monitor.follower.step(0)
         for log in logs:
             log.writer.close()
@@ -127,24 +137,27 @@ def test_one_worker_and_four_give_the_same_windows(tmp_path: Path) -> None:
         ("stable", 0), ("canary", 1), ("stable", 2),
     }  # fmt: skip
     assert any(key.segment == "city=city 7" for key in keys)
+    whole = [pane for key, pane in monitor.panes().items() if key.segment == ALL_ROWS and pane.thinned]
+    assert len(whole) == 6
+    assert all(pane.thinned is not None and pane.thinned.rows < pane.rows for pane in whole)
 
 
 def test_a_monitor_that_is_killed_at_any_time_counts_the_same(tmp_path: Path) -> None:
     """Lives that end between reading and committing leave what one life does."""
     (tmp_path / "calm").mkdir()
-    counted = []
+    counted, start = [], next_minute()
     for lives in (1, 7):
         root = tmp_path / str(lives)
         logs = fill(root, 2, 0)
-        start = next_minute()
         for number in range(60):
-            write(logs[number % 2], start + number // 20 * PANE_US, turn(version(), [number], rows=2))
+            one = turn(version(), [number], rows=2, routing_key=b"%d" % (number % 4))
+            write(logs[number % 2], start + number // 20 * PANE_US, one)
             if lives > 1 and number % 8 == 0:
                 # Reads and shows, and is gone before it commits in every other life
-                Monitor(root, archive_every_s=0.0 if number % 16 else 1e9).follower.step(1)
+                Monitor(root, 0.0 if number % 16 else 1e9, plan_of=thinned).follower.step(1)
         for log in logs:
             log.writer.close()
-        last = Monitor(root)
+        last = Monitor(root, plan_of=thinned)
         last.follower.step(0)
         last.follower.step(0)
         counted.append(integers(last.panes()))
