@@ -139,8 +139,7 @@ class _OpenView:
             return
         except (StoreError, OSError) as error:
             self.problem = str(error) if isinstance(error, StoreError) else "its files cannot be opened"
-            if self._base is None:
-                self._go_back()
+            self._go_back()
 
     def rows(self, layout: RowLayout, keys: Sequence[bytes]) -> StoredRows:
         """Return what there is of these entities; raises StoreError."""
@@ -195,9 +194,10 @@ class _OpenView:
         """Read the newest that can be opened of the snapshots that were read before the current one."""
         with suppress(StoreError, OSError):
             number = current_snapshot(self._files)
-            while self._base is None and (number := previous_snapshot(self._files, number)) != NO_SNAPSHOT:
+            while (number := previous_snapshot(self._files, number)) != NO_SNAPSHOT:
                 with suppress(StoreError, OSError):
                     self._swap(number)
+                    return
 
     def _swap(self, number: int) -> None:
         if number == self.snapshot:

@@ -291,7 +291,7 @@ def test_a_snapshot_cut_short_costs_one_crash(gateway: Gateway) -> None:
 
     def read() -> str:
         with suppress(httpx.TransportError):
-            return predict(gateway, row).headers.get("x-features", "")
+            return str(predict(gateway, row).headers.get("x-features", ""))
         return ""
 
     until(lambda: f"snapshot={before}" in read(), 20, "the snapshot before is read")
