@@ -30,7 +30,7 @@ def feature_server(settings: FeatureSettings) -> Iterator[Finding]:
     try:
         connection = redis_module("client").FillingConnection(redis_address(settings), ANSWER_S)
     except InvalidConfiguration as error:
-        yield Finding("features", "problem", str(error), "correct the settings")
+        yield Finding("feature store", "problem", str(error), "correct the settings")
         return
     try:
         greeting: Greeting = connection.greeting()
@@ -38,15 +38,15 @@ def feature_server(settings: FeatureSettings) -> Iterator[Finding]:
         (reply,) = connection.round_trip([_QUESTIONS[settings.redis_layout]])
         took_ms = (time.perf_counter() - began) * 1e3
     except StoreUnavailable as error:
-        yield Finding("features", "problem", str(error), _ADVICE)
+        yield Finding("feature store", "problem", str(error), _ADVICE)
         return
     finally:
         connection.close()
     if isinstance(reply, ErrorReply):
-        yield Finding("features", "problem", f"Redis refuses: {reply}", _ADVICE)
+        yield Finding("feature store", "problem", f"Redis refuses: {reply}", _ADVICE)
     else:
         name = f"{greeting.server or 'Redis'} {greeting.version}".strip()
-        yield Finding("features", "ok", f"{name} answers in {took_ms:.1f} ms")
+        yield Finding("feature store", "ok", f"{name} answers in {took_ms:.1f} ms")
 
 
 def not_asking(layout: StateLayout, slot: int) -> Iterator[Finding]:

@@ -1,7 +1,13 @@
 """Predictions by key with features in Redis: pushed and read over HTTP, and while Redis is away."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +39,8 @@ USERS = FeatureView(
 BINDING: dict[str, Any] | FeatureBinding = {
     "views": [{"view": "users", "keys": {"user": "user"}, "features": {"age": "b", "score": "c"}}]
 }
+PASSWORD = "hush-hush"
+RIGHTS = ("~driftgate/*", "+@read", "+@write", "+@scripting", "+@connection", "+select")
 COLUMNS = tuple(Column(name, "x", "FP32", index=place) for place, name in enumerate("abcd"))
 
 
@@ -42,6 +50,7 @@ class Served(NamedTuple):
     gateway: Gateway
     redis: RedisServer
     proxy: FaultProxy
+    settings: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +60,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     declare(root / "registry", USERS)
     known = Description(columns=COLUMNS, binding=stated_binding(BINDING), views={"users": USERS})
     publish_graph(GraphFiles(linear_model(1.0).SerializeToString()), Target("m", root / "registry"), known)
+    (root / "redis-password").write_text(f"{PASSWORD}\n")
     with redis_server(root) as redis, fault_proxy(redis.port) as proxy:
+        redis.client.execute_command("ACL", "SETUSER", "driftgate", "on", f">{PASSWORD}", *RIGHTS)
         settings = {
             "DRIFTGATE__FEATURES__STORE": "redis",
-            "DRIFTGATE__FEATURES__REDIS_URL": proxy.url,
+            "DRIFTGATE__FEATURES__REDIS_URL": proxy.url.replace("//", "//driftgate@"),
+            "DRIFTGATE__FEATURES__REDIS_PASSWORD_FILE": str(root / "redis-password"),
             "DRIFTGATE__FEATURES__CACHE_TTL_S": "0.001",
         }
         with running(root, environment=settings) as gateway:
             gateway.wait_version("m", 1)
-            yield Served(gateway, redis, proxy)
+            yield Served(gateway, redis, proxy, settings)
 
 
 def push(served: Served, **features: Any) -> httpx.Response:
@@ -90,6 +102,30 @@ def test_what_is_pushed_is_used(served: Served) -> None:
     assert predicted(served, "nobody") == (5.0, "default=2")
 
 
+def ready(served: Served) -> dict[str, Any]:
+    """Return what the model's probe says."""
+    answer = served.gateway.client.get(f"{served.gateway.ports.data}/v2/models/m/ready")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+def doctor(served: Served) -> dict[str, str]:
+    """Return what the doctor finds, by check, the last of each; it never tells the password."""
+    root = served.gateway.root
+    places = ("--state", str(root / "state"), "--registry", str(root / "registry"), "--json")
+    command = [sys.executable, "-m", "driftgate.gateway.cli.main", "doctor", *places]
+    environment = {**os.environ, **served.settings}
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
+    assert PASSWORD not in done.stdout + done.stderr
+    return {item["check"]: item["text"] for item in json.loads(done.stdout)}
+
+
+def test_a_sound_server_is_found_sound(served: Served) -> None:
+    """While Redis answers the probe says nothing of features, and the doctor how soon it answers."""
+    assert ready(served) == {"name": "m", "ready": True}
+    assert re.fullmatch(r"redis [0-9.]+ answers in [0-9.]+ ms", doctor(served)["feature store"])
+
+
 @pytest.mark.alone
 def test_predictions_go_on_without_redis(served: Served) -> None:
     """While Redis is silent every prediction is answered, marked and soon; afterwards features are back."""
@@ -106,6 +142,11 @@ def test_predictions_go_on_without_redis(served: Served) -> None:
     assert max(took_s) < 0.5
     assert float(np.median(took_s[10:])) < 0.03
     assert push(served, user="bob", age=21.0, score=200.0).status_code == 503
+    why = "Redis cannot be asked: no answer in time"
+    assert ready(served) == {"name": "m", "ready": True, "degraded": why}
+    found = doctor(served)
+    assert found["feature store"] == why
+    assert "does not ask the feature store" in found["worker 0"]
     served.proxy.harm = NONE
     until(lambda: predicted(served, "bob")[1] == "fresh=2", 10, "features are back")
 
@@ -130,3 +171,17 @@ def test_metrics_tell_of_redis(served: Served) -> None:
     log = gateway.log.read_text()
     down, back = log.count('"feature_store_down"'), log.count('"feature_store_back"')
     assert (down >= 1, down) == (True, back)
+
+
+@pytest.mark.alone  # after all that went wrong above
+def test_the_password_is_nowhere_to_be_read(served: Served) -> None:
+    """No log, metric, command line or file of the gateway holds the password of Redis."""
+    gateway = served.gateway
+    assert '"feature_store"' in gateway.log.read_text()
+    assert PASSWORD not in gateway.log.read_text()
+    assert PASSWORD not in gateway.client.get(f"{gateway.ports.metrics}/metrics").text
+    for path in (gateway.root / "state").rglob("*"):
+        assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            assert PASSWORD.encode() not in line.read_bytes()
