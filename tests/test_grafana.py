@@ -5,34 +5,15 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from harness.grafana import DASHBOARDS, dashboard, expressions
 from harness.metric_names import scraped_names
 
-ROOT = Path(__file__).parent.parent
-DASHBOARDS = sorted((ROOT / "deploy" / "grafana").glob("*.json"))
 PROMTOOL = shutil.which("promtool")
 NAME = re.compile(r"\bdriftgate_\w+")
-GRAFANA = {"$__rate_interval": "5m", "$__interval": "1m", "$model": ".*"}
-
-
-def dashboard(path: Path) -> dict[str, Any]:
-    """Return one dashboard."""
-    document = json.loads(path.read_text())
-    assert isinstance(document, dict)
-    return document
-
-
-def expressions(path: Path) -> list[str]:
-    """Return every question that a dashboard asks Prometheus, as Grafana would send it."""
-    found = [target["expr"] for panel in dashboard(path)["panels"] for target in panel["targets"]]
-    found += [note["expr"] for note in dashboard(path)["annotations"]["list"] if "expr" in note]
-    for variable, value in GRAFANA.items():
-        found = [expression.replace(variable, value) for expression in found]
-    return found
 
 
 def test_there_is_a_dashboard_for_each_subject() -> None:

@@ -80,9 +80,11 @@ def test_alerts_say_what_to_do(alert: dict[str, Any]) -> None:
     assert f"`{alert['alert']}`" in page
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
         "## What it means",
+        "## Impact",
         "## How to see it",
         "## What to do",
     ]
+    assert "```console\n$ " in page
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:

@@ -35,10 +35,11 @@ class Ending:
     """How a process ended that was not asked to.
 
     `ending` is the signal or exit code; `running` names the versions that were computing, or the one that it
-    was killed for because it `hung`.
+    was killed for because it `hung`. `boot` is empty if it ended before it said its own.
     """
 
     name: str
+    role: Role
     boot: str
     ending: str
     running: tuple[str, ...]
@@ -159,10 +160,10 @@ class Place:
             running=[run.version for run in beat.runs] if beat else [],
             restart_in_s=round(delay_s, 3),
         )
-        if beat is None:
-            return None
-        running = (self._hanging,) if hung else tuple(dict.fromkeys(run.version for run in beat.runs))
-        return Ending(self.name, beat.boot, _ending(code), tuple(filter(None, running)), hung)
+        runs = beat.runs if beat is not None else ()
+        running = (self._hanging,) if hung else tuple(dict.fromkeys(run.version for run in runs))
+        boot = beat.boot if beat is not None else ""
+        return Ending(self.name, self._child.role, boot, _ending(code), tuple(filter(None, running)), hung)
 
     def _end_log(self, vitals: Vitals, boot: str) -> None:
         """Say in a dead worker's log that it is complete, so that nobody waits for more of it."""

@@ -224,8 +224,8 @@ class Supervisor:
         self._phase = Phase.STOPPING
 
     def _note_crash(self, ending: Ending | None) -> None:
-        """Tell control which versions were running when a worker ended badly."""
-        if ending is None or not ending.running or not self._tenure.owns_state:
+        """Note for control and for metrics that a worker ended badly, and which versions were running."""
+        if ending is None or ending.role is not Role.WORKER or not self._tenure.owns_state:
             return
         self._read_desired()
         crash = Crash(

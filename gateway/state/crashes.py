@@ -1,4 +1,4 @@
-"""Which versions were running when workers ended badly: written by the supervisor alone, read by control."""
+"""Workers that ended badly, and what was running in them: written by the supervisor alone."""
 
 from pathlib import Path
 
@@ -14,8 +14,9 @@ OWN_FAULTS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIG
 class Crash(msgspec.Struct, frozen=True):
     """One worker that ended without being asked to.
 
-    `ending` is the signal or exit code, `running` names the versions that were computing, such as "fraud/7",
-    `generation` is the newest one then, `at` in Unix seconds. `hung` says that it was killed because it hung.
+    `ending` is the signal or exit code, `running` names the versions that were computing, such as "fraud/7"
+    (none: it was idle, or just starting), `generation` is the newest one then, `at` in Unix seconds.
+    `hung` says that it was killed because it hung.
     """
 
     boot: str

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +21,10 @@ from sklearn.linear_model import LinearRegression
 import driftgate
 from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
 from driftgate.gateway.state.beat import read_beat
-from driftgate.monitoring.alerts.alert import Finding, NamedFeature, Rule, new_alert
-from driftgate.monitoring.book.alert_tables import AlertChanges
-from driftgate.monitoring.book.monitor_db import MonitorDb
 
 from harness.browser import PHONE, opened, press_until, until_asked_again
 from harness.gateway import Gateway, running
-from harness.past_windows import write_past
+from harness.past_windows import write_firing_alert, write_past
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -49,7 +45,7 @@ def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     profile = (root / "registry" / "pay" / "1" / "profile.json").read_bytes()
     (root / "state").mkdir(mode=0o700)
     write_past(root / "state" / "monitor.db", "pay", profile, 60, drifts=HOSTILE)
-    open_alert(root / "state" / "monitor.db")
+    write_firing_alert(root / "state" / "monitor.db", "pay", HOSTILE)
     with running(root) as gateway, traffic(gateway):
         yield gateway
 
@@ -62,24 +58,6 @@ def publish(root: Path) -> None:
     driftgate.publish(model, name="pay", registry=root / "registry", reference=frame)
     toml = f"owner = {json.dumps(HOSTILE)}\ndescription = {json.dumps(TURNED)}\n"
     (root / "registry" / "pay" / "model.toml").write_text(toml)
-
-
-def open_alert(path: Path) -> None:
-    """Write an alert that fires, about the feature of the hostile name."""
-    now_us = time.time_ns() // 1000
-    named = (NamedFeature(HOSTILE, "above 60", 7.0),)
-    finding = Finding(
-        rule=Rule.DRIFT,
-        model="pay",
-        version=1,
-        arm="stable",
-        features=named,
-        window_us=now_us,
-        text=f"{HOSTILE} drifts",
-    )
-    db = MonitorDb(path)
-    db.put_alerts(AlertChanges((new_alert(finding, now_us),), (), 0))
-    db.close()
 
 
 @contextmanager

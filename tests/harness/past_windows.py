@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from driftgate.monitoring.alerts.alert import Finding, NamedFeature, Rule, new_alert
+from driftgate.monitoring.book.alert_tables import AlertChanges
 from driftgate.monitoring.book.drift_tables import encode_evidence
 from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
 from driftgate.monitoring.book.pane_tables import WindowChanges
@@ -35,6 +37,23 @@ def write_past(path: Path, model: str, profile: bytes, minutes: int, drifts: str
     db.commit(Checkpoint({}, windows=changes))
     db.close()
     return end_us
+
+
+def write_firing_alert(path: Path, model: str, feature: str, rule: Rule = Rule.DRIFT) -> None:
+    """Write an alert into `monitor.db` that fires, about a feature of version 1's stable arm."""
+    now_us = time.time_ns() // 1000
+    finding = Finding(
+        rule=rule,
+        model=model,
+        version=1,
+        arm="stable",
+        features=(NamedFeature(feature, "above 60", 7.0),),
+        window_us=now_us,
+        text=f"{feature} drifts",
+    )
+    db = MonitorDb(path)
+    db.put_alerts(AlertChanges((new_alert(finding, now_us),), (), 0))
+    db.close()
 
 
 def _panes(reference: Reference, first_us: int, minutes: int, drifts: str) -> Iterator[tuple[PaneKey, Pane]]:
