@@ -39,7 +39,7 @@ USERS = FeatureView(
 BINDING: dict[str, Any] | FeatureBinding = {
     "views": [{"view": "users", "keys": {"user": "user"}, "features": {"age": "b", "score": "c"}}]
 }
-PASSWORD = "hush-hush"
+SESAME = "hush-hush"
 RIGHTS = ("~driftgate/*", "+@read", "+@write", "+@scripting", "+@connection", "+select")
 COLUMNS = tuple(Column(name, "x", "FP32", index=place) for place, name in enumerate("abcd"))
 
@@ -60,9 +60,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     declare(root / "registry", USERS)
     known = Description(columns=COLUMNS, binding=stated_binding(BINDING), views={"users": USERS})
     publish_graph(GraphFiles(linear_model(1.0).SerializeToString()), Target("m", root / "registry"), known)
-    (root / "redis-password").write_text(f"{PASSWORD}\n")
+    (root / "redis-password").write_text(f"{SESAME}\n")
     with redis_server(root) as redis, fault_proxy(redis.port) as proxy:
-        redis.client.execute_command("ACL", "SETUSER", "driftgate", "on", f">{PASSWORD}", *RIGHTS)
+        redis.client.execute_command("ACL", "SETUSER", "driftgate", "on", f">{SESAME}", *RIGHTS)
         settings = {
             "DRIFTGATE__FEATURES__STORE": "redis",
             "DRIFTGATE__FEATURES__REDIS_URL": proxy.url.replace("//", "//driftgate@"),
@@ -116,7 +116,7 @@ def doctor(served: Served) -> dict[str, str]:
     command = [sys.executable, "-m", "driftgate.gateway.cli.main", "doctor", *places]
     environment = {**os.environ, **served.settings}
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
-    assert PASSWORD not in done.stdout + done.stderr
+    assert SESAME not in done.stdout + done.stderr
     return {item["check"]: item["text"] for item in json.loads(done.stdout)}
 
 
@@ -178,10 +178,10 @@ def test_the_password_is_nowhere_to_be_read(served: Served) -> None:
     """No log, metric, command line or file of the gateway holds the password of Redis."""
     gateway = served.gateway
     assert '"feature_store"' in gateway.log.read_text()
-    assert PASSWORD not in gateway.log.read_text()
-    assert PASSWORD not in gateway.client.get(f"{gateway.ports.metrics}/metrics").text
+    assert SESAME not in gateway.log.read_text()
+    assert SESAME not in gateway.client.get(f"{gateway.ports.metrics}/metrics").text
     for path in (gateway.root / "state").rglob("*"):
-        assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
+        assert not path.is_file() or SESAME.encode() not in path.read_bytes(), path
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            assert PASSWORD.encode() not in line.read_bytes()
+            assert SESAME.encode() not in line.read_bytes()
