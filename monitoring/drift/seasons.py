@@ -31,41 +31,6 @@ class Watch(StrEnum):
     ARMED = "armed"
 
 
-class Step(StrEnum):
-    """What happens to it: two weeks have been seen, or an operator decides, or there is another reference."""
-
-    SEEN_ENOUGH = "seen_enough"
-    ARM = "arm"
-    DISARM = "disarm"
-    NEW_REFERENCE = "new_reference"
-
-
-TRANSITIONS = {
-    (Watch.OBSERVING, Step.SEEN_ENOUGH): Watch.PROPOSED,
-    # Without seasons, or without patience: an operator may take the reference that there is
-    (Watch.OBSERVING, Step.ARM): Watch.ARMED,
-    (Watch.OBSERVING, Step.NEW_REFERENCE): Watch.OBSERVING,
-    (Watch.PROPOSED, Step.SEEN_ENOUGH): Watch.PROPOSED,
-    (Watch.PROPOSED, Step.ARM): Watch.ARMED,
-    (Watch.PROPOSED, Step.NEW_REFERENCE): Watch.OBSERVING,
-    (Watch.PROPOSED, Step.DISARM): Watch.OBSERVING,
-    (Watch.ARMED, Step.DISARM): Watch.OBSERVING,
-    (Watch.ARMED, Step.NEW_REFERENCE): Watch.OBSERVING,
-}
-
-
-class IllegalStep(Exception):
-    """What was asked does not fit how a model is watched."""
-
-
-def stepped(watch: Watch, step: Step) -> Watch:
-    """Return how a model is watched after a step. Raises IllegalStep, and nothing changes."""
-    try:
-        return TRANSITIONS[watch, step]
-    except KeyError:
-        raise IllegalStep(f"drift that is {watch} cannot be {step}") from None
-
-
 def hour_of_week(time_us: int, utc_offset_s: int = 0) -> int:
     """Return the hour of the week, 0 to 167 from Monday midnight, of a Unix time in microseconds."""
     return ((time_us + utc_offset_s * 1_000_000) // HOUR_US + _THURSDAY) % HOURS

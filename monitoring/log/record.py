@@ -135,23 +135,3 @@ class RecordSink(Protocol):
 
     def step(self) -> None:
         """Write what has been taken; whoever waits for it is told before this returns."""
-
-
-class MemorySink:
-    """Keeps turns in a list; refuses them while `refusing` is set."""
-
-    def __init__(self) -> None:
-        self.turns: list[TurnRecord] = []
-        self.refusing = False
-
-    def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
-        """Keep the turn; it is durable at once."""
-        if self.refusing:
-            return False
-        self.turns.append(turn)
-        if on_durable is not None:
-            on_durable(True)
-        return True
-
-    def step(self) -> None:
-        """Do nothing: what was taken is kept already."""

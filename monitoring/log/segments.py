@@ -21,7 +21,6 @@ from driftgate.monitoring.log.frames import (
     salt_of,
 )
 
-LOG_DIRECTORY = "log"
 PRIVATE = 0o700
 _NAME = re.compile(r"([0-9a-f]{32})-(\d{8})\.(seg|done)")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC

@@ -1,7 +1,7 @@
 """Cells: into which a feature's values are counted, frozen when its reference is made. Pure.
 
-The cells of a feature never change with the data that come later, so counts add over workers, subtract for
-sliding windows, and one outlier cannot move the others. Every value is in exactly one cell of its feature.
+The cells of a feature never change with the data that come later, so counts add over workers and over
+minutes, and one outlier cannot move the others. Every value is in exactly one cell of its feature.
 """
 
 from collections.abc import Mapping

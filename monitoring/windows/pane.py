@@ -1,4 +1,4 @@
-"""Panes: the rows of one version, arm and segment in one minute, as counts that add and subtract. Pure."""
+"""Panes: the rows of one version, arm and segment in one minute, as counts that add. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -111,15 +111,6 @@ class Pane:
         """Return the pane of one row of each entity; without rows if it was not counted so."""
         thinned = self.thinned or ThinnedRows.empty(len(self.counts), len(self.pairs))
         return replace(self, rows=thinned.rows, counts=thinned.counts, pairs=thinned.pairs)
-
-    def subtract(self, other: "Pane") -> None:
-        """Take out a pane that was merged before; extremes, quality and entities stay as they were."""
-        self.rows -= other.rows
-        self.late_rows -= other.late_rows
-        self.counts -= other.counts
-        self.pairs -= other.pairs
-        self.sums -= other.sums
-        self.squares -= other.squares
 
     def copy(self) -> "Pane":
         """Return a pane that shares nothing with this one."""

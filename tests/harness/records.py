@@ -12,7 +12,14 @@ from driftgate.monitoring.archive.record_filter import UUID_VERSION
 from driftgate.monitoring.log.counts import LogCounts
 from driftgate.monitoring.log.policy import LogPolicy, ModelLogPolicy
 from driftgate.monitoring.log.reader import BootKey, Found, LogReader, Position, Problem, ReadBlock
-from driftgate.monitoring.log.record import Array, RecordedVersion, RequestRecord, TensorColumns, TurnRecord
+from driftgate.monitoring.log.record import (
+    Array,
+    OnDurable,
+    RecordedVersion,
+    RequestRecord,
+    TensorColumns,
+    TurnRecord,
+)
 from driftgate.monitoring.log.records import record_columns
 from driftgate.monitoring.log.segments import SegmentFile
 from driftgate.monitoring.log.store import OpenSegment, SegmentStore
@@ -113,3 +120,23 @@ def numbers_in(found: Iterable[Found]) -> list[int]:
         ids = next(iter(record_columns([read]))).values
         numbers += [int.from_bytes(bytes(row)[9:], "big") for row in np.asarray(ids)]
     return numbers
+
+
+class MemorySink:
+    """Keeps turns in a list; refuses them while `refusing` is set."""
+
+    def __init__(self) -> None:
+        self.turns: list[TurnRecord] = []
+        self.refusing = False
+
+    def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
+        """Keep the turn; it is durable at once."""
+        if self.refusing:
+            return False
+        self.turns.append(turn)
+        if on_durable is not None:
+            on_durable(True)
+        return True
+
+    def step(self) -> None:
+        """Do nothing: what was taken is kept already."""

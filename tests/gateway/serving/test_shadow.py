@@ -30,9 +30,9 @@ from driftgate.models.run.loaded import LoadedVersion, Trial
 from driftgate.models.run.runtime import Session
 from driftgate.models.schema.manifest import Manifest
 from driftgate.models.schema.signature import Signature, TensorSpec
-from driftgate.monitoring.log.record import MemorySink
 
 from harness.manifests import paper_manifest
+from harness.records import MemorySink
 
 SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),))
 WITHIN_S = 30.0

@@ -2,20 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from driftgate.monitoring.drift.backtest import Notification, StoredWindows, backtest
 from driftgate.monitoring.drift.e_detector import EDetector, rows_of
 from driftgate.monitoring.drift.seasons import (
-    TRANSITIONS,
-    IllegalStep,
     SeasonalReference,
-    Step,
-    Watch,
     hour_of_week,
     judged_by_hour,
-    stepped,
 )
 
 from harness.seasons import (
@@ -120,25 +113,3 @@ def test_references_of_weeks_add() -> None:
 def test_hours_of_the_week_begin_on_monday(time_us: int, offset_s: int, hour: int) -> None:
     """In UTC, or in a zone that is so many seconds off it."""
     assert hour_of_week(time_us, offset_s) == hour
-
-
-@given(st.sampled_from(list(Watch)), st.sampled_from(list(Step)))
-def test_only_an_operator_arms(watch: Watch, step: Step) -> None:
-    """Every step is in the table or refused, and none but ARM leads to ARMED."""
-    if (watch, step) not in TRANSITIONS:
-        with pytest.raises(IllegalStep, match=watch.value):
-            stepped(watch, step)
-    elif stepped(watch, step) is Watch.ARMED:
-        assert step is Step.ARM
-
-
-def test_a_model_is_observed_proposed_and_armed() -> None:
-    """And observed again with a new reference."""
-    watch = Watch.OBSERVING
-    for step, after in (
-        (Step.SEEN_ENOUGH, Watch.PROPOSED),
-        (Step.ARM, Watch.ARMED),
-        (Step.NEW_REFERENCE, Watch.OBSERVING),
-    ):
-        watch = stepped(watch, step)
-        assert watch is after

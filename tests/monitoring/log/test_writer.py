@@ -13,12 +13,12 @@ import pytest
 
 from driftgate.monitoring.log.counts import read_log_counts
 from driftgate.monitoring.log.policy import LogPolicy, Mode
-from driftgate.monitoring.log.record import MemorySink, RecordSink
+from driftgate.monitoring.log.record import RecordSink
 from driftgate.monitoring.log.segments import SegmentFile, list_segments, segment_name
 from driftgate.monitoring.log.writer import LogWriter
 
 from harness.gateway import until
-from harness.records import SECRET, SlotLog, numbers_in, problems_of, reader, turn, version
+from harness.records import SECRET, MemorySink, SlotLog, numbers_in, problems_of, reader, turn, version
 
 
 class Disk:
