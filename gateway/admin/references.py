@@ -24,6 +24,7 @@ from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.reference.book import Reference
 from driftgate.monitoring.reference.comparison import FeatureChange, profile_changes
+from driftgate.monitoring.reference.completion import feature_source
 from driftgate.monitoring.reference.profile import Moments, Role, Source, decode_profile, profile_id
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -46,10 +47,11 @@ class CellCount(msgspec.Struct, frozen=True):
 
 
 class FeatureDocument(msgspec.Struct, frozen=True):
-    """One watched feature."""
+    """One watched feature; its source is another than the reference's where training rows cannot have it."""
 
     name: str
     role: Role
+    source: Source
     moments: Moments
     cells: tuple[CellCount, ...]
 
@@ -57,8 +59,9 @@ class FeatureDocument(msgspec.Struct, frozen=True):
 class ReferenceDocument(msgspec.Struct, frozen=True):
     """A reference of one version, in force for rows from `from_us` on; `id` names its profile.
 
-    `source` is "training", "traffic" (of `first_us` to `last_us`) or "none". `changes` are from the version's
-    reference before it. Times in Unix microseconds.
+    `source` is "training", "traffic" (of `first_us` to `last_us`) or "none"; of "training" these times are of
+    the traffic that completed it, 0 before. `changes` are from the version's reference before it. Times in
+    Unix microseconds.
     """
 
     version: int
@@ -149,6 +152,7 @@ def _document(reference: Reference, before: Reference | None) -> ReferenceDocume
             FeatureDocument(
                 one.name,
                 one.role,
+                feature_source(profile, one),
                 one.moments,
                 tuple(map(CellCount, one.cells.names, one.counts)),
             )

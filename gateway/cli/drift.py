@@ -24,7 +24,7 @@ MOST_CELLS = 6
 PIPE_WIDTH = 200
 """Columns of a table that is not shown on a terminal."""
 
-_HEADINGS = ("feature", "role", "mean", "sd", "largest cells")
+_HEADINGS = ("feature", "role", "source", "mean", "sd", "largest cells")
 _AGAINST = ("feature", "distance", "mean before", "mean", "missing before", "missing")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Watch for drift.")
@@ -115,8 +115,17 @@ def _described(one: ReferenceDocument) -> str:
     since = f"since {_time(one.from_us)}" if one.from_us else "from the beginning"
     if one.source == "none":
         return f"version {one.version}, {since}: no reference, so nothing can be said of drift"
-    times = f" of {_time(one.first_us)} to {_time(one.last_us)}" if one.source == "traffic" else " data"
-    return f"version {one.version}, {since}: {one.rows} rows of {one.source}{times} ({one.id[:12]})"
+    times = f" of {_time(one.first_us)} to {_time(one.last_us)}"
+    rest = times if one.source == "traffic" else f" data{_completed(one, times)}"
+    return f"version {one.version}, {since}: {one.rows} rows of {one.source}{rest} ({one.id[:12]})"
+
+
+def _completed(one: ReferenceDocument, times: str) -> str:
+    """Say where that is from which training rows cannot have."""
+    if one.last_us:
+        return f", with latency and ages of the traffic{times}"
+    lacking = any(feature.source == "none" for feature in one.features)
+    return "; latency and ages come with a day of traffic, and are not judged before" if lacking else ""
 
 
 def _row(feature: FeatureDocument) -> tuple[str, ...]:
@@ -125,7 +134,7 @@ def _row(feature: FeatureDocument) -> tuple[str, ...]:
     shares = ", ".join(f"{cell.name}: {cell.rows / total:.1%}" for cell in largest if cell.rows)
     moments = feature.moments
     numbers = (f"{moments.mean:.4g}", f"{moments.sd:.4g}") if moments.n else ("", "")
-    return feature.name, feature.role, *numbers, shares
+    return feature.name, feature.role, feature.source, *numbers, shares
 
 
 def _changed(change: FeatureChange) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from driftgate.monitoring.drift.targets import DriftTargets
 from driftgate.monitoring.drift.version_drift import StreamKey, VersionDrift
 from driftgate.monitoring.log.frames import NewerFormat
 from driftgate.monitoring.reference.book import ReferenceBook
+from driftgate.monitoring.reference.completion import completes
 from driftgate.monitoring.reference.profile import ReferenceProfile
 from driftgate.monitoring.windows.pane import Pane, PaneKey
 from driftgate.monitoring.windows.pane_codec import InvalidPane
@@ -193,9 +194,12 @@ class DriftKeeper:
         reference = self._book.at(*key, start_us)
         if reference is None or reference.reference.id != profile:
             return None
+        begun = self._begun(key, profile, reference.reference.profile)
         if kept is not None:
             self._give_up(key)
-        begun = self._versions[key] = self._begun(key, profile, reference.reference.profile)
+            if completes(begun.drift.profile, kept.drift.profile):
+                restore_drift(begun.drift, encode_drift(kept.drift))
+        self._versions[key] = begun
         self._count_tests()
         return begun
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 
 from driftgate.monitoring.alerts.alert import Finding, Rule
+from driftgate.monitoring.book.completed_reference import CompletedReference
 from driftgate.monitoring.book.damage import raise_if_damaged
 from driftgate.monitoring.book.drift_keeper import DriftKeeper
 from driftgate.monitoring.book.monitor_db import MonitorDb
@@ -114,6 +115,10 @@ class WindowKeeper:
     def first_seen(self) -> Mapping[tuple[str, int], int]:
         """Return when each version's first window began, in Unix microseconds."""
         return self._db.first_panes()
+
+    def completion_of(self, reference: Reference, first_us: int, end_us: int) -> CompletedReference:
+        """Return what completes a reference by the windows that began in [first_us, end_us)."""
+        return CompletedReference(self._db.panes, reference, first_us, end_us)
 
     def put_in_force(self, model: str, version: int, data: bytes) -> None:
         """Count the rows of a version with another profile, from the first minute on that has none yet."""

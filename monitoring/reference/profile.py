@@ -96,7 +96,8 @@ class ReferenceProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     """All watched features of a model version, in the order of the counts of its windows.
 
     A profile of source "none" was made without data: its cells tell nulls and infinities apart, its counts
-    are 0, and nothing can be said of drift. Times are of the traffic it was made from, in Unix microseconds.
+    are 0, and nothing can be said of drift. Times are of the traffic it was made from, or completed from if
+    the source is "training", in Unix microseconds.
     `repeats` are rows whose inputs are those of another row. `stored` names the stored features that complete
     its rows, `view.feature`; of traffic, each was stale, missing or too late in `stale` of `stale_of` rows.
     """

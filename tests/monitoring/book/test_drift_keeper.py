@@ -10,9 +10,12 @@ from driftgate.monitoring.alerts.alert import Finding, Rule
 from driftgate.monitoring.drift.alarm import Phase
 from driftgate.monitoring.drift.plan import DriftPlan, Judging
 from driftgate.monitoring.drift.seasons import Watch
+from driftgate.monitoring.reference.profile import encode_profile
+from driftgate.monitoring.windows.observed import LATENCY
 
 from harness.drift_logs import (
     MODEL,
+    ROWS,
     VERSION,
     WINDOW_US,
     DriftMonitor,
@@ -177,6 +180,41 @@ def test_a_new_reference_ends_drift(tmp_path: Path) -> None:
     monitor.kill()
     again = DriftMonitor(tmp_path)
     assert again.figure() == monitor.figure()
+
+
+def test_latency_comes_from_traffic_and_evidence_goes_on(tmp_path: Path) -> None:
+    """Training rows have none: nothing is said of it before; what was found with the others still holds."""
+    start, rng = first_window(), np.random.default_rng(9)
+    log, monitor = SlotLog(tmp_path), DriftMonitor(tmp_path)
+    write_windows([log], start, drifting(rng, 8, 2))
+    monitor.step(start)
+    before, windows = monitor.figure(), monitor.follower.windows
+    assert evidence_of_latency(monitor) is None
+    completion = windows.completion_of(windows.references()[0], start, start + 10 * WINDOW_US)
+    while completion.step():
+        pass
+    profile = completion.get()
+    (old, new) = windows.references()[0].profile.feature(LATENCY), profile.feature(LATENCY)
+    assert old is not None
+    assert new is not None
+    assert (old.rows, new.rows) == (0, completion.rows)
+    assert completion.rows >= 10 * ROWS
+    windows.put_in_force(MODEL, VERSION, encode_profile(profile))
+    write_windows([log], start + 12 * WINDOW_US, drifting(rng, 0, 2))
+    monitor.step(start + 2_000_000)
+    after = monitor.figure()
+    assert after.reference_id != before.reference_id
+    assert after.drift.since_us == before.drift.since_us > 0
+    assert after.streams[0].windows > before.streams[0].windows
+    assert evidence_of_latency(monitor) is not None
+    monitor.kill()
+    assert DriftMonitor(tmp_path).figure() == after
+
+
+def evidence_of_latency(monitor: DriftMonitor) -> float | None:
+    """What is told of latency."""
+    (found,) = [one for one in monitor.figure().streams[0].features if one.name == LATENCY]
+    return found.log10_evidence
 
 
 def test_evidence_over_time_is_kept(tmp_path: Path) -> None:
