@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 HEADER_BYTES = 64
 _LENGTH = struct.Struct("<H")
@@ -100,32 +100,36 @@ class BlockFile:
 def read_blocks(path: Path, layout: BlockLayout) -> list[Block]:
     """Return what was counted (nothing without a file); raise UnreadableBlocks if the file is damaged."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            return list(_blocks(file, layout))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UnreadableBlocks(f"{path.name}: {error.strerror}") from error
-    return list(_blocks(data, layout))
 
 
 def _known(descriptor: int, layout: BlockLayout) -> list[Names]:
     try:
-        data = os.pread(descriptor, layout.file_bytes + 1, 0)
-        return [block.names for block in _blocks(data, layout)]
+        with open(descriptor, "rb", closefd=False) as file:
+            return [block.names for block in _blocks(file, layout)]
     except UnreadableBlocks:
         os.ftruncate(descriptor, 0)
         return []
 
 
-def _blocks(data: bytes, layout: BlockLayout) -> Iterator[Block]:
-    if len(data) != layout.file_bytes or data[:8] != layout.magic:
+def _blocks(file: BinaryIO, layout: BlockLayout) -> Iterator[Block]:
+    """Read the blocks that are in use, the first of the file; it may have room for a thousand more."""
+    is_whole = os.fstat(file.fileno()).st_size == layout.file_bytes
+    if not is_whole or file.read(HEADER_BYTES)[:8] != layout.magic:
         raise UnreadableBlocks("not a file of these blocks, or of another format")
-    for start in range(HEADER_BYTES, layout.file_bytes, layout.block_bytes):
-        (length,) = _LENGTH.unpack_from(data, start)
-        if length == 0:
-            return
+    for place in range(layout.max_blocks):
+        data = file.read(layout.block_bytes)
         try:
-            first, second = data[start + 2 : start + 2 + length].decode().split("\0")
-        except ValueError as error:
-            raise UnreadableBlocks(f"the block at byte {start} is damaged") from error
-        yield Block((first, second), struct.unpack_from(f"<{layout.cells}q", data, start + layout.key_bytes))
+            (length,) = _LENGTH.unpack_from(data)
+            if length == 0:
+                return
+            first, second = data[2 : 2 + length].decode().split("\0")
+            cells = struct.unpack_from(f"<{layout.cells}q", data, layout.key_bytes)
+        except (ValueError, struct.error) as error:
+            raise UnreadableBlocks(f"block {place} is damaged") from error
+        yield Block((first, second), cells)
