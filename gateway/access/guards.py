@@ -1,7 +1,7 @@
 """Guards before the routes of each plane and before predictions: they ask `auth` and act on its verdict."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +10,7 @@ from driftgate.gateway.access.auth import Verdict, judge, refusal
 from driftgate.gateway.access.quotas import Quotas
 from driftgate.gateway.access.refusals import RefusalReport, Subject
 from driftgate.gateway.access.route_scopes import CHANGES, OPERATE, PREDICT
-from driftgate.gateway.access.scopes import Need
+from driftgate.gateway.access.scopes import Need, Verb
 from driftgate.gateway.access.token_store import TokenWatch
 from driftgate.gateway.access.tokens import Holder
 from driftgate.gateway.errors import QuotaExceeded
@@ -39,7 +39,7 @@ class Guard:
         """Return who asks, None if nobody has to say; raise Unauthorized or Forbidden."""
         if self._watch is None or not self.protects(need):
             return None
-        name = "*" if need.of == "*" else str(request.path_params[need.of])
+        name = need.name(request.path_params)
         authorization = request.headers.get("authorization", "").encode("latin-1")
         verdict = judge(self._watch.current, authorization, need, name)
         if not verdict.reason:
@@ -122,6 +122,15 @@ class PredictGuard:
             "quota",
             math.ceil(wait_s),
         )
+
+
+def may_see(request: Request, verbs: Sequence[Verb] = ("read",)) -> Callable[[str], bool]:
+    """Return whether who asks may be told of a model or view, by its name; EVERY for all of them."""
+    holder: Holder | None = getattr(request.state, "holder", None)
+    if holder is None:
+        return lambda name: True
+    need = Need(tuple(verbs))
+    return lambda name: need.is_met_by(holder.scopes, name)
 
 
 def who_asks(request: Request) -> str:

@@ -6,7 +6,7 @@ A route that is not in it keeps its process from starting, so that none is open 
 from collections.abc import Mapping
 from typing import Literal
 
-from driftgate.gateway.access.scopes import Need
+from driftgate.gateway.access.scopes import EVERY, SOME, Need
 from driftgate.gateway.http.fixed_extensions import REFUSALS, STATES
 
 Plane = Literal["admin", "data", "probes"]
@@ -15,12 +15,14 @@ Routes = Mapping[tuple[str, str], Need]
 ANYBODY = Need(open=True)
 ADMINISTRATOR = Need()
 READ_ALL = Need(("read",))
+READ_SOME = Need(("read",), SOME)
 READ_MODEL = Need(("read",), "model")
 OPERATE = Need(("operate",), "model")
 PUBLISH = Need(("publish",), "model")
 PREDICT = Need(("infer",), "model")
 FILL = Need(("features",), "view")
 READ_VIEW = Need(("features", "read"), "view")
+READ_SOME_VIEWS = Need(("features", "read"), SOME)
 CHANGES = frozenset({OPERATE, FILL})
 """What needs a token on the data port too, wherever there are tokens."""
 KNOW = Need(("infer", "read"), "model")
@@ -36,8 +38,8 @@ ADMIN_ROUTES: Routes = {
     ("GET", "/"): ANYBODY,
     ("GET", "/dashboard/plotly/{version}"): ANYBODY,
     ("GET", "/dashboard/{build}/{file}"): ANYBODY,
-    ("GET", "/api/overview"): READ_ALL,
-    ("GET", "/api/models"): READ_ALL,
+    ("GET", "/api/overview"): READ_SOME,
+    ("GET", "/api/models"): READ_SOME,
     ("GET", _ADMIN_MODEL): READ_MODEL,
     ("GET", f"{_ADMIN_MODEL}/example"): READ_MODEL,
     ("POST", f"{_ADMIN_MODEL}/promote"): OPERATE,
@@ -61,7 +63,7 @@ ADMIN_ROUTES: Routes = {
     ("POST", f"{_ADMIN_MODEL}/drift/arm"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/drift/observe"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/drift/acknowledge"): OPERATE,
-    ("GET", "/api/alerts"): READ_ALL,
+    ("GET", "/api/alerts"): READ_SOME,
     ("GET", f"{_ADMIN_MODEL}/alerts"): READ_MODEL,
     ("POST", f"{_ADMIN_MODEL}/alerts/{{alert}}/acknowledge"): OPERATE,
     ("POST", f"{_ADMIN_MODEL}/alerts/test"): OPERATE,
@@ -75,16 +77,16 @@ ADMIN_ROUTES: Routes = {
     ("GET", f"{_ADMIN_MODEL}/feature-views"): PUBLISH,
     ("GET", f"{_ADMIN_MODEL}/versions/{{version}}/manifest"): READ_MODEL,
     ("GET", f"{_ADMIN_MODEL}/versions/{{version}}/files/{{number}}"): READ_MODEL,
-    ("GET", "/api/features"): READ_ALL,
+    ("GET", "/api/features"): READ_SOME_VIEWS,
     ("GET", _VIEW): READ_VIEW,
     ("PUT", _VIEW): FILL,
     ("GET", f"{_VIEW}/entity"): READ_VIEW,
     ("GET", f"{_VIEW}/skew"): READ_VIEW,
     ("POST", f"{_VIEW}/rollback"): FILL,
     ("GET", "/api/state"): READ_ALL,
-    ("GET", "/api/events"): READ_ALL,
+    ("GET", "/api/events"): READ_SOME,
     ("GET", "/api/events/verify"): READ_ALL,
-    ("GET", "/api/annotations"): READ_ALL,
+    ("GET", "/api/annotations"): READ_SOME,
     ("GET", "/api/tokens"): ADMINISTRATOR,
     ("POST", "/api/tokens"): ADMINISTRATOR,
     ("DELETE", "/api/tokens/{token}"): ADMINISTRATOR,
@@ -138,6 +140,6 @@ def need_of(plane: Plane, method: str, path: str) -> Need:
             f"{method} {path} declares no scope: add it to the {plane} routes in "
             "gateway/access/route_scopes.py"
         )
-    if need.of != "*" and f"{{{need.of}" not in path:
+    if need.of not in (EVERY, SOME) and f"{{{need.of}" not in path:
         raise UndeclaredScope(f"{method} {path} is about a {need.of}, and its path names none")
     return need

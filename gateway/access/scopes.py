@@ -4,9 +4,10 @@ A scope is `admin`, or `<verb>:<pattern>` such as `infer:fraud*`. What a route a
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from driftgate.gateway.errors import BadRequest
 
@@ -16,6 +17,9 @@ ADMIN: Literal["admin"] = "admin"
 VERBS: tuple[Verb, ...] = ("infer", "feedback", "features", "publish", "operate", "read")
 INCLUDED: dict[str, frozenset[Verb]] = {"publish": frozenset({"read"}), "operate": frozenset({"read"})}
 """Who changes a model sees it too: a pipeline waits for what it published."""
+
+EVERY, SOME = "*", "?"
+"""What a route is about that is no single model or view: all of them, or those that its caller may see."""
 
 MAX_PATTERN = 128
 _PATTERN = re.compile(r"[A-Za-z0-9._*?-]+")
@@ -31,25 +35,27 @@ class Scope:
     def allows(self, verb: Verb, name: str) -> bool:
         """Tell whether this scope lets its holder do `verb` to the model or view `name`.
 
-        The name `*` stands for all of them: only a scope for all of them allows that.
+        Only a scope for all of them allows EVERY, and any scope SOME.
         """
         if self.verb == ADMIN:
             return True
         if self.verb != verb and verb not in INCLUDED.get(self.verb, ()):
             return False
-        return self.pattern == "*" if name == "*" else fnmatchcase(name, self.pattern)
+        if name in (EVERY, SOME):
+            return name == SOME or self.pattern == "*"
+        return fnmatchcase(name, self.pattern)
 
 
 @dataclass(frozen=True)
 class Need:
     """What a route asks of who calls it: a scope with one of `verbs`, for what the path names in `of`.
 
-    `of` is the path's parameter, or "*" where a route is about all models. Without verbs only `admin` will
-    do, unless the route is `open` to everybody.
+    `of` is the path's parameter, EVERY where a route is about all models, or SOME where it tells of those
+    that its caller may see. Without verbs only `admin` will do, unless the route is `open` to everybody.
     """
 
     verbs: tuple[Verb, ...] = ()
-    of: str = "*"
+    of: str = EVERY
     open: bool = False
 
     def is_met_by(self, scopes: tuple[Scope, ...], name: str) -> bool:
@@ -60,9 +66,13 @@ class Need:
             return any(scope.verb == ADMIN for scope in scopes)
         return any(scope.allows(verb, name) for scope in scopes for verb in self.verbs)
 
+    def name(self, parameters: Mapping[str, Any]) -> str:
+        """Return what a request is about, out of the parameters of its path."""
+        return self.of if self.of in (EVERY, SOME) else str(parameters[self.of])
+
     def text(self, name: str) -> str:
         """Say which scopes would do, for the one who lacks them."""
-        return " or ".join([*(f"{verb}:{name}" for verb in self.verbs), ADMIN])
+        return " or ".join([*(f"{verb}:{EVERY if name == SOME else name}" for verb in self.verbs), ADMIN])
 
 
 def parse_scope(text: str) -> Scope:

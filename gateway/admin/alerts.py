@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from driftgate.gateway.access.guards import who_asks
+from driftgate.gateway.access.guards import may_see, who_asks
 from driftgate.gateway.admin.alert_documents import (
     AcknowledgeRequest,
     AlertDocument,
@@ -74,8 +74,10 @@ class AlertsApi:
         self._requests = AlertRequests(layout.alert_requests, self._done)
 
     async def all(self, request: Request) -> Response:
-        """Answer the alerts of all models."""
-        return _json(_answer(await self._page(None, _since_us(request))))
+        """Answer the alerts of all models that one may see."""
+        page, seen = await self._page(None, _since_us(request)), may_see(request)
+        alerts = tuple(one for one in page.alerts if seen(one.finding.model))
+        return _json(_answer(AlertPage(alerts, tuple(one for one in page.silences if seen(one.model)))))
 
     async def of_model(self, request: Request) -> Response:
         """Answer the alerts of one model."""

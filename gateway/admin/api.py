@@ -16,7 +16,9 @@ from starlette.routing import Route
 
 from driftgate import __version__
 from driftgate.features.errors import FeatureError
+from driftgate.gateway.access.guards import may_see
 from driftgate.gateway.access.route_scopes import need_of
+from driftgate.gateway.access.scopes import EVERY
 from driftgate.gateway.admin import documents as documents
 from driftgate.gateway.admin.access import AdminAccess
 from driftgate.gateway.admin.change_requests import json_answer, move, report, submit
@@ -184,8 +186,10 @@ class AdminApi:
         return self._answer(documents.HealthAnswer(live=True))
 
     async def models(self, request: Request) -> Response:
-        """Answer all models."""
-        return self._answer(documents.ModelsAnswer(self._reports(), self._registry_problems()))
+        """Answer the models that one may see; problems of the registry are for those who may see all."""
+        seen = may_see(request)
+        reports = tuple(one for one in self._reports() if seen(one.name))
+        return self._answer(documents.ModelsAnswer(reports, self._registry_problems() if seen(EVERY) else ()))
 
     async def model(self, request: Request) -> Response:
         """Answer one model."""

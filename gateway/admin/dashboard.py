@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from driftgate.gateway.access.guards import may_see
 from driftgate.gateway.admin.api import AdminRoute
 from driftgate.gateway.admin.timeline import moment_of
 from driftgate.gateway.control.model_report import model_names, report_model
@@ -37,11 +38,12 @@ class DashboardApi:
         self._meter = meter
 
     async def overview(self, request: Request) -> Response:
-        """Answer every model and arm with one word, its traffic and its last window."""
+        """Answer every model and arm that one may see with one word, its traffic and its last window."""
         seen, dropped = await asyncio.to_thread(self._look)
         facts, desired = self._reconciler.facts(), self._reconciler.desired
         checking = self._reconciler.checking
-        reports = [report_model(name, desired, facts, checking) for name in model_names(desired, facts)]
+        names = filter(may_see(request), model_names(desired, facts))
+        reports = [report_model(name, desired, facts, checking) for name in names]
         registry = self._reconciler.registry
         gateway = GatewayOverview(
             generation=desired.generation,

@@ -22,7 +22,7 @@ from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.declaration import write_view
 from driftgate.features.views.keys import KeyCodec
 from driftgate.features.views.view import FeatureView, check_view
-from driftgate.gateway.access.guards import who_asks
+from driftgate.gateway.access.guards import may_see, who_asks
 from driftgate.gateway.admin import feature_documents as documents
 from driftgate.gateway.admin.api import AdminRoute
 from driftgate.gateway.admin.feature_report import (
@@ -66,10 +66,12 @@ class FeaturesApi:
         self._logger = logger
 
     async def views(self, request: Request) -> Response:
-        """Answer all views."""
+        """Answer all views that one may see."""
         known, manifests = self._views.known, list(known_manifests(self._reconciler.facts()))
-        reports = [await self._report(view, manifests) for _, view in sorted(known.views.items())]
-        problems = tuple(f"{name}: {problem}" for name, problem in sorted(known.problems.items()))
+        seen = may_see(request, ("features", "read"))
+        views = [view for name, view in sorted(known.views.items()) if seen(name)]
+        reports = [await self._report(view, manifests) for view in views]
+        problems = tuple(f"{name}: {why}" for name, why in sorted(known.problems.items()) if seen(name))
         return _json(documents.ViewsAnswer(tuple(reports), problems))
 
     async def declared(self, request: Request) -> Response:

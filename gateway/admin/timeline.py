@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from driftgate.gateway.access.guards import may_see
 from driftgate.gateway.admin.api import AdminRoute
 from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.layout import StateLayout
@@ -64,7 +65,7 @@ class TimelineApi:
         query = request.query_params
         since = moment_of(query.get("since") or query.get("from") or DEFAULT_SINCE)
         limit = _limit(query.get("limit"))
-        wanted = Wanted(since, query.get("model", ""), limit + 1)
+        wanted = Wanted(since, query.get("model", ""), limit + 1, may_see(request))
         found = await asyncio.to_thread(events_since, self._layout, wanted)
         return found[-limit:], len(found) > limit
 

@@ -4,7 +4,7 @@ Reads files only, so it can be asked while nothing runs.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -24,11 +24,19 @@ CLOCK_SLACK = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which events: from `since` on, of one model if it is named, at most the newest `limit`."""
+    """Which events: from `since` on, of one model if it is named, at most the newest `limit`.
+
+    `may_see` is asked with an event's model, "*" where it has none.
+    """
 
     since: datetime
     model: str = ""
     limit: int = MOST_EVENTS
+    may_see: Callable[[str], bool] = lambda model: True
+
+    def has(self, event: Event) -> bool:
+        """Whether this is one of them, whenever it was."""
+        return self.model in ("", event.model) and self.may_see(event.model or "*")
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,7 +59,7 @@ def events_since(layout: StateLayout, wanted: Wanted) -> list[Event]:
         reverse=True,
     )
     since = _text(wanted.since)
-    found = (event for event in newest_first if event.at >= since and wanted.model in ("", event.model))
+    found = (event for event in newest_first if event.at >= since and wanted.has(event))
     oldest_first = reversed(list(islice(found, wanted.limit)))  # so are those of one moment
     return sorted(oldest_first, key=lambda event: event.at)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +26,8 @@ from driftgate.gateway.access.route_scopes import (
     PUBLISH,
     READ_ALL,
     READ_MODEL,
+    READ_SOME,
+    READ_SOME_VIEWS,
     READ_VIEW,
     Plane,
     Routes,
@@ -67,12 +70,14 @@ ADMITTED: dict[Need, set[str]] = {
     ANYBODY: set(SCOPES),
     ADMINISTRATOR: {"admin"},
     READ_ALL: {"admin", "read *"},
+    READ_SOME: {*READERS, "publish other", "operate other"},
     READ_MODEL: READERS,
     KNOW: {*READERS, "infer m*"},
     PREDICT: {"admin", "infer m*"},
     OPERATE: {"admin", "operate m*"},
     PUBLISH: {"admin", "publish m*"},
     READ_VIEW: {*READERS, "features *"},
+    READ_SOME_VIEWS: {*READERS, "publish other", "operate other", "features *"},
     FILL: {"admin", "features *"},
 }
 PLANES: tuple[tuple[Plane, Routes], ...] = (
@@ -156,6 +161,22 @@ def store_in(root: Path) -> TokenStore:
 def make_token(root: Path, *scopes: str, quota: Quota | None = None) -> str:
     """Return a new token."""
     return store_in(root).create(Wish("test", scopes, quota), "test")[1]
+
+
+@pytest.mark.parametrize(("who", "models"), [("read *", ["m"]), ("read m*", ["m"]), ("operate other", [])])
+def test_who_may_see_some_models_is_told_of_those(locked: Locked, who: str, models: list[str]) -> None:
+    """Lists, the dashboard's first page and the timeline leave out what their reader may not see."""
+
+    def told(path: str) -> dict[str, Any]:
+        answer = locked.gateway.client.get(locked.gateway.ports.admin + path, headers=locked.bearer(who))
+        return dict(answer.raise_for_status().json())
+
+    for path in ("/api/overview", "/api/models"):
+        assert [model["name"] for model in told(path)["models"]] == models
+    about = {event.get("model", "") for event in told("/api/events")["events"]}
+    assert about - {""} == set(models)
+    assert ("" in about) == (who == "read *")
+    assert told("/api/alerts")["alerts"] == []
 
 
 @pytest.mark.parametrize(

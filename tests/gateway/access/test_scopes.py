@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftgate.gateway.access.scopes import VERBS, Need, Scope, Verb, parse_scope
+from driftgate.gateway.access.scopes import EVERY, SOME, VERBS, Need, Scope, Verb, parse_scope
 from driftgate.gateway.errors import BadRequest
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
@@ -52,6 +52,21 @@ def test_what_is_no_scope_is_refused(text: str) -> None:
     """A scope that is spelt wrongly is refused when the token is made, with how to spell it."""
     with pytest.raises(BadRequest, match="is no scope: use admin, or one of infer, feedback"):
         parse_scope(text)
+
+
+@pytest.mark.parametrize(
+    ("scope", "every", "some"),
+    [
+        (Scope("read", "*"), True, True),
+        (Scope("operate", "fraud*"), False, True),
+        (Scope("infer", "*"), False, False),
+        (Scope("admin"), True, True),
+    ],
+)
+def test_what_is_about_many_models(scope: Scope, every: bool, some: bool) -> None:
+    """A scope for one model opens what tells its holder of that model, not what is about all."""
+    assert Need(("read",), EVERY).is_met_by((scope,), EVERY) is every
+    assert Need(("read",), SOME).is_met_by((scope,), SOME) is some
 
 
 def test_a_need_without_verbs_is_the_administrators() -> None:
