@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from driftgate.monitoring.drift.replay import COVERED, LEFT_OUT
 from driftgate.monitoring.drift.status import VersionFigure
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -73,7 +74,8 @@ class WouldNotify(msgspec.Struct, frozen=True):
 class BacktestAnswer(msgspec.Struct, frozen=True):
     """What would have been notified of; `judged_by` the hours of other weeks, or the reference.
 
-    `expected_at_most` is how many notifications for nothing the budget allows in that time.
+    `expected_at_most` is how many notifications for nothing the budget allows in that time. `covered` and
+    `left_out` are the rules of alerts that were gone through, and that were not.
     """
 
     model: str
@@ -83,3 +85,5 @@ class BacktestAnswer(msgspec.Struct, frozen=True):
     judged_by: str
     expected_at_most: float
     notifications: tuple[WouldNotify, ...]
+    covered: tuple[str, ...] = COVERED
+    left_out: tuple[str, ...] = LEFT_OUT

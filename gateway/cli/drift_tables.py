@@ -43,6 +43,10 @@ def print_backtest(answer: BacktestAnswer) -> None:
         print_plain(f"{moment(one.window_us)}  version {one.version}: {named}, since {moment(one.onset_us)}")
     if not answer.notifications:
         print_plain("nothing would have been notified")
+    print_plain(
+        "gone through: drift of features. Not gone through: dependence of pairs; bad data and silence, which "
+        f"notify without being armed: driftgate alerts list {answer.model} --since 30d"
+    )
 
 
 def said_of(one: VersionFigure) -> str:

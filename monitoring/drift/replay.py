@@ -20,6 +20,9 @@ from driftgate.monitoring.drift.watch import Seasons
 from driftgate.monitoring.reference.profile import PairCounts, ReferenceProfile
 from driftgate.monitoring.windows.pane import CountedPane, Pane, PaneKey, PaneShape
 
+COVERED = ("drift",)
+LEFT_OUT = ("dependence", "broken_data", "unusual_data", "no_data", "quiet")
+"""Rules of alerts. All but the first notify without being armed, so what they would have done they did."""
 PART_US = 86_400_000_000
 FindCounts = Callable[[str, int, int], list[tuple[PaneKey, CountedPane]]]
 """Returns the counts of a model's windows that began in [first, end), by start."""

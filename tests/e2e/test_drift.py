@@ -126,6 +126,7 @@ def test_drift_is_found_named_told_and_acknowledged(gateway: Gateway) -> None:
     )
     would = command(gateway, "backtest", "pay", "--since", "1h", "--budget", "1 in 4w")
     assert "age" in would.stdout, would
+    assert "Not gone through: dependence of pairs" in would.stdout
     traffic.shift = 0.0
     assert command(gateway, "ack", "pay", "--why", "a test").returncode == 0
     until(lambda: phase(gateway) == "quiet", 5, "it begins anew")
