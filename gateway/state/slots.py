@@ -110,14 +110,11 @@ def live_slots(layout: StateLayout, now_ns: int, stale_after_s: float) -> list[L
     """Return the slots whose process is alive, by number: same boot in both files, not dead, fresh pulse."""
     found = []
     for number in slot_numbers(layout):
-        status, beat = read_status(layout, number), read_beat(beat_path(layout, number))
-        if (
-            status is not None
-            and beat is not None
-            and status.boot == beat.boot
-            and beat.state is not BeatState.DEAD
-            and beat.is_fresh(now_ns, stale_after_s)
-        ):
+        beat = read_beat(beat_path(layout, number))
+        if beat is None or beat.state is BeatState.DEAD or not beat.is_fresh(now_ns, stale_after_s):
+            continue
+        status = read_status(layout, number)
+        if status is not None and status.boot == beat.boot:
             found.append(LiveSlot(status, beat))
     return found
 
