@@ -67,11 +67,20 @@ class RollbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshot: int | None = None
 
 
+class VersionSkew(msgspec.Struct, frozen=True):
+    """The same of the requests that one version of a model answered."""
+
+    model: str
+    version: int
+    features: tuple[SkewRow, ...]
+
+
 class SkewAnswer(msgspec.Struct, frozen=True):
     """Features of a view that clients sent themselves, against what is stored, the worst first."""
 
     view: str
     features: tuple[SkewRow, ...]
+    versions: tuple[VersionSkew, ...] = ()
 
 
 class FeatureValue(msgspec.Struct, frozen=True):

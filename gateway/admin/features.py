@@ -111,8 +111,7 @@ class FeaturesApi:
     async def skew(self, request: Request) -> Response:
         """Answer how what clients sent of a view compares with what is stored."""
         view = self._find(request)
-        rows = await asyncio.to_thread(skew_of, self._layout, view.name)
-        return _json(documents.SkewAnswer(view.name, rows))
+        return _json(await asyncio.to_thread(skew_of, self._layout, view.name))
 
     async def rollback(self, request: Request) -> Response:
         """Let readers go back to an earlier snapshot; pushes newer than it still count."""

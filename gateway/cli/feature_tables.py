@@ -1,8 +1,7 @@
 """How feature views look in a terminal."""
 
 from driftgate.features.filling.load import LoadReport
-from driftgate.features.lookup.skew import SkewRow
-from driftgate.gateway.admin.feature_documents import EntityAnswer, ViewReport, ViewsAnswer
+from driftgate.gateway.admin.feature_documents import EntityAnswer, VersionSkew, ViewReport, ViewsAnswer
 from driftgate.gateway.cli.model_tables import print_plain
 from driftgate.gateway.cli.terminal import console, plain, table
 
@@ -80,12 +79,14 @@ def print_load(report: LoadReport) -> None:
         print_plain(f"  rejected rows are in {report.rejected_file}")
 
 
-def print_skew(rows: tuple[SkewRow, ...]) -> None:
-    """Print how sent and stored values differ, the worst feature first."""
-    shown = table("FEATURE", "ROWS", "MISMATCH", "NOT STORED", "NOT SENT", "STALE")
-    for row in rows:
-        rates = (row.mismatch_rate, row.missing_rate, row.extra_rate, row.stale_rate)
-        shown.add_row(plain(row.feature), str(row.rows), *(f"{100 * rate:.3g} %" for rate in rates))
+def print_skew(versions: tuple[VersionSkew, ...]) -> None:
+    """Print how sent and stored values differ, of each version the worst feature first."""
+    shown = table("MODEL", "FEATURE", "ROWS", "MISMATCH", "NOT STORED", "NOT SENT", "STALE")
+    for one in versions:
+        for row in one.features:
+            rates = (row.mismatch_rate, row.missing_rate, row.extra_rate, row.stale_rate)
+            names = (plain(f"{one.model} {one.version}"), plain(row.feature), str(row.rows))
+            shown.add_row(*names, *(f"{100 * rate:.3g} %" for rate in rates))
     console().print(shown)
 
 

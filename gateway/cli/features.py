@@ -110,12 +110,12 @@ def rollback(
 
 @app.command()
 def skew(view: ViewName, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show how what clients send of a view compares with what is stored, row by row."""
+    """Show how what clients send of a view compares with what is stored, row by row, by model version."""
     answer = AdminClient(server).get(f"{_path(view)}/skew", SkewAnswer)
     if json:
         print_json(answer)
-    elif answer.features:
-        print_skew(answer.features)
+    elif answer.versions:
+        print_skew(answer.versions)
     else:
         print_plain(f"No request has sent a feature of {view} that is stored too.")
 

@@ -19,8 +19,6 @@ from driftgate.gateway.state.feature_counters import (
     ROWS_CACHED,
     ROWS_FETCHED,
     ROWS_JOINED,
-    SKEW_CELLS,
-    SKEW_RESULTS,
     SNAPSHOT,
     STATUS_CELLS,
     STATUSES,
@@ -30,6 +28,7 @@ from driftgate.gateway.state.feature_counters import (
     TRIPS_FAILED,
 )
 from driftgate.gateway.state.integer_blocks import Block, UnreadableBlocks, read_blocks
+from driftgate.gateway.state.skew_counters import SKEW_RESULTS, SkewKey, read_skew
 from driftgate.gateway.state.slots import slot_numbers
 
 Cells = tuple[int, ...]
@@ -47,7 +46,7 @@ def feature_metrics(layout: StateLayout) -> Iterator[Metric]:
     total = _total(block for blocks in slots.values() for block in blocks)
     if any(view for view, _ in total):
         yield from _values(total)
-        yield from _skew(total)
+        yield from _skew(layout)
         yield from _store(total)
         yield from _remote(total)
         yield from _snapshots(slots)
@@ -93,17 +92,16 @@ def _values(total: Total) -> Iterator[Metric]:
     yield from (values, ages, unusable, not_fresh)
 
 
-def _skew(total: Total) -> Iterator[Metric]:
+def _skew(layout: StateLayout) -> Iterator[Metric]:
     skew = CounterMetricFamily(
         "driftgate_feature_skew_rows",
         "Rows whose request carried a value that may be stored too, by what came of comparing them.",
-        labels=["view", "feature", "result"],
+        labels=[*SkewKey._fields, "result"],
     )
-    for (view, feature), cells in total.items():
-        if feature:
-            for place, result in enumerate(SKEW_RESULTS, SKEW_CELLS):
-                if cells[place]:
-                    skew.add_metric([view, feature, result], cells[place])
+    for key, counted in read_skew([layout.slot(number) for number in slot_numbers(layout)]).items():
+        for result in SKEW_RESULTS:
+            if count := getattr(counted, result):
+                skew.add_metric([*key, result], count)
     yield skew
 
 

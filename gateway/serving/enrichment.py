@@ -175,7 +175,7 @@ class Enricher:
             None if fresh else plan.refusals(found, places),
         )
         if plan.overrides:
-            override(plan, rows, exchanges, list(zip(found, places, strict=True)), self._counters)
+            override(plan, rows, exchanges, list(zip(found, places, strict=True)), self._counters.skew)
             fresh = fresh and not np.count_nonzero(rows.status)
         times = plan.event_times(found, places)
         completed = CompletedRows(rows.inputs, rows.status, times, tuple(snapshots.items()))

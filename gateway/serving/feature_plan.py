@@ -109,6 +109,8 @@ class FeaturePlan:
     overrides: tuple[Override, ...]
     names: tuple[str, ...]
     reads_twice: bool
+    model: str
+    version: str
 
     @classmethod
     def of(cls, manifest: Manifest, layouts: Mapping[str, RowLayout]) -> "FeaturePlan":
@@ -129,6 +131,8 @@ class FeaturePlan:
             overrides=_overrides(binding, views, columns),
             names=binding.feature_names,
             reads_twice=len({view.name for view in views}) < len(views),
+            model=manifest.name,
+            version=str(manifest.version),
         )
 
     def assemble(

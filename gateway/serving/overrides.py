@@ -11,7 +11,7 @@ from driftgate.features.rows.layout import Place
 from driftgate.features.views.status import FeatureStatus
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan, Override
-from driftgate.gateway.state.feature_counters import FeatureCounters
+from driftgate.gateway.state.skew_counters import SkewCounters, SkewKey
 from driftgate.gateway.wire.inference import Array
 from driftgate.models.schema.client_manifest import NOT_SENT
 
@@ -37,7 +37,7 @@ def override(
     rows: Rows,
     exchanges: Sequence[Exchange],
     found: Sequence[tuple[Resolved, Array | None]],
-    counters: FeatureCounters,
+    counters: SkewCounters,
 ) -> None:
     """Put what the requests sent into `rows`, in place; count how it compares with what was `found`."""
     for one in plan.overrides:
@@ -46,7 +46,7 @@ def override(
             continue
         view = plan.views[one.view]
         skew = _skew(one, sent, _stored(one, view.layout.places[one.feature.name], *found[one.view]))
-        counters.compared(view.bound.view, one.feature.name, skew)
+        counters.add(SkewKey(plan.model, plan.version, view.name, one.feature.name), skew)
         given = sent.given
         table = rows.inputs[one.input].reshape(len(given), -1)
         table[given, one.column] = sent.values[given]

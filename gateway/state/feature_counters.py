@@ -8,23 +8,22 @@ from bisect import bisect_left
 from pathlib import Path
 
 from driftgate.features.lookup.resolve import Resolved
-from driftgate.features.lookup.skew import FeatureSkew
 from driftgate.features.redis.breaker import BreakerState
 from driftgate.features.redis.store import RedisFeatureStore
 from driftgate.features.views.status import Fault, FeatureStatus
 from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout
+from driftgate.gateway.state.skew_counters import SkewCounters
 
 AGE_LIMITS_S = (1, 10, 60, 300, 900, 3600, 21_600, 86_400, 259_200, 604_800, 2_592_000)
 FETCH_LIMITS_S = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 STATUSES = tuple(FeatureStatus)
 FAULTS = tuple(Fault)
-SKEW_RESULTS = ("compared", "mismatched", "stale", "missing", "extra")
 
 STATUS_CELLS = 0
 """By status: values, of a view or of a feature. Of a feature only those that were not fresh."""
-SKEW_CELLS = FAULT_CELLS = 8
-"""Of a feature: rows by what came of comparing them; of a view: entities by why stored rows were not used."""
+FAULT_CELLS = 8
+"""Of a view: entities by why stored rows were not used."""
 SNAPSHOT, AGE_S, FETCH_NS, TIMEOUTS, STORE_DOWN = range(16, 21)
 ROWS_CACHED, ROWS_FETCHED, ROWS_JOINED, TRIPS_ENDED, TRIPS_FAILED, CACHED_BYTES = range(6)
 """Of a store that is far away: where rows came from, what became of its round trips, what is remembered."""
@@ -39,10 +38,14 @@ _FETCH_LIMITS_NS = tuple(int(limit * 1e9) for limit in FETCH_LIMITS_S)
 
 
 class FeatureCounters:
-    """The features of one slot, opened for counting; a few additions for each turn."""
+    """The features of one slot, opened for counting; a few additions for each turn.
+
+    `skew` counts what requests send themselves, in a file beside `path`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = BlockFile(path, LAYOUT)
+        self.skew = SkewCounters(path.parent)
         self._store = self._file.of("", "")
         self._store[STORE_DOWN] = self._store[CACHED_BYTES] = 0
         self._before = self._store[ROWS_CACHED : TRIPS_FAILED + 1].tolist()
@@ -88,12 +91,6 @@ class FeatureCounters:
         cells[SNAPSHOT] = snapshot
         cells[STATUS_CELLS] += values
         _count_ages(cells, times_us, now_us)
-
-    def compared(self, view: str, feature: str, skew: FeatureSkew) -> None:
-        """Count rows in which a request carried the value of a feature that is stored too."""
-        cells = self._file.of(view, feature)
-        for place, result in enumerate(SKEW_RESULTS, SKEW_CELLS):
-            cells[place] += getattr(skew, result)
 
 
 def _count_ages(cells: memoryview, times_us: list[int], now_us: int) -> None:

@@ -230,8 +230,8 @@ def test_metrics_tell_what_was_read(gateway: Gateway) -> None:
     assert found['driftgate_feature_values_total{status="fresh",view="users"}'] > 0
     assert found['driftgate_feature_age_seconds_bucket{le="+Inf",view="users"}'] > 0
     assert found['driftgate_feature_snapshot{slot="0",view="users"}'] >= 1
-    skew = 'driftgate_feature_skew_rows_total{feature="age",result="mismatched",view="users"}'
-    assert found[skew] >= 1
+    labels = 'feature="age",model="m",result="mismatched",version="1",view="users"'
+    assert found[f"driftgate_feature_skew_rows_total{{{labels}}}"] >= 1
 
 
 def test_records_hold_what_was_read(gateway: Gateway) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,8 +24,8 @@ from driftgate.gateway.serving.batch import completed_together, whole
 from driftgate.gateway.serving.enrichment import LONGEST_S, Enricher
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan
-from driftgate.gateway.state.feature_counters import LAYOUT, SKEW_CELLS, SKEW_RESULTS, FeatureCounters
-from driftgate.gateway.state.integer_blocks import read_blocks
+from driftgate.gateway.state.feature_counters import FeatureCounters
+from driftgate.gateway.state.skew_counters import read_skew
 from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.models.schema.bind import bind
 from driftgate.models.schema.manifest import Column, Manifest
@@ -274,8 +275,11 @@ def test_what_is_sent_counts_in_place_of_what_is_stored(tmp_path: Path) -> None:
 
 def skew_counts(path: Path, feature: str) -> list[int]:
     """What was counted of a feature: compared, mismatched, stale, missing, extra."""
-    (cells,) = (block.cells for block in read_blocks(path / "counts", LAYOUT) if block.names[1] == feature)
-    return list(cells[SKEW_CELLS : SKEW_CELLS + len(SKEW_RESULTS)])
+    made = manifest(False)
+    found = {
+        key[2:]: skew for key, skew in read_skew([path]).items() if key[:2] == (made.name, str(made.version))
+    }
+    return list(msgspec.structs.astuple(found["people", feature]))
 
 
 def test_skew_is_of_requests_that_send_the_column(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from driftgate.features.lookup.memory_store import MemoryFeatureStore
 from driftgate.features.lookup.resolve import Resolver
-from driftgate.features.lookup.skew import FeatureSkew
 from driftgate.features.lookup.store import Lookup
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.view import Feature, FeatureView, JoinKey
@@ -13,7 +12,6 @@ from driftgate.gateway.state.feature_counters import (
     BUCKET_CELLS,
     CELLS,
     LAYOUT,
-    SKEW_CELLS,
     SNAPSHOT,
     STATUS_CELLS,
     FeatureCounters,
@@ -29,8 +27,8 @@ VIEW = FeatureView(
 )
 
 
-def test_statuses_ages_and_skew_are_counted(tmp_path: Path) -> None:
-    """Values count by view and status, those not fresh by feature too; ages and comparisons beside them."""
+def test_statuses_and_ages_are_counted(tmp_path: Path) -> None:
+    """Values count by view and status, those not fresh by feature too; ages beside them."""
     store, layout = MemoryFeatureStore(), RowLayout.of(VIEW)
     rows = entity_rows(VIEW, [("ann",), ("bob",)], {"age": [1.0, None], "score": [2.0, None]}, age_s=30)
     store.put(VIEW, rows)
@@ -38,7 +36,6 @@ def test_statuses_ages_and_skew_are_counted(tmp_path: Path) -> None:
     counters = FeatureCounters(tmp_path / "counts")
     now_us = int(rows.event_time_us[0]) + 30_000_000
     counters.resolved(Resolver(layout).resolve(found.stored, now_us), 9)
-    counters.compared("users", "age", FeatureSkew(compared=3, mismatched=1))
     counters.fetched(30_000, True)
     blocks = {block.names: block.cells for block in read_blocks(tmp_path / "counts", LAYOUT)}
     view = blocks["users", ""]
@@ -47,7 +44,6 @@ def test_statuses_ages_and_skew_are_counted(tmp_path: Path) -> None:
     assert view[AGE_S] == 60
     assert view[BUCKET_CELLS + 2] == 2
     assert blocks["users", "score"][STATUS_CELLS : STATUS_CELLS + 7] == (0, 0, 0, 0, 2, 0, 0)
-    assert blocks["users", "age"][SKEW_CELLS : SKEW_CELLS + 2] == (3, 1)
     assert sum(blocks["", ""][BUCKET_CELLS:CELLS]) == 1
 
 
