@@ -164,6 +164,7 @@ class SharedRows:
 
     def __init__(self, directory: Path) -> None:
         """Raises FileNotFoundError where the writer has not made it yet, StoreDamaged and StoreError."""
+        self._looked_at, self._is_empty = 0, True
         if not (directory / "data.mdb").exists():
             raise FileNotFoundError(directory)
         try:
@@ -194,7 +195,11 @@ class SharedRows:
                 self._env.set_mapsize(0)
                 transaction = self._env.begin(self._rows)
             try:
-                return list(map(transaction.get, keys))
+                # Only a new transaction of the writer can have put rows where there were none.
+                if transaction.id() != self._looked_at:
+                    self._looked_at = transaction.id()
+                    self._is_empty = not transaction.stat(self._rows)["entries"]
+                return [None] * len(keys) if self._is_empty else list(map(transaction.get, keys))
             finally:
                 transaction.abort()
         except lmdb.Error as error:

@@ -24,22 +24,24 @@ NUMBER_LAYOUT = RowLayout.of(NUMBERS)
 NUMBER_ROW = encode_rows(NUMBER_LAYOUT, float_rows(NUMBERS, ["a"], NOW_US, 1.5))[0]
 
 
+WORDS = FeatureView("v", (JoinKey("k"),), (Feature("a", "int32"), Feature("b", "string")))
+WRITTEN = "01a53821a4ba546b {} 0100000000000000 0000000000000000 feffffff 4bdc58f6 03000000 00000000 68c3a9"
+PLAIN, UNMARKED = WRITTEN.format("c64b009fbe40cf34"), WRITTEN.format("22fed23142cca521")
+
+
 def test_the_bytes_of_a_row_stay_what_they_are() -> None:
     """A row that was written once is read by every later release: its bytes are fixed."""
-    view = FeatureView("v", (JoinKey("k"),), (Feature("a", "int32"), Feature("b", "string")))
     rows = EntityRows([b"k"], np.array([1]), {"a": np.array([-2], np.int32), "b": np.array(["hé"], object)})
-    (row,) = encode_rows(RowLayout.of(view), rows)
-    assert row.hex() == (
-        "01a53821a4ba546b"
-        "22fed23142cca521"
-        "0100000000000000"
-        "0000000000000000"
-        "feffffff"
-        "4bdc58f6"
-        "03000000"
-        "00000000"
-        "68c3a9"
-    )
+    (row,) = encode_rows(RowLayout.of(WORDS), rows)
+    assert row == bytes.fromhex(PLAIN)
+
+
+def test_rows_that_do_not_say_that_they_are_plain_are_read_too() -> None:
+    """Before there were plain rows, all were written like those with a null or NaN."""
+    stored = decode_rows(RowLayout.of(WORDS), [bytes.fromhex(UNMARKED), bytes.fromhex(PLAIN)])
+    assert not stored.faults
+    assert stored.columns["a"].tolist() == [-2, -2]
+    assert stored.columns["b"].tolist() == ["hé", "hé"]
 
 
 @pytest.mark.parametrize(("layout", "row"), [(LAYOUT, ROW), (NUMBER_LAYOUT, NUMBER_ROW)])
