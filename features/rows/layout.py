@@ -53,8 +53,8 @@ class RowLayout:
 
     `record` reads the fixed part as a structured array with the fields `event_time_us`, `null_words` and
     one per block; `multipliers` (uint64, one per word) make the dot product with every sound row equal
-    `plain_balance` if it is plain, else `balance`. `blank` is a row with event time 0: never written. `row_bytes` is the size of the fixed part;
-    without string features, of the row.
+    `plain_balance` if it is plain, else `balance`. `blank` is a row with event time 0: never written.
+    `row_bytes` is the size of the fixed part; without string features, of the row.
     """
 
     view: FeatureView
@@ -109,7 +109,7 @@ class RowLayout:
     def are_plain(self, words: Array) -> bool:
         """Return whether all packed rows, uint64 [N, words], are what was written, without null and NaN."""
         # As bytes, because comparing two arrays takes three times as long.
-        sums = words.dot(self.multipliers).tobytes()
+        sums: bytes = words.dot(self.multipliers).tobytes()
         return sums == self.plain_balance.to_bytes(_WORD, "little") * len(words)
 
     def words(self, records: Array) -> Array:

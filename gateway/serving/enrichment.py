@@ -6,7 +6,6 @@ the requests that need it wait for that, all others are computed meanwhile.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from driftgate.features.lookup.resolve import Resolved
 from driftgate.features.lookup.store import FeatureStore, Fetched
 from driftgate.features.redis.store import RedisFeatureStore
 from driftgate.features.views.status import FeatureStatus
-from driftgate.gateway.errors import FeaturesMissing, FeaturesUnreachable, TooLarge
+from driftgate.gateway.errors import FeaturesMissing, FeaturesUnreachable
 from driftgate.gateway.serving.entities import Asked, Entities, asked_of
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_notes import CompletedRows, FeatureNotes, Summaries
@@ -62,15 +61,13 @@ class Enricher:
 
         Requests that cannot be completed fail by themselves, with an error that names key, view and feature.
         """
-        now_ns = time.perf_counter_ns()
-        patient_until_ns = now_ns + PATIENT_NS
-        most, waiting = self._most_entities, chain.from_iterable(gathered.values())
-        if not any([one.deadline_ns < patient_until_ns or one.request.rows > most for one in waiting]):
+        if self._embedded is not None:  # it answers at once, so no deadline is too short
             self._look_up(gathered, LONGEST_S, go)
             return
+        now_ns = time.perf_counter_ns()
+        patient_until_ns = now_ns + PATIENT_NS
         patient: dict[ServedVersion, list[Exchange]] = {}
-        for served, waiting_for_it in gathered.items():
-            exchanges = [exchange for exchange in waiting_for_it if self._is_small(exchange)]
+        for served, exchanges in gathered.items():
             hurried = [exchange for exchange in exchanges if exchange.deadline_ns < patient_until_ns]
             for exchange in hurried:
                 # Alone: a short deadline must not cost others the answer that they have time for.
@@ -83,7 +80,7 @@ class Enricher:
 
     def _look_up(self, gathered: Gathered, budget_s: float, go: Go) -> None:
         asked = [
-            asked_of(served, served.features, exchanges)
+            asked_of(served, served.features, exchanges, self._most_entities)
             for served, exchanges in gathered.items()
             if served.features is not None
         ]
@@ -136,14 +133,6 @@ class Enricher:
         )
         self._hand_out_fresh(asked, completed)
         return True
-
-    def _is_small(self, exchange: Exchange) -> bool:
-        rows, most = exchange.request.rows, self._most_entities
-        if rows <= most:
-            return True
-        text = f"the request has {rows} rows whose features are to be looked up; it may have {most}"
-        exchange.fail(TooLarge(text))
-        return False
 
     def _resolve(self, entities: Entities, fetched: Sequence[Fetched]) -> Answers:
         now_us = self._clock() // 1000

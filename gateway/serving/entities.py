@@ -8,7 +8,7 @@ import numpy as np
 from driftgate.features.errors import InvalidKey
 from driftgate.features.lookup.resolve import Resolver
 from driftgate.features.lookup.store import Lookup
-from driftgate.gateway.errors import BadRequest
+from driftgate.gateway.errors import BadRequest, TooLarge
 from driftgate.gateway.serving.exchange import Exchange
 from driftgate.gateway.serving.feature_plan import FeaturePlan, ViewPlan
 from driftgate.gateway.serving.served import ServedVersion
@@ -26,13 +26,13 @@ class Asked(NamedTuple):
     keys: Keys
 
 
-def asked_of(served: ServedVersion, plan: FeaturePlan, exchanges: list[Exchange]) -> Asked:
-    """Return what requests ask for; those with a key that cannot be one fail, with its row and the reason."""
+def asked_of(served: ServedVersion, plan: FeaturePlan, exchanges: list[Exchange], most_rows: int) -> Asked:
+    """Return what requests ask for; those with too many rows, or a key that cannot be one, fail with that."""
     try:
-        return Asked(served, plan, exchanges, [_keys(view, exchanges) for view in plan.views])
-    except InvalidKey:
-        sound = [exchange for exchange in exchanges if _has_sound_keys(plan, exchange)]
-        return Asked(served, plan, sound, [_keys(view, sound) for view in plan.views])
+        return Asked(served, plan, exchanges, [_keys(view, exchanges, most_rows) for view in plan.views])
+    except (InvalidKey, TooLarge):
+        sound = [exchange for exchange in exchanges if _is_sound(plan, exchange, most_rows)]
+        return Asked(served, plan, sound, [_keys(view, sound, most_rows) for view in plan.views])
 
 
 class Entities:
@@ -66,21 +66,25 @@ class Entities:
             self.wanted[name] = Lookup(view.layout, list(dict.fromkeys([*before.keys, *keys])))
 
 
-def _keys(view: ViewPlan, exchanges: Sequence[Exchange]) -> list[bytes]:
-    """Return the key of every row; raise InvalidKey for one that cannot be."""
-    if len(view.key) > 1:
-        encode = view.codec.encode
-        return [encode(values) for exchange in exchanges for values in _key_rows(view, exchange)]
-    encode_one = view.codec.encode_one
-    ((name, element),) = view.key
-    keys = []
+def _keys(view: ViewPlan, exchanges: Sequence[Exchange], most_rows: int) -> list[bytes]:
+    """Return the key of every row; raise InvalidKey for one that cannot be, TooLarge for too many."""
+    name, element = view.key[0]
+    is_one, encode, encode_one = len(view.key) == 1, view.codec.encode, view.codec.encode_one
+    keys: list[bytes] = []
     for exchange in exchanges:
         array = exchange.request.inputs[name]
-        if array.size == 1:
+        if is_one and array.size == 1:
             keys.append(encode_one(array.item()))
-        else:
-            keys += map(encode_one, _values(array, element))
+            continue
+        _check_rows(exchange, most_rows)
+        keys += map(encode_one, _values(array, element)) if is_one else map(encode, _key_rows(view, exchange))
     return keys
+
+
+def _check_rows(exchange: Exchange, most: int) -> None:
+    rows = exchange.request.rows
+    if rows > most:
+        raise TooLarge(f"the request has {rows} rows whose features are to be looked up; it may have {most}")
 
 
 def _key_rows(view: ViewPlan, exchange: Exchange) -> "zip[tuple[str | int, ...]]":
@@ -93,12 +97,21 @@ def _values(array: Array, element: int) -> list[str | int]:
     return values
 
 
-def _has_sound_keys(plan: FeaturePlan, exchange: Exchange) -> bool:
-    for view in plan.views:
-        for number, values in enumerate(_key_rows(view, exchange)):
-            try:
-                view.codec.encode(values)
-            except InvalidKey as error:
-                exchange.fail(BadRequest(f"row {number}, features of view {view.name!r}: {error}"))
-                return False
+def _is_sound(plan: FeaturePlan, exchange: Exchange, most_rows: int) -> bool:
+    """Tell whether all keys of a request can be; it fails with the first that cannot."""
+    try:
+        _check_rows(exchange, most_rows)
+        for view in plan.views:
+            for number, values in enumerate(_key_rows(view, exchange)):
+                _check_key(view, number, values)
+    except (BadRequest, TooLarge) as error:
+        exchange.fail(error)
+        return False
     return True
+
+
+def _check_key(view: ViewPlan, row: int, values: tuple[str | int, ...]) -> None:
+    try:
+        view.codec.encode(values)
+    except InvalidKey as error:
+        raise BadRequest(f"row {row}, features of view {view.name!r}: {error}") from None
