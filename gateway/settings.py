@@ -151,7 +151,8 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `redis_layout` "feast" reads what a Feast deployment of the project `feast_project` has written. Rows read
     from Redis are remembered for `cache_ttl_s`, in at most `cache_bytes` of each worker. What is pushed into
     the embedded store is kept for training sets for `push_history_days` (0: not at all), in at most
-    `push_history_bytes` for each view.
+    `push_history_bytes` for each view. A view is compacted once no snapshot has `compact_rows` of its pushed
+    rows (0: never).
     """
 
     store: Literal["embedded", "redis"] = "embedded"
@@ -164,6 +165,7 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_entities_per_request: Positive = 10_000
     push_history_days: Annotated[float, msgspec.Meta(ge=0)] = 90.0
     push_history_bytes: Positive = 10 * 2**30
+    compact_rows: Annotated[int, msgspec.Meta(ge=0)] = 100_000
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

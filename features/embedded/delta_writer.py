@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from driftgate.features.durable import only_one
 from driftgate.features.embedded.history_parts import history_directory
@@ -45,6 +46,7 @@ class DeltaWriter:
             self._rows = RowsWriter(self._files.delta, durable=True)
             self._exit = stack.pop_all()
         self._trimmed = (0, 0)
+        self._lacking, self._written = self._rows.count(), 0
         noted = self._rows.write(lambda transaction: transaction.beside.last_key())
         self._last = max(last_number(history_directory(root, view)), number_of(noted))
 
@@ -55,8 +57,15 @@ class DeltaWriter:
         newest stays, whatever their order. Raises StoreFull and StoreError: then nothing was written.
         """
         outcomes = self._rows.write(lambda transaction: self._push(transaction, rows, now_us))
-        self._last += outcomes.count(PushOutcome.WRITTEN)
+        written = outcomes.count(PushOutcome.WRITTEN)
+        self._last += written
+        self._written += written
         return outcomes
+
+    @property
+    def pending(self) -> int:
+        """About how many rows were pushed that no snapshot has; one that was pushed twice may count twice."""
+        return self._lacking + self._written
 
     def move_history(self, keep_from_us: int) -> bool:
         """Move the oldest noted rows into a file if they fill one, or were written before a time.
@@ -100,13 +109,16 @@ class DeltaWriter:
             for number in snapshot_numbers(self._files):
                 bases.append(ImmutableRows(self._files.snapshot(number)))
                 stack.callback(bases[-1].close)
-            after = b""
+            after, lacking = b"", 0
+            self._written = 0
             while bases:
-                looked_at, count = self._rows.write(functools.partial(_trim_some, bases=bases, after=after))
-                yield count
-                if not looked_at:
+                some = self._rows.write(functools.partial(_trim_some, bases=bases, after=after))
+                lacking += some.lacking
+                yield some.removed
+                if not some.last:
+                    self._lacking = lacking
                     return
-                after = looked_at
+                after = some.last
 
     def trim(self) -> int:
         """Remove them all at once, and return how many."""
@@ -153,15 +165,20 @@ def _push(transaction: WriteTransaction, key: bytes, row: bytes, newest_us: int)
     return PushOutcome.WRITTEN
 
 
-def _trim_some(
-    transaction: WriteTransaction, bases: Sequence[ImmutableRows], after: bytes
-) -> tuple[bytes, int]:
-    """Trim the rows after a key; return the last key looked at (b"": the end) and how many were removed."""
+class _Trimmed(NamedTuple):
+    """`last` is the last key looked at, b"" at the end; `lacking` is how many rows no snapshot has."""
+
+    last: bytes
+    removed: int
+    lacking: int
+
+
+def _trim_some(transaction: WriteTransaction, bases: Sequence[ImmutableRows], after: bytes) -> _Trimmed:
     looked = transaction.next_items(after, TRIM_CHUNK)
-    held = [key for key, row in looked if all(_holds(base, key, event_time_of(row)) for base in bases)]
-    for key in held:
-        transaction.delete(key)
-    return (looked[-1][0] if looked else b""), len(held)
+    held = [(key, [_holds(base, key, event_time_of(row)) for base in bases]) for key, row in looked]
+    transaction.delete_all(gone := [key for key, by in held if all(by)])
+    lacking = sum(not any(by) for _, by in held)
+    return _Trimmed(looked[-1][0] if looked else b"", len(gone), lacking)
 
 
 def _holds(base: ImmutableRows, key: bytes, time_us: int) -> bool:

@@ -76,6 +76,11 @@ class RowsWriter:
         with self._env.begin() as transaction:
             return int(transaction.stat(self._tables.rows)["entries"])
 
+    def count_beside(self) -> int:
+        """Return how much was written beside rows."""
+        with self._env.begin() as transaction:
+            return int(transaction.stat(self._tables.beside)["entries"])
+
     def sync(self) -> None:
         """Wait until the disk has everything."""
         with _translated("rows"):
@@ -136,7 +141,8 @@ class ImmutableRows:
     def items_beside(self, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """Return the same of what was written beside rows."""
         beside = _table_beside(self._env)
-        return next_items(self._transaction, beside, after, count) if beside else []
+        with self._env.begin() as transaction:  # the one that is open does not know the table
+            return next_items(transaction, beside, after, count) if beside else []
 
     def count(self) -> int:
         """Return how many rows there are."""

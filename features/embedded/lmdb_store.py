@@ -68,7 +68,8 @@ class LmdbFeatureStore:
         self._look_at = self._clock() + LOOK_EVERY_S
 
     def snapshots(self) -> dict[str, int]:
-        """Return the snapshot that is read of every view that was asked for."""
+        """Look, and return the snapshot that is read of every view that was asked for."""
+        self.look()
         return {name: view.snapshot for name, view in self._views.items()}
 
     def problem(self, name: str) -> str:

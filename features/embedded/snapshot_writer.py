@@ -17,6 +17,7 @@ import msgspec
 from driftgate.features.durable import boot_id, only_one, sync_directory
 from driftgate.features.embedded.key_buckets import BUCKET, BucketState, KeyBuckets
 from driftgate.features.embedded.lmdb_file import ImmutableRows, RowsWriter
+from driftgate.features.embedded.pushed_keys import pushed_rows_of, times_by_key
 from driftgate.features.embedded.snapshots import (
     FORMAT,
     SnapshotInfo,
@@ -28,7 +29,7 @@ from driftgate.features.embedded.snapshots import (
     snapshot_numbers,
 )
 from driftgate.features.embedded.write_table import WriteTransaction
-from driftgate.features.errors import StoreDamaged, StoreError, StoreFull
+from driftgate.features.errors import SnapshotUnknown, StoreDamaged, StoreError, StoreFull
 from driftgate.features.lookup.store import NO_SNAPSHOT
 from driftgate.features.rows.codec import EntityRows, encode_rows, event_time_of
 from driftgate.features.rows.layout import RowLayout
@@ -107,9 +108,11 @@ class SnapshotWriter:
         """
         self.append_packed(zip(rows.keys, encode_rows(self._layout, rows), strict=True), progress)
 
-    def append_packed(self, rows: Iterable[PackedRow], progress: bytes = b"") -> None:
-        """Add a chunk of packed rows, as `append` does."""
+    def append_packed(self, rows: Iterable[PackedRow], progress: bytes = b"", pushed: bool = False) -> None:
+        """Add a chunk of packed rows, as `append` does; those that were `pushed` outlive later loads."""
         newest = newest_by_key(rows)
+        if pushed:
+            self._rows.write(lambda transaction: transaction.beside.put_all(times_by_key(newest)))
         if self._buckets is None and not self._is_in_order(newest) and self.count() >= self._buckets_from:
             self._buckets = KeyBuckets.like(self._files.building, newest)
         if self._buckets is None:
@@ -125,6 +128,8 @@ class SnapshotWriter:
         Raises StoreFull and StoreError; the snapshot that was read until now is read on then.
         """
         self._empty_buckets()
+        if not self._onto_current:
+            self._take_pushed_along()
         number = max(snapshot_numbers(self._files), default=NO_SNAPSHOT) + 1
         info = SnapshotInfo(
             format=FORMAT,
@@ -136,6 +141,7 @@ class SnapshotWriter:
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             source=source,
             after=_read_until_now(self._files),
+            pushed=self._rows.count_beside(),
         )
         self._rows.sync()
         self._rows.close()
@@ -162,6 +168,19 @@ class SnapshotWriter:
             self._rows.write(lambda transaction, newest=newest: _merge(transaction, newest))  # type: ignore[misc] # bound now
         self._rows.write(lambda transaction: transaction.note(_BUCKETS, b""))
         self._buckets = None
+
+    def _take_pushed_along(self) -> None:
+        """Add what was pushed and is in the current snapshot by now: a load replaces only what was loaded."""
+        with contextlib.suppress(StoreDamaged, SnapshotUnknown, FileNotFoundError):
+            current = _read_until_now(self._files)
+            schema = f"{self._view.schema_id:016x}"
+            info = snapshot_info(self._files, current)
+            if not info.pushed or info.schema != schema:
+                return
+            with contextlib.closing(ImmutableRows(self._files.snapshot(current))) as base:
+                for rows in pushed_rows_of(base):
+                    self.append_packed(rows, self.progress, pushed=True)
+        self._empty_buckets()
 
     def _take_up_buckets(self) -> KeyBuckets | None:
         state = self._rows.about(_BUCKETS)

@@ -30,7 +30,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
     """What a snapshot is; kept in it as `snapshot.json`.
 
     `schema` is the schema id in hexadecimal, `digest` that of the declaration with which it was built;
-    `after` is the snapshot that was read before it.
+    `after` is the snapshot that was read before it; `pushed` of the rows came by compaction, at most.
     """
 
     format: int
@@ -42,6 +42,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True):
     created_at: str
     source: str
     after: int = NO_SNAPSHOT
+    pushed: int = 0
 
 
 class _Current(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 from driftgate.features.durable import boot_id
 from driftgate.features.embedded.history_parts import history_directory, put_parts, remove_parts
 from driftgate.features.embedded.snapshot_writer import SnapshotWriter
-from driftgate.features.embedded.snapshots import ViewFiles, snapshot_numbers
+from driftgate.features.embedded.snapshots import SnapshotInfo, ViewFiles, snapshot_numbers
 from driftgate.features.errors import InvalidRows, StoreError
 from driftgate.features.filling.history import table_columns
 from driftgate.features.filling.load_progress import LoadCounts, LoadDirectory
@@ -93,15 +93,14 @@ def load(job: LoadJob, on_progress: OnProgress, now_us: int) -> LoadReport:
         _read(job, reader, kept, on_progress, now_us)
         _check_rejected(job, kept.counts)
         _merge(kept, writer, on_progress)
-        entities = writer.count()
         snapshot = _finish(job, kept, writer)
         kept.remove()
     counts = kept.counts
     return LoadReport(
         job.view.name,
         job.file.path.name,
-        snapshot,
-        entities,
+        snapshot.number,
+        snapshot.rows,
         counts,
         time.monotonic() - began,
         unused,
@@ -182,13 +181,13 @@ def _merge(kept: LoadDirectory, writer: SnapshotWriter, on_progress: OnProgress)
             on_progress(READING_SHARE + (1 - READING_SHARE) * number / len(ranges))
 
 
-def _finish(job: LoadJob, kept: LoadDirectory, writer: SnapshotWriter) -> int:
+def _finish(job: LoadJob, kept: LoadDirectory, writer: SnapshotWriter) -> SnapshotInfo:
     """Swap the snapshot in, its history before it: what is served can be trained with."""
     number = max(snapshot_numbers(ViewFiles(job.store, job.view.name)), default=0) + 1
     history = history_directory(job.store, job.view.name)
     try:
         put_parts(_history_parts(kept), history, number)
-        return writer.finish(job.file.path.name).number
+        return writer.finish(job.file.path.name)
     except (StoreError, OSError):
         remove_parts(history, number)
         raise

@@ -18,11 +18,14 @@ from pathlib import Path
 from types import FrameType
 
 from driftgate.features.embedded.delta_writer import DeltaWriter
+from driftgate.features.embedded.snapshots import ViewFiles, snapshot_numbers
 from driftgate.features.errors import StoreError, StoreFull
+from driftgate.features.lookup.store import NO_SNAPSHOT
 from driftgate.features.rows.packed_row import PackedRow
 from driftgate.features.views.view import VIEW_NAME
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.processes.feature_compactions import Compactions
 from driftgate.gateway.processes.feature_frames import (
     Failed,
     MalformedFrame,
@@ -40,8 +43,9 @@ from driftgate.gateway.processes.spawn import (
     dump_stacks_on_signal,
 )
 from driftgate.gateway.repeats import Repeats
-from driftgate.gateway.settings import FeatureSettings
+from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.beat import Beat, BeatState
+from driftgate.gateway.state.feature_counters import snapshots_read
 from driftgate.gateway.state.slots import take_lock
 
 LOOK_EVERY_S = 0.5
@@ -58,9 +62,10 @@ BACKLOG = 128
 class FeatureWriter:
     """Life of the process: gather what has arrived, write it, answer; until SIGTERM."""
 
-    def __init__(self, layout: StateLayout, settings: FeatureSettings, logger: Logger) -> None:
+    def __init__(self, layout: StateLayout, settings: Settings, logger: Logger) -> None:
         self._logger = logger
-        self._settings = settings
+        self._settings = settings.features
+        self._layout = layout
         self._root = layout.features
         self._beat = Beat.create(
             layout.feature_writer_beat, uuid.uuid4().hex, os.getpid(), time.monotonic_ns()
@@ -69,6 +74,9 @@ class FeatureWriter:
         self._trimming: dict[str, Iterator[int]] = {}
         self._moving: set[str] = set()
         """Views whose noted pushes are being moved into files."""
+        self._compactions = Compactions(
+            layout.root, Path(settings.server.registry), self._settings.compact_rows, logger
+        )
         self._problems = Repeats()
         self._selector = selectors.DefaultSelector()
         self._listener = _listening(layout.feature_writer_socket)
@@ -85,6 +93,7 @@ class FeatureWriter:
         while not self._stopping:
             self._turn(0.0 if self._trimming or self._moving else LOOK_EVERY_S)
         self._turn(0.0)
+        self._compactions.close()
         for delta in self._deltas.values():
             delta.close()
         self._beat.state = BeatState.DEAD
@@ -110,7 +119,7 @@ class FeatureWriter:
             try:
                 delta = self._delta(view)
                 delta.check_readers()
-                if delta.has_new_snapshot(SETTLED_S):
+                if self._is_read(view) and delta.has_new_snapshot(SETTLED_S):
                     self._trimming[view] = delta.trimming()
                 self._moving.add(view)
                 delta.forget_history(
@@ -118,6 +127,17 @@ class FeatureWriter:
                 )
             except (StoreError, OSError) as error:
                 self._give_up(view, error)
+        pending = {view: delta.pending for view, delta in self._deltas.items() if view not in self._trimming}
+        self._compactions.step(pending, time.monotonic())
+
+    def _is_read(self, view: str) -> bool:
+        """Tell whether every worker reads a snapshot that is kept: what all hold may leave the delta."""
+        kept = {NO_SNAPSHOT, *snapshot_numbers(ViewFiles(self._root, view))}
+        behind = [slot for slot, number in snapshots_read(self._layout, view).items() if number not in kept]
+        reason = f"slots {behind} read a snapshot that is gone"
+        if behind and self._problems.is_news(f"{view}: {reason}", time.monotonic()):
+            self._logger.error("features_not_trimmed", view=view, reason=reason)
+        return not behind
 
     def _trim_a_little(self) -> None:
         """One short transaction a turn, so that no push waits long."""
@@ -260,7 +280,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit("another process writes the features of this state directory")
     dump_stacks_on_signal(layout.feature_writer_stacks)
     settings = arguments.settings
-    FeatureWriter(layout, settings.features, Logger("features", settings.models.log_format)).run()
+    FeatureWriter(layout, settings, Logger("features", settings.models.log_format)).run()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ that is declared anew is followed as soon as the store has rows of it; until the
 
 from collections.abc import Iterable
 
+from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
 from driftgate.features.lookup.store import FeatureStore
 from driftgate.features.rows.layout import RowLayout
 from driftgate.gateway.logs import Logger
 from driftgate.gateway.serving.feature_plan import FeaturePlan
 from driftgate.gateway.serving.served import ServedVersion
+from driftgate.gateway.state.feature_counters import FeatureCounters
 from driftgate.gateway.state.feature_views import UnreadableViews, ViewsFile, missing_features
 from driftgate.models.errors import LoadError
 from driftgate.models.schema.manifest import Manifest
@@ -19,15 +21,20 @@ from driftgate.models.schema.manifest import Manifest
 class StoredFeatures:
     """What completes the rows of one worker's versions; for the event loop's thread alone."""
 
-    def __init__(self, views: ViewsFile, store: FeatureStore, logger: Logger) -> None:
+    def __init__(
+        self, views: ViewsFile, store: FeatureStore, counters: FeatureCounters, logger: Logger
+    ) -> None:
         self._views = views
         self._store = store
+        self._counters = counters
         self._logger = logger
         self._layouts: dict[str, RowLayout] = {}
         self._outdated = False
 
     def follow(self, versions: Iterable[ServedVersion]) -> None:
-        """Take up declarations that have changed, for every version whose features can be read by them."""
+        """Take up snapshots, and changed declarations for every version that can be read by them."""
+        if isinstance(self._store, LmdbFeatureStore):
+            self._counters.reading(self._store.snapshots())
         try:
             self._outdated |= self._views.look()
         except UnreadableViews as error:

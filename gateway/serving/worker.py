@@ -129,8 +129,10 @@ class Worker:
         """Let versions that read stored features be served, and their rows be completed in the turn."""
         settings, layout = self._settings.features, self._layout
         store = open_feature_store(settings, layout, self._logger)
-        self._replica.features = StoredFeatures(ViewsFile(layout.feature_views), store, self._logger)
         counters = FeatureCounters(layout.feature_counters(self._slot))
+        self._replica.features = StoredFeatures(
+            ViewsFile(layout.feature_views), store, counters, self._logger
+        )
         turns.enrich = Enricher(store, counters, settings.max_entities_per_request).enrich
 
     def _in_flight(self) -> int:

@@ -5,14 +5,19 @@ blocks is bounded, so that the series made of them are.
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from driftgate.features.lookup.resolve import Resolved
 from driftgate.features.redis.breaker import BreakerState
 from driftgate.features.redis.store import RedisFeatureStore
 from driftgate.features.views.status import Fault, FeatureStatus
-from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.state.beat import BeatState, read_beat
+from driftgate.gateway.state.integer_blocks import BlockFile, BlockLayout, UnreadableBlocks, read_blocks
 from driftgate.gateway.state.skew_counters import SkewCounters
+from driftgate.gateway.state.slots import beat_path, slot_numbers
 
 AGE_LIMITS_S = (1, 10, 60, 300, 900, 3600, 21_600, 86_400, 259_200, 604_800, 2_592_000)
 FETCH_LIMITS_S = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -37,6 +42,19 @@ _FULL = 2**63
 _FETCH_LIMITS_NS = tuple(int(limit * 1e9) for limit in FETCH_LIMITS_S)
 
 
+def snapshots_read(layout: StateLayout, view: str) -> dict[int, int]:
+    """Return which snapshot of a view each living worker reads, by slot; 0 is none."""
+    found: dict[int, int] = {}
+    for slot in slot_numbers(layout):
+        beat = read_beat(beat_path(layout, slot))
+        if beat is None or beat.state is BeatState.DEAD:
+            continue
+        with suppress(UnreadableBlocks):
+            blocks = read_blocks(layout.feature_counters(slot), LAYOUT)
+            found[slot] = sum(cells[SNAPSHOT] for key, cells in blocks if key == (view, ""))
+    return found
+
+
 class FeatureCounters:
     """The features of one slot, opened for counting; a few additions for each turn.
 
@@ -48,6 +66,9 @@ class FeatureCounters:
         self.skew = SkewCounters(path.parent)
         self._store = self._file.of("", "")
         self._store[STORE_DOWN] = self._store[CACHED_BYTES] = 0
+        for view, feature in self._file.names():
+            if view and not feature:
+                self._file.of(view, "")[SNAPSHOT] = 0
         self._before = self._store[ROWS_CACHED : TRIPS_FAILED + 1].tolist()
 
     def fetched(self, took_ns: int, timed_out: bool) -> None:
@@ -65,6 +86,11 @@ class FeatureCounters:
             cells[place] = before + count
         cells[CACHED_BYTES] = store.cached_bytes
         cells[STORE_DOWN] = store.breaker is not BreakerState.CLOSED
+
+    def reading(self, snapshots: Mapping[str, int]) -> None:
+        """Note which snapshot of each view is read now, whether or not anybody asks."""
+        for view, number in snapshots.items():
+            self._file.of(view, "")[SNAPSHOT] = number
 
     def resolved(self, found: Resolved, snapshot: int) -> None:
         """Count what became of the entities of one view: statuses, ages, and what was not used."""

@@ -80,6 +80,10 @@ class BlockFile:
             self._blocks[names] = self._append(key)
         return self._blocks[names]
 
+    def names(self) -> list[Names]:
+        """Return the pairs of names that have cells."""
+        return list(self._blocks)
+
     def _has_room(self, key: bytes) -> bool:
         layout = self._layout
         return len(self._blocks) < layout.max_blocks - 1 and len(key) <= layout.key_bytes - _LENGTH.size

@@ -2,17 +2,19 @@
 
 import contextlib
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from driftgate.features.embedded.compaction import compact
+from driftgate.features.embedded.compaction import compact, is_due
 from driftgate.features.embedded.delta_writer import DeltaWriter
 from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
 from driftgate.features.embedded.snapshot_writer import SnapshotWriter
 from driftgate.features.embedded.snapshots import (
     KEPT,
+    SnapshotInfo,
     ViewFiles,
     current_snapshot,
     rollback,
@@ -114,6 +116,48 @@ def test_a_damaged_push_hides_nothing(tmp_path: Path) -> None:
         delta.push([(key, row[:-1] + b"\x77"), (b"new", row[:-1] + b"\x77")], now_us())
     with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
         assert read(store, "a", "b", "new") == (1, [1.0, 1.0, 0.0])
+
+
+def test_a_load_replaces_what_was_loaded_not_what_was_pushed(tmp_path: Path) -> None:
+    """Pushed rows outlive loads that lack them or have older ones, also when compaction took them over."""
+    load(tmp_path, 1.0, ["a", "gone"])
+    for number, card in enumerate("bcd"):
+        push(tmp_path, card, THEN_US + number, 2.0)
+    for _ in range(KEPT):
+        compact(tmp_path, VIEW)
+    with contextlib.closing(DeltaWriter(tmp_path, VIEW.name)) as delta:
+        assert (delta.trim(), delta.count(), delta.pending) == (3, 0, 0)
+    load(tmp_path, 3.0, ["a", "b", "c"])
+    load(tmp_path, 4.0, ["a", "b"])
+    with contextlib.closing(LmdbFeatureStore(tmp_path)) as store:
+        assert read(store, *"abcd", "gone")[1] == [4.0, 4.0, 2.0, 2.0, 0.0]
+    assert [info.pushed for info in snapshots(ViewFiles(tmp_path, VIEW.name))][-1] == 3
+
+
+DAY_S = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("held", "pending", "due"),
+    [
+        ([], 99, False),
+        ([], 100, True),
+        ([("compaction", 1000, 0.0)], 100, True),
+        ([("compaction", 1001, 0.0)], 100, False),
+        ([("rows.csv", 10, 6 * DAY_S), ("compaction", 10, 0.0)], 100, False),
+        ([("rows.csv", 10, 8 * DAY_S), ("compaction", 10, 0.0)], 100, True),
+    ],
+)
+def test_when_compaction_is_due(held: list[tuple[str, int, float]], pending: int, due: bool) -> None:
+    """There is enough to take over, also beside the snapshot, and no load of the last days leaves."""
+    infos = [
+        SnapshotInfo(
+            1, 1, "v", "", "", rows, datetime.fromtimestamp(30 * DAY_S - age_s, UTC).isoformat(), source
+        )
+        for source, rows, age_s in held
+    ]
+    assert is_due(infos, pending, 100, 30 * DAY_S) == due
+    assert not is_due(infos, pending, 0, 30 * DAY_S)
 
 
 def test_compaction_takes_pushes_over_and_loses_none(tmp_path: Path) -> None:

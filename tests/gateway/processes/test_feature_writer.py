@@ -20,7 +20,7 @@ from driftgate.features.embedded.lmdb_file import SharedRows
 from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
 from driftgate.features.embedded.push_history import pushed_rows
 from driftgate.features.embedded.snapshot_writer import SnapshotWriter
-from driftgate.features.embedded.snapshots import ViewFiles
+from driftgate.features.embedded.snapshots import ViewFiles, snapshot_info, snapshot_numbers
 from driftgate.features.errors import StoreError, StoreFull, StoreUnavailable
 from driftgate.features.lookup.store import Fetched, Lookup
 from driftgate.features.rows.layout import RowLayout
@@ -35,9 +35,10 @@ from driftgate.gateway.processes.feature_frames import (
     pushes_in,
 )
 from driftgate.gateway.processes.feature_pushes import FeaturePushes
-from driftgate.gateway.settings import ServerSettings, Settings
+from driftgate.gateway.settings import FeatureSettings, ServerSettings, Settings
 
 from harness.feature_rows import SECOND_US, float_rows, float_view, now_us, packed
+from harness.features import declare
 from harness.gateway import until
 
 VIEW = float_view()
@@ -51,9 +52,13 @@ main(sys.argv[1:])
 
 
 @contextlib.contextmanager
-def writer(layout: StateLayout, limited: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
+def writer(
+    layout: StateLayout, limited: bool = False, compact_rows: int = 0
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the process; `limited` lets no file grow past 256 KiB."""
-    settings = msgspec.json.encode(Settings(server=ServerSettings(state=str(layout.root)))).decode()
+    server = ServerSettings(state=str(layout.root), registry=str(layout.root / "registry"))
+    known = Settings(server=server, features=FeatureSettings(compact_rows=compact_rows))
+    settings = msgspec.json.encode(known).decode()
     program = ["-c", LIMITED] if limited else ["-m", "driftgate.gateway.processes.feature_writer"]
     layout.feature_writer_socket.unlink(missing_ok=True)
     command = [sys.executable, *program, "--settings", settings]
@@ -114,12 +119,12 @@ def test_a_paused_writer_blocks_no_reader(layout: StateLayout) -> None:
     """While the writer is stopped, readers, new ones too, answer; a push ends when its time is up."""
     then = now_us() - SECOND_US
 
-    async def push(value: float) -> None:
-        with contextlib.closing(FeaturePushes(layout.feature_writer_socket, timeout_s=0.3)) as pushes:
+    async def push(value: float, timeout_s: float) -> None:
+        with contextlib.closing(FeaturePushes(layout.feature_writer_socket, timeout_s)) as pushes:
             await pushes.push("cards", rows_of(["a"], then + int(value), value))
 
     with writer(layout) as process:
-        asyncio.run(push(1.0))
+        asyncio.run(push(1.0, 30.0))
         store = LmdbFeatureStore(layout.features)
         assert values_of(store, ["a"]) == [1.0]
         process.send_signal(signal.SIGSTOP)
@@ -130,9 +135,9 @@ def test_a_paused_writer_blocks_no_reader(layout: StateLayout) -> None:
         assert values_of(store, ["a"]) == [1.0]
         assert time.monotonic() - began < 10
         with pytest.raises(StoreUnavailable, match="push again"):
-            asyncio.run(push(2.0))
+            asyncio.run(push(2.0, 0.3))
         process.send_signal(signal.SIGCONT)
-        until(lambda: values_of(store, ["a"]) == [2.0], 5, "what was sent is written")
+        until(lambda: values_of(store, ["a"]) == [2.0], 30, "what was sent is written")
         store.close()
 
 
@@ -165,6 +170,26 @@ def test_acknowledged_pushes_survive_kills(layout: StateLayout) -> None:
     # The push that was under way may be there as well.
     assert all(have >= told for have, told in zip(found, acknowledged.values(), strict=True))
     assert {pushed.key: pushed.row for pushed in pushed_rows(files)} == dict(stored)
+
+
+def test_a_view_that_is_only_pushed_is_compacted(layout: StateLayout) -> None:
+    """Once enough pushes are in no snapshot the writer has one made; answers stay, and nobody waited."""
+    declare(layout.root / "registry", VIEW)
+    cards = [f"card-{number}" for number in range(50)]
+
+    async def push() -> None:
+        with contextlib.closing(FeaturePushes(layout.feature_writer_socket)) as pushes:
+            await pushes.push("cards", rows_of(cards, now_us() - SECOND_US, 1.0))
+
+    files = ViewFiles(layout.features, "cards")
+    with writer(layout, compact_rows=50):
+        asyncio.run(push())
+    with writer(layout, compact_rows=50):  # which looks first, and then every ten seconds
+        until(lambda: snapshot_numbers(files) == [1], 60, "a snapshot is there")
+    info = snapshot_info(files, 1)
+    assert (info.source, info.rows, info.pushed) == ("compaction", 50, 50)
+    with contextlib.closing(LmdbFeatureStore(layout.features)) as store:
+        assert values_of(store, cards) == [1.0] * 50
 
 
 def test_a_full_disk_is_said_and_loses_nothing(layout: StateLayout) -> None:

@@ -7,6 +7,8 @@ from driftgate.features.lookup.resolve import Resolver
 from driftgate.features.lookup.store import Lookup
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.view import Feature, FeatureView, JoinKey
+from driftgate.gateway.layout import StateLayout
+from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.feature_counters import (
     AGE_S,
     BUCKET_CELLS,
@@ -15,8 +17,10 @@ from driftgate.gateway.state.feature_counters import (
     SNAPSHOT,
     STATUS_CELLS,
     FeatureCounters,
+    snapshots_read,
 )
 from driftgate.gateway.state.integer_blocks import BlockFile, read_blocks
+from driftgate.gateway.state.slots import beat_path
 
 from harness.features import entity_rows, fetch_now
 
@@ -60,3 +64,16 @@ def test_a_full_sum_of_ages_begins_anew(tmp_path: Path) -> None:
     counters.resolved(resolved, 1)
     (counted,) = [one for one in read_blocks(tmp_path / "counts", LAYOUT) if one.names == ("users", "")]
     assert counted.cells[AGE_S] == 0
+
+
+def test_who_lives_tells_what_it_reads(tmp_path: Path) -> None:
+    """Of every living worker the snapshot counts that it reads in this life; 0 until it reads any."""
+    layout = StateLayout(tmp_path)
+    for slot in range(3):
+        layout.slot(slot).mkdir(parents=True)
+        beat = Beat.create(beat_path(layout, slot), "boot", 1, 1)
+        beat.state = BeatState.DEAD if slot == 2 else BeatState.ACCEPTING
+        FeatureCounters(layout.feature_counters(slot)).reading({"users": 6, "shops": 1})
+    FeatureCounters(layout.feature_counters(0)).reading({"users": 7})
+    FeatureCounters(layout.feature_counters(1))
+    assert snapshots_read(layout, "users") == {0: 7, 1: 0}
