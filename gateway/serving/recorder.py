@@ -70,7 +70,7 @@ class Recorder:
         """Write what one turn of the loop has recorded, where answers wait for one write."""
         if self._write_due and self._sink is not None:
             self._write_due = False
-            self._sink.step()
+            self._sink.flush()
 
     def _call(self, sink: RecordSink, pieces: list[Piece], results: list[Result | Exception]) -> None:
         first = results[0]

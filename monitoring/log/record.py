@@ -133,5 +133,5 @@ class RecordSink(Protocol):
     def append(self, turn: TurnRecord, on_durable: OnDurable | None = None) -> bool:
         """Take the records of one call; False: its requests must be refused, and nobody is told."""
 
-    def step(self) -> None:
-        """Write what has been taken; whoever waits for it is told before this returns."""
+    def flush(self) -> None:
+        """Write what has been taken, or see to it that a thread does; whoever waits for it is told then."""

@@ -35,6 +35,11 @@ from driftgate.monitoring.log.store import QuotaFull, SegmentStore, now_us
 ROOM_BYTES = 2**20
 """Room in the quota that must be there again before requests are taken again."""
 
+SLOW_S = 0.02
+"""A write that took longer says that the disk is slow; into the page cache one takes some microseconds."""
+SLOW_FOR_S = 1.0
+"""How long the event loop leaves writing to the thread after that."""
+
 CLOSE_S = 5.0
 """Patience at the end with a disk that does not answer."""
 
@@ -42,7 +47,7 @@ OnProblem = Callable[[str], None]
 
 
 class LogWriter:
-    """Records the turns of one worker. `append` and `close` are for the event loop's thread alone.
+    """Records the turns of one worker. `append`, `flush` and `close` are for the event loop's thread alone.
 
     `step` does what the thread does once; without `start` it may be called by hand.
     """
@@ -73,6 +78,7 @@ class LogWriter:
         self._sequence = 0
         self._marked_at = 0.0
         self._mark_with_rows_s = min(policy.flush_every_s, policy.mark_every_s)
+        self._slow_until = 0.0
         self._failing = False
         self._closing = False
         self._bell = threading.Lock()
@@ -148,13 +154,22 @@ class LogWriter:
             )
 
     def step(self) -> None:
-        """Write what has gathered, and a watermark when one is due; from any thread.
-
-        In mode `written` the event loop calls it at the end of a turn: one write into the page cache costs
-        less than waking the thread and being woken by it.
-        """
+        """Write what has gathered, and a watermark when one is due; from any thread."""
         with self._writing:
             self._step()
+
+    def flush(self) -> None:
+        """Write what a turn of the event loop has gathered, or leave it to the thread while the disk is slow.
+
+        One write into the page cache costs less than waking the thread and being woken by it.
+        """
+        if time.monotonic() < self._slow_until or not self._writing.acquire(blocking=False):
+            self._ring()
+            return
+        try:
+            self._step()
+        finally:
+            self._writing.release()
 
     def _step(self) -> None:
         with self._lock:
@@ -237,6 +252,9 @@ class LogWriter:
             sequence += 1
         data = b"".join(parts)
         reason = self._try(data, now)
+        ended = time.monotonic()
+        if ended - now > SLOW_S:
+            self._slow_until = ended + SLOW_FOR_S
         cells = self._counts.cells
         if reason is not None:
             cells[reason] += records

@@ -138,5 +138,5 @@ class MemorySink:
             on_durable(True)
         return True
 
-    def step(self) -> None:
+    def flush(self) -> None:
         """Do nothing: what was taken is kept already."""

@@ -54,7 +54,7 @@ class ScriptedSink:
             self._told.append((on_durable, word == "take"))
         return word == "take" or (word == "lose" and on_durable is not None)
 
-    def step(self) -> None:
+    def flush(self) -> None:
         """Tell whoever waits."""
         told, self._told = self._told, []
         for on_durable, recorded in told:
@@ -98,7 +98,7 @@ class Scene:
 
     async def written(self) -> None:
         """Let the log write what it has."""
-        self.sink.step()
+        self.sink.flush()
         await asyncio.sleep(0)
 
 

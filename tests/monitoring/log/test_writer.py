@@ -15,18 +15,21 @@ from driftgate.monitoring.log.counts import read_log_counts
 from driftgate.monitoring.log.policy import LogPolicy, Mode
 from driftgate.monitoring.log.record import RecordSink
 from driftgate.monitoring.log.segments import SegmentFile, list_segments, segment_name
-from driftgate.monitoring.log.writer import LogWriter
+from driftgate.monitoring.log.writer import SLOW_S, LogWriter
 
 from harness.gateway import until
 from harness.records import SECRET, MemorySink, SlotLog, numbers_in, problems_of, reader, turn, version
 
 
 class Disk:
-    """A disk that can be told to take only so many more bytes, or to fail at the end of a write."""
+    """A disk that can be told to take only so many more bytes, to fail at the end of a write, or to wait."""
 
     def __init__(self) -> None:
         self.room: int | None = None
         self.sync_fails = False
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+        self.answers.set()
 
     def open(self, directory: Path, boot: str, number: int) -> "FlakySegment":
         """Open a segment on this disk."""
@@ -41,7 +44,9 @@ class FlakySegment(SegmentFile):
         self._disk = disk
 
     def write(self, data: bytes, durable: bool = False) -> None:
-        """Append, or fail as a full disk does."""
+        """Append once the disk answers, or fail as a full disk does."""
+        self._disk.asked.set()
+        assert self._disk.answers.wait(10)
         if self._disk.room is not None and len(data) > self._disk.room:
             raise OSError(errno.ENOSPC, "No space left on device")
         if durable and self._disk.sync_fails:
@@ -164,6 +169,30 @@ def test_a_full_disk_drops_and_counts_exactly(tmp_path: Path) -> None:
     found = list(reader(tmp_path).read())
     assert numbers_in(found) == [1, 4]
     assert not problems_of(found)
+
+
+def test_the_loop_leaves_a_slow_disk_to_the_thread(tmp_path: Path) -> None:
+    """While the thread writes, and for a while after a slow write, the event loop waits for no disk."""
+    disk = Disk()
+    log = SlotLog(tmp_path, open_segment=disk.open, mode="written")
+    told: list[bool] = []
+    log.writer.append(turn(version(), [1]), told.append)
+    disk.answers.clear()
+    disk.asked.clear()
+    thread = threading.Thread(target=log.writer.step)
+    thread.start()
+    assert disk.asked.wait(10)
+    log.writer.append(turn(version(), [2]), told.append)
+    log.writer.flush()
+    assert told == []
+    time.sleep(SLOW_S)
+    disk.answers.set()
+    thread.join()
+    log.writer.flush()
+    assert told == [True]
+    log.writer.step()
+    assert told == [True, True]
+    assert numbers(tmp_path) == [1, 2]
 
 
 def test_audit_refuses_while_the_disk_is_full(tmp_path: Path) -> None:
