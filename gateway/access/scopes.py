@@ -18,8 +18,11 @@ VERBS: tuple[Verb, ...] = ("infer", "feedback", "features", "publish", "operate"
 INCLUDED: dict[str, frozenset[Verb]] = {"publish": frozenset({"read"}), "operate": frozenset({"read"})}
 """Who changes a model sees it too: a pipeline waits for what it published."""
 
-EVERY, SOME = "*", "?"
-"""What a route is about that is no single model or view: all of them, or those that its caller may see."""
+EVERY, SOME = "*", "/"
+"""What a route is about that is no single model or view: all of them, or those that its caller may see.
+
+The latter can be no name in a path, so that nobody asks for it but a route.
+"""
 
 MAX_PATTERN = 128
 _PATTERN = re.compile(r"[A-Za-z0-9._*?-]+")

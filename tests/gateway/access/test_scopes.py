@@ -69,6 +69,12 @@ def test_what_is_about_many_models(scope: Scope, every: bool, some: bool) -> Non
     assert Need(("read",), SOME).is_met_by((scope,), SOME) is some
 
 
+@pytest.mark.parametrize("name", ["?", "*", "**", "[a-z]"])
+def test_no_name_in_a_path_stands_for_many_models(name: str) -> None:
+    """Who may see one model gets nowhere with a name that is a pattern."""
+    assert not Need(("read",), "model").is_met_by((parse_scope("read:fraud"),), name)
+
+
 def test_a_need_without_verbs_is_the_administrators() -> None:
     """What no verb covers takes `admin`, and what is open takes nothing."""
     everything = tuple(Scope(verb) for verb in VERBS)
