@@ -147,14 +147,15 @@ def test_acknowledged_pushes_survive_kills(layout: StateLayout) -> None:
     acknowledged: dict[str, float] = {}
 
     async def push_until_it_breaks(round_number: int, process: "subprocess.Popen[bytes]") -> None:
-        with contextlib.closing(FeaturePushes(layout.feature_writer_socket)) as pushes:
-            asyncio.get_running_loop().call_later(0.02 * round_number, process.kill)
-            with contextlib.suppress(StoreUnavailable):
-                for number in range(100_000):
-                    value = float(round_number * 100_000 + number)
-                    card = f"card-{number % 97}"
-                    await pushes.push("cards", rows_of([card], base + int(value), value))
-                    acknowledged[card] = value
+        pushes = FeaturePushes(layout.feature_writer_socket)
+        with contextlib.closing(pushes), contextlib.suppress(StoreUnavailable):
+            for number in range(100_000):
+                if number == 1:
+                    asyncio.get_running_loop().call_later(0.02 * round_number, process.kill)
+                value = float(round_number * 100_000 + number)
+                card = f"card-{number % 97}"
+                await pushes.push("cards", rows_of([card], base + int(value), value))
+                acknowledged[card] = value
 
     for round_number in range(1, 4):
         with writer(layout) as process:
