@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.models.publish.onnx_file import publish_file
-
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, running, start, until
-from harness.models import linear_model
+from harness.models import linear_model, publish_model
 
 
 @pytest.fixture
@@ -37,8 +35,6 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for the tests of a module that only ask: model `m` doubles the sum of four numbers."""
     root = tmp_path_factory.mktemp("shared")
-    source = root / "source.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    publish_file(source, name="m", registry=root / "registry")
+    publish_model(linear_model(2.0), root / "registry")
     with running(root) as gateway:
         yield gateway

@@ -11,19 +11,15 @@ from typing import Any
 
 import pytest
 
-from driftgate.models.publish.onnx_file import publish_file
-
 from harness.gateway import Gateway, running, until
-from harness.models import linear_model
+from harness.models import linear_model, publish_model
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway with model `m`."""
     root = tmp_path_factory.mktemp("apply")
-    source = root / "source.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    publish_file(source, name="m", registry=root / "registry")
+    publish_model(linear_model(2.0), root / "registry")
     with running(root) as started:
         started.wait_version("m", 1)
         yield started

@@ -10,10 +10,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from driftgate.models.publish.onnx_file import publish_file
-
 from harness.gateway import Gateway, end, start, until
-from harness.models import linear_model
+from harness.models import linear_model, publish_model
 
 KEYS = [f"customer-{number}" for number in range(60)]
 
@@ -31,9 +29,7 @@ def run(*words: str) -> tuple[int, str, str]:
 
 def publish(root: Path, versions: int = 2) -> None:
     for version in range(1, versions + 1):
-        source = root / f"source-{version}.onnx"
-        source.write_bytes(linear_model(float(version)).SerializeToString())
-        publish_file(source, name="m", registry=root / "registry")
+        publish_model(linear_model(float(version)), root / "registry")
     (root / "registry" / "m" / "model.toml").write_text('owner = "risk"\n[versions]\nlatest = 2\n')
 
 

@@ -10,7 +10,7 @@ from driftgate.gateway.state.generations import GenerationStore
 from driftgate.models.publish.onnx_file import Published
 
 from harness.gateway import Gateway, until
-from harness.models import killer_model, publish_graph
+from harness.models import killer_model, publish_model
 
 Start = Callable[..., Gateway]
 Publish = Callable[..., Published]
@@ -48,7 +48,7 @@ def test_a_version_that_kills_workers_is_ejected(
 ) -> None:
     """Within ten seconds of the first crash its callers get the stable version's answer and no errors."""
     publish_version("m", version=1)
-    publish_graph(killer_model(FATAL), registry_root, 2)
+    publish_model(killer_model(FATAL), registry_root, version=2)
     (registry_root / "m" / "model.toml").write_text("[versions]\nlatest = 2\n")
     gateway = start_gateway(workers=2, environment=QUICK)
     gateway.admin("POST", "/api/models/m/promote", {"version": 1})

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.models.publish.onnx_file import publish_file
-
 from harness.gateway import Gateway, running, until
-from harness.models import slow_model
+from harness.models import publish_model, slow_model
 from harness.raw_http import answers, connected, infer_request
 
 pytestmark = pytest.mark.alone
@@ -27,8 +25,7 @@ MATRIX = 1200
 
 def test_what_would_wait_for_too_long_is_refused_at_once(tmp_path: Path) -> None:
     """Behind a queue that is long already requests get 503 with the reason, the others their answers."""
-    (tmp_path / "m.onnx").write_bytes(slow_model(MATRIX).SerializeToString())
-    publish_file(tmp_path / "m.onnx", name="m", registry=tmp_path / "registry", version=1)
+    publish_model(slow_model(MATRIX), tmp_path / "registry")
     with running(tmp_path, environment={"DRIFTGATE__LIMITS__MAX_WAIT_MS": "1"}) as gateway:
         for _ in range(ATTEMPTS):
             codes = crowd(gateway)

@@ -13,10 +13,9 @@ import msgspec
 import pytest
 
 from driftgate.gateway.listeners import read_ports
-from driftgate.models.publish.onnx_file import publish_file
 
 from harness.gateway import QUICK, Gateway, accepting, end, until
-from harness.models import linear_model
+from harness.models import linear_model, publish_model
 
 BODY = msgspec.json.encode(
     {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 1, 1, 1]}]}
@@ -59,9 +58,7 @@ class Hammer(threading.Thread):
 
 
 def publish(root: Path) -> None:
-    source = root / "source.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    publish_file(source, name="m", registry=root / "registry")
+    publish_model(linear_model(2.0), root / "registry")
 
 
 def begin_replacement(old: Gateway, workers: int = 2) -> "subprocess.Popen[bytes]":

@@ -17,7 +17,7 @@ from driftgate.monitoring.log.compare import VersionRecords, compare
 from loadtests.zoo import ENDLESS, blocking
 
 from harness.gateway import Gateway, until
-from harness.models import killer_model, publish_graph, slow_model
+from harness.models import killer_model, publish_model, slow_model
 
 Start = Callable[..., Gateway]
 Publish = Callable[..., Published]
@@ -148,7 +148,7 @@ def test_a_slow_shadow_slows_nobody(
     """A shadow of some 20 ms a call drops what it cannot do, counts that, and costs callers nothing."""
     publish_version("m", version=1)
     gateway = start_gateway(environment=QUICK)
-    publish_graph(slow_model(1400), registry_root, 2)
+    publish_model(slow_model(1400), registry_root, version=2)
     gateway.wait_version("m", 2)
     rounds = [alone_and_followed_s(gateway) for _ in range(ROUNDS)]
     assert any(followed_s <= 1.5 * alone_s + NOISE_S for alone_s, followed_s in rounds), rounds
@@ -169,7 +169,7 @@ def test_a_shadow_that_never_ends_stops_nobody(
     """An inference of a shadow may take for ever: the worker stays, and answers."""
     publish_version("m", version=1)
     gateway = start_gateway(environment={**QUICK, "DRIFTGATE__TIMING__STUCK_INFERENCE_S": "0.5"})
-    publish_graph(blocking(1), registry_root, 2)
+    publish_model(blocking(1), registry_root, version=2)
     shadow(gateway)
     (worker,) = gateway.statuses()
     assert gateway.infer("m", [[ENDLESS, 2, 3, 4]]).status_code == 200
@@ -185,7 +185,7 @@ def test_a_shadow_that_kills_workers_gets_no_more_copies(
     """It is ejected like a version with traffic; until then a crash may cost requests in flight."""
     publish_version("m", version=1)
     gateway = start_gateway(environment=QUICK)
-    publish_graph(killer_model(777), registry_root, 2)
+    publish_model(killer_model(777), registry_root, version=2)
     shadow(gateway)
     assert gateway.infer("m", [[777, 2, 3, 4]]).status_code == 200
     until(lambda: "2" in gateway.model("m").get("ejected", {}), 10, "the shadow is ejected")

@@ -1,11 +1,6 @@
 """Tokens on a real gateway: every route and every scope, on every port."""
 
-import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,15 +28,11 @@ from driftgate.gateway.access.route_scopes import (
     Routes,
 )
 from driftgate.gateway.access.scopes import Need
-from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
-from driftgate.gateway.access.tokens import Quota
-from driftgate.models.publish.onnx_file import publish_file
 
-from harness.gateway import Gateway, running, took_s, until
-from harness.models import linear_model
+from harness.gateway import Gateway, running, took_s
+from harness.models import linear_model, publish_model
 from harness.raw_http import answers, connected
-
-Start = Callable[..., Gateway]
+from harness.tokens import bearer, make_token, store_in
 
 ROWS = [[1.0, 2.0, 3.0, 4.0]]
 ALL = {"DRIFTGATE__AUTH__MODE": "all"}
@@ -107,7 +98,7 @@ class Locked:
 
     def bearer(self, who: str) -> dict[str, str]:
         """Return the header with a token; nothing for who has none."""
-        return {"authorization": f"Bearer {self.tokens[who]}"} if who != "nothing" else {}
+        return bearer(self.tokens[who]) if who != "nothing" else {}
 
 
 PARAMETERS = {
@@ -129,17 +120,10 @@ PARAMETERS = {
 def locked_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     """One gateway in mode `all`, with model `m` and a token of every kind."""
     root = tmp_path_factory.mktemp("locked")
-    publish_linear(root)
+    publish_model(linear_model(2.0), root / "registry")
     tokens = tokens_in(root)
     with running(root, environment=ALL) as gateway:
         yield Locked(gateway, tokens)
-
-
-def publish_linear(root: Path) -> None:
-    """Publish a model `m` that doubles the sum of four numbers."""
-    source = root / "source.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    publish_file(source, name="m", registry=root / "registry")
 
 
 def tokens_in(root: Path) -> dict[str, str]:
@@ -150,17 +134,6 @@ def tokens_in(root: Path) -> dict[str, str]:
             tokens[who] = make_token(root, *scopes)
     store_in(root).revoke(tokens["revoked"].split("_")[1], "test")
     return tokens
-
-
-def store_in(root: Path) -> TokenStore:
-    """Return the tokens of the gateway on `root`/state."""
-    (root / "state").mkdir(mode=0o700, exist_ok=True)
-    return TokenStore(root / "state" / "tokens.json", utc_now)
-
-
-def make_token(root: Path, *scopes: str, quota: Quota | None = None) -> str:
-    """Return a new token."""
-    return store_in(root).create(Wish("test", scopes, quota), "test")[1]
 
 
 @pytest.mark.parametrize(("who", "models"), [("read *", ["m"]), ("read m*", ["m"]), ("operate other", [])])
@@ -252,7 +225,7 @@ def test_tokens_come_and_go_while_it_runs(locked: Locked) -> None:
     gateway, admin = locked.gateway, locked.bearer("admin")
     url = f"{gateway.ports.admin}/api/tokens"
     made = gateway.client.post(url, json={"name": "new", "scopes": ["infer:m"]}, headers=admin).json()
-    mine = {"authorization": f"Bearer {made['secret']}"}
+    mine = bearer(made["secret"])
     assert (
         took_s(lambda: gateway.infer("m", ROWS, **mine).status_code == 200, 2.0, "the token is good") <= 2.0
     )
@@ -286,97 +259,3 @@ def test_no_secret_is_anywhere(locked: Locked) -> None:
         pages.append(answer.raise_for_status().content)
     pages += [path.read_bytes() for path in (gateway.root / "state").rglob("*") if path.is_file()]
     assert not any(secret in page for secret in secrets for page in pages)
-
-
-def test_a_quota_holds_over_all_workers(tmp_path: Path, start_gateway: Start) -> None:
-    """Two workers together let in rate x time + burst of one token, and say when to come back."""
-    publish_linear(tmp_path)
-    mine = {"authorization": f"Bearer {make_token(tmp_path, 'infer:*', quota=Quota(50.0, 10))}"}
-    other = {"authorization": f"Bearer {make_token(tmp_path, 'infer:*')}"}
-    gateway = start_gateway(workers=2, environment=ALL)
-    asked_s = 3.0
-    deadline = time.monotonic() + asked_s
-
-    def ask(_: int) -> list[httpx.Response]:
-        answers = []
-        with httpx.Client(headers=mine, base_url=gateway.ports.data) as client:
-            tensor = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": ROWS}
-            while time.monotonic() < deadline:
-                answers.append(client.post("/v2/models/m/infer", json={"inputs": [tensor]}))
-        return answers
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = [answer for part in pool.map(ask, range(4)) for answer in part]
-    let_in = sum(answer.status_code == 200 for answer in answers)
-    took_s = asked_s + time.monotonic() - deadline
-    assert 0.8 * 50 * asked_s <= let_in <= 1.05 * (50 * took_s + 10)
-    refused = [answer for answer in answers if answer.status_code != 200]
-    assert {answer.status_code for answer in refused} == {429}
-    assert {answer.headers["x-shed-reason"] for answer in refused} == {"quota"}
-    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
-    assert gateway.infer("m", ROWS, **other).status_code == 200
-
-
-def test_reporting_refuses_nobody_and_names_everybody(tmp_path: Path, start_gateway: Start) -> None:
-    """With `report_only` all are answered, and the report tells who would not have been."""
-    publish_linear(tmp_path)
-    wrong = {"authorization": f"Bearer {make_token(tmp_path, 'infer:other')}"}
-    good = {"authorization": f"Bearer {make_token(tmp_path, 'infer:m', 'admin')}"}
-    gateway = start_gateway(environment={**ALL, "DRIFTGATE__AUTH__REPORT_ONLY": "true"})
-    for headers in ({}, {}, wrong, good):
-        assert gateway.infer("m", ROWS, **headers).status_code == 200
-    assert gateway.client.get(f"{gateway.ports.data}/v2/models").status_code == 200
-    assert gateway.admin("GET", "/api/state").status_code == 401
-
-    def rows() -> dict[tuple[str, str], int]:
-        answer = gateway.client.get(f"{gateway.ports.admin}/api/refusals", headers=good).json()
-        return {(row["reason"], row["scope"]): row["count"] for row in answer["refusals"]}
-
-    until(lambda: len(rows()) == 3, 5.0, "the report is written")
-    needed = "infer:m or admin"
-    assert rows() == {
-        ("no_token", needed): 2,
-        ("missing_scope", needed): 1,
-        ("no_token", "read:* or admin"): 1,
-    }
-    metrics = gateway.client.get(f"{gateway.ports.metrics}/metrics").text
-    assert 'driftgate_auth_would_refuse_total{reason="no_token"} 3.0' in metrics
-
-
-def test_the_admin_api_opens_to_others_with_a_token_only(tmp_path: Path, start_gateway: Start) -> None:
-    """A public admin address is refused before there is a token, and asks for one afterwards."""
-    serve = [sys.executable, "-m", "driftgate.gateway.cli.main", "serve", "--admin-host", "0.0.0.0"]  # noqa: S104
-    refused = subprocess.run(serve, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
-    assert refused.returncode == 1
-    assert "driftgate token create --state state" in refused.stderr
-
-    publish_linear(tmp_path)
-    admin = {"authorization": f"Bearer {make_token(tmp_path, 'admin')}"}
-    gateway = start_gateway("--admin-host", "0.0.0.0")  # noqa: S104
-    url = f"{gateway.ports.admin}/api/models"
-    assert gateway.client.get(url).status_code == 401
-    assert gateway.client.get(url, headers={**admin, "host": "gateway.example"}).status_code == 200
-    assert gateway.infer("m", ROWS).status_code == 200
-
-
-def test_on_a_network_operators_need_a_token_by_default(tmp_path: Path, start_gateway: Start) -> None:
-    """With a public data port predictions are open, the admin API is not, and the log says how to go on."""
-    publish_linear(tmp_path)
-    gateway = start_gateway("--host", "0.0.0.0")  # noqa: S104
-    assert gateway.infer("m", ROWS).status_code == 200
-    assert gateway.infer("m", ROWS, **{"x-variant": "stable"}).status_code == 401
-    assert gateway.admin("GET", "/api/state").status_code == 401
-    assert "driftgate token create --scope admin" in gateway.log.read_text()
-    boss = {"authorization": f"Bearer {make_token(tmp_path, 'admin')}"}
-    answer = gateway.client.get(f"{gateway.ports.admin}/api/state", headers=boss)
-    assert answer.status_code == 200
-
-
-def test_without_tokens_nothing_changes_on_loopback(tmp_path: Path, start_gateway: Start) -> None:
-    """Making a token never changes who else is let in: on loopback that is still everybody."""
-    publish_linear(tmp_path)
-    gateway = start_gateway()
-    made = gateway.admin("POST", "/api/tokens", {"name": "x", "scopes": ["admin"]})
-    assert json.loads(made.content)["secret"].startswith("dg_")
-    assert gateway.admin("GET", "/api/state").status_code == 200
-    assert gateway.infer("m", ROWS).status_code == 200

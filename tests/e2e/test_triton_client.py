@@ -12,10 +12,8 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from driftgate.models.publish.onnx_file import publish_file
-
 from harness.gateway import Gateway, running
-from harness.models import mixed_model
+from harness.models import mixed_model, publish_model
 
 ROWS = 3
 INPUTS: dict[str, Any] = {
@@ -31,8 +29,7 @@ TRITON = {"number": "FP32", "count": "INT64", "flag": "BOOL", "text": "BYTES"}
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with a model of several inputs and outputs of several types, and two versions of it."""
     root = tmp_path_factory.mktemp("triton")
-    (root / "mixed.onnx").write_bytes(mixed_model().SerializeToString())
-    publish_file(root / "mixed.onnx", name="mixed", registry=root / "registry", version=1)
+    publish_model(mixed_model(), root / "registry", "mixed")
     with running(root) as started:
         yield started
 

@@ -14,7 +14,6 @@ import pytest
 
 from driftgate.gateway.state.beat import read_beat
 from driftgate.gateway.state.slots import slot_numbers
-from driftgate.models.publish.onnx_file import publish_file
 from driftgate.monitoring.archive.files import Ages
 from driftgate.monitoring.book.archiver import Archiver
 from driftgate.monitoring.book.follower import Follower, FollowerSettings
@@ -22,7 +21,7 @@ from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.book.windows import Watched
 
 from harness.gateway import Gateway, until
-from harness.models import linear_model
+from harness.models import linear_model, publish_model
 
 KILLS = 6
 QUICK = {
@@ -35,9 +34,7 @@ QUICK = {
 @pytest.fixture
 def gateway(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> Gateway:
     """A gateway of two workers with windows of a second, whose answers wait for their records."""
-    source = tmp_path / "m.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    publish_file(source, name="m", registry=tmp_path / "registry")
+    publish_model(linear_model(2.0), tmp_path / "registry")
     return start_gateway(workers=2, environment=QUICK)
 
 

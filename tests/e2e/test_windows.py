@@ -9,12 +9,11 @@ from sklearn.linear_model import LinearRegression
 
 import driftgate
 from driftgate.gateway.layout import StateLayout
-from driftgate.models.publish.onnx_file import publish_file
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.book.pane_tables import StoredPane
 
 from harness.gateway import Gateway, until
-from harness.models import linear_model
+from harness.models import linear_model, publish_model
 
 
 def test_requests_are_seen_in_the_open_window(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> None:
@@ -37,9 +36,7 @@ def test_a_reference_is_made_of_traffic_on_demand(
     tmp_path: Path, start_gateway: Callable[..., Gateway]
 ) -> None:
     """A rebaseline gives a reference of the recorded rows, stands in the journal and keeps the old one."""
-    source = tmp_path / "m.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    publish_file(source, name="m", registry=tmp_path / "registry")
+    publish_model(linear_model(2.0), tmp_path / "registry")
     gateway = start_gateway()
     for number in range(20):
         assert gateway.infer("m", [[float(number), 1.0, 2.0, 3.0]]).status_code == 200

@@ -20,12 +20,13 @@ from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.desired import TOTAL_PPM, Arm, HeldVersion
 from driftgate.gateway.state.generations import GenerationStore
 from driftgate.gateway.state.slots import beat_path
-from driftgate.models.publish.onnx_file import Published, publish_file
+from driftgate.models.publish.onnx_file import Published
 from driftgate.models.registry.cache import VersionCache
 from driftgate.models.registry.directory import DirectoryRegistry
 from loadtests.zoo import ENDLESS, blocking
 
 from harness.gateway import Gateway, took_s, until
+from harness.models import publish_model
 from harness.processes import children_of, runs
 from harness.traffic import traffic
 
@@ -82,9 +83,7 @@ def test_hung_workers_are_replaced_and_the_others_serve_on(
 ) -> None:
     """A worker stuck in an inference and a stopped one are replaced within 7 s; the others answer."""
     publish_version("m")
-    source = tmp_path / "endless.onnx"
-    source.write_bytes(blocking(1).SerializeToString())
-    publish_file(source, name="endless", registry=registry_root)
+    publish_model(blocking(1), registry_root, "endless")
     gateway = start_gateway(workers=3)
     before = [beat(gateway, slot) for slot in range(3)]
     with ThreadPoolExecutor(1) as pool:

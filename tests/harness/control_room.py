@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -151,6 +151,9 @@ def passes(directory: Path) -> ProbationReport:
     return ProbationReport(ok=True, rss_bytes=2**20)
 
 
+Scene = Callable[[ControlRoom], Awaitable[None]]
+
+
 @asynccontextmanager
 async def control_room(
     root: Path,
@@ -190,3 +193,13 @@ async def control_room(
         finally:
             await loop.stop()
             await running
+
+
+def play(root: Path, scene: Scene, **options: Any) -> None:
+    """Run a control room, with the options of `control_room`, for as long as `scene` lasts."""
+
+    async def run() -> None:
+        async with control_room(root, **options) as room:
+            await scene(room)
+
+    asyncio.run(run())

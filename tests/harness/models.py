@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from driftgate.models.publish.onnx_file import publish_file
+from driftgate.models.publish.onnx_file import Published, publish_file
 
 OPSET = [helper.make_opsetid("", 17)]
 
@@ -104,8 +104,10 @@ def slow_model(size: int) -> ModelProto:
     return helper.make_model(graph, opset_imports=OPSET, ir_version=8)
 
 
-def publish_graph(graph: ModelProto, registry: Path, version: int) -> None:
-    """Publish a graph as a version of `m`."""
-    source = registry.parent / "graph.onnx"
+def publish_model(
+    graph: ModelProto, registry: Path, name: str = "m", version: int | None = None
+) -> Published:
+    """Publish a graph as a version of a model, the next one unless it is named."""
+    source = registry.parent / f"{name}.onnx"
     source.write_bytes(graph.SerializeToString())
-    publish_file(source, name="m", registry=registry, version=version)
+    return publish_file(source, name=name, registry=registry, version=version)

@@ -1,30 +1,15 @@
 """Uploads by hand, request by request, to a control room."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from driftgate.models.publish.onnx_file import Published
 
-from harness.control_room import ControlRoom, control_room
+from harness.control_room import ControlRoom
 from harness.upload_parts import everything
 
-Scene = Callable[[ControlRoom], Awaitable[None]]
 UPLOADS = "/api/models/m/uploads"
-
-
-def play(root: Path, scene: Scene, workers: int = 1) -> None:
-    """Run one control loop on a registry without models for as long as `scene` lasts."""
-    (root / "registry").mkdir(exist_ok=True)
-
-    async def run() -> None:
-        async with control_room(root, workers) as room:
-            await scene(room)
-
-    asyncio.run(run())
 
 
 def files_of(built: Published) -> list[bytes]:

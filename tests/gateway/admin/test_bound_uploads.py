@@ -3,17 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.models.publish.describe import Description
 from driftgate.models.publish.onnx_file import GraphFiles, Published, Target, publish_graph
 from driftgate.models.schema.manifest import Column
 from driftgate.models.schema.stated_binding import stated_binding
 
-from harness.control_room import ControlRoom
+from harness.control_room import ControlRoom, play
 from harness.features import declare
 from harness.models import linear_model
 from harness.upload_parts import manifest_bytes
-from harness.uploading import UPLOADS, begin, commit, files_of, left, play, put
+from harness.uploading import UPLOADS, begin, commit, files_of, left, put
+
+pytestmark = pytest.mark.usefixtures("registry_root")
 
 AGE = Feature("age", "float32", default=1.0, on_missing="default")
 USERS = FeatureView("users", (JoinKey("user"),), (AGE,))
@@ -48,7 +52,7 @@ def test_what_contradicts_a_view_is_refused_before_it_is_sent(tmp_path: Path) ->
         assert "view 'users' has no feature 'rage'; it has: age" in answer.json()["error"]
         assert left(room) == before
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_what_a_version_waits_for_is_told_when_it_is_placed(tmp_path: Path) -> None:
@@ -62,4 +66,4 @@ def test_what_a_version_waits_for_is_told_when_it_is_placed(tmp_path: Path) -> N
         again = (await begin(room, manifest_bytes(built)))["published"]
         assert (again["created"], "no rows" in again["waits_for"]) == (False, True), again
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)

@@ -1,7 +1,7 @@
 """Splits through the admin API: what must be said beforehand, what is said in return, and who gets a key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from driftgate.gateway.routing.table import ModelRoute
 from driftgate.gateway.state.desired import TOTAL_PPM, Assignment, KeySource, TrafficSplit
 from driftgate.models.publish.onnx_file import Published
 
-from harness.control_room import ControlRoom, control_room
+from harness.control_room import ControlRoom, Scene, play
 
 MODEL = "/api/models/m"
 ANY = {"if-match": "*"}
@@ -21,15 +21,14 @@ HALVES = {"arms": {"1": 50, "2": 50}}
 Publish = Callable[..., Published]
 
 
-def play(root: Path, publish: Publish, scene: Callable[[ControlRoom], Awaitable[None]]) -> None:
+def play_two(root: Path, publish: Publish, scene: Scene) -> None:
     """Serve version 1, hold version 2, and run `scene`."""
 
-    async def run() -> None:
-        async with control_room(root, workers=1) as room:
-            await room.hold_two(publish)
-            await scene(room)
+    async def both(room: ControlRoom) -> None:
+        await room.hold_two(publish)
+        await scene(room)
 
-    asyncio.run(run())
+    play(root, both, workers=1)
 
 
 @pytest.mark.parametrize(("method", "body"), [("PUT", HALVES), ("DELETE", None)])
@@ -48,7 +47,7 @@ def test_a_split_is_replaced_by_who_has_seen_it(
         answer = await room.ask(method, f"{MODEL}/traffic", body, **{"if-match": etag})
         assert answer.status_code == 200, answer.text
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_of_concurrent_changes_one_wins(
@@ -65,7 +64,7 @@ def test_of_concurrent_changes_one_wins(
         found = sorted(answer.status_code for answer in await asyncio.gather(*asks))
         assert found == [200, *[412] * 9]
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_a_change_says_what_it_moves(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
@@ -95,7 +94,7 @@ def test_a_change_says_what_it_moves(tmp_path: Path, registry_root: Path, publis
             assert (answer.json()["state"], room.loop.desired) == ("dry-run", before)
         assert (await room.ask("POST", f"{MODEL}/rollback?dry_run=maybe")).status_code == 400
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_clearing_ends_the_split(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
@@ -108,7 +107,7 @@ def test_clearing_ends_the_split(tmp_path: Path, registry_root: Path, publish_ve
         assert room.model().split.stable == 1
         assert len(room.model().split.arms) == 1
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_who_gets_a_key_is_explained(tmp_path: Path, registry_root: Path, publish_version: Publish) -> None:
@@ -133,7 +132,7 @@ def test_who_gets_a_key_is_explained(tmp_path: Path, registry_root: Path, publis
         ):
             assert (await room.ask("GET", f"{MODEL}/assignment?{query}")).status_code == status, query
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_salts_are_made_once_and_never_shown(
@@ -156,7 +155,7 @@ def test_salts_are_made_once_and_never_shown(
         assert {room.model().split.salt, room.model().split.variant_salt} == salts
         assert not any(salt in answer.text for salt in salts for answer in answers)
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 VARIANT = {"salt": "variant"}
@@ -174,7 +173,7 @@ def test_what_assigns_is_shown_in_full(tmp_path: Path, registry_root: Path, publ
         assert answer.json()["model"]["assignment"]["key"] == {"kind": "prediction-id", "name": ""}
         assert answer.json()["moves"]["moved_ppm"] == 0
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_dealing_keys_out_anew_needs_force(
@@ -195,7 +194,7 @@ def test_dealing_keys_out_anew_needs_force(
         assert room.model().split.assignment == Assignment(salt="variant")
         assert (await room.ask("PUT", path, HALVES, **ANY)).json()["moves"]["moved_ppm"] == 0
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +220,7 @@ def test_a_key_that_no_request_has_is_refused(
         assert refused.status_code == 400
         assert says in refused.json()["error"]
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)
 
 
 def test_a_model_from_before_there_were_two_salts_gets_its_second(
@@ -239,4 +238,4 @@ def test_a_model_from_before_there_were_two_salts_gets_its_second(
         assert (split.salt, len(split.variant_salt)) == (salt, 32)
         assert sum(arm.weight_ppm for arm in split.arms) == TOTAL_PPM
 
-    play(tmp_path, publish_version, scene)
+    play_two(tmp_path, publish_version, scene)

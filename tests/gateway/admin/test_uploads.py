@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from driftgate.models.publish.onnx_file import Published, publish_file
+from driftgate.models.publish.onnx_file import Published
 from driftgate.models.remote.upload_types import PART_BYTES
 
-from harness.control_room import ControlRoom
-from harness.models import linear_model
+from harness.control_room import ControlRoom, play
+from harness.models import linear_model, publish_model
 from harness.upload_parts import manifest_bytes
-from harness.uploading import UPLOADS, begin, commit, files_of, left, play, put
+from harness.uploading import UPLOADS, begin, commit, files_of, left, put
+
+pytestmark = pytest.mark.usefixtures("registry_root")
 
 
 @pytest.fixture
 def built(tmp_path: Path) -> Published:
     """A version as a publisher has built it, elsewhere."""
-    source = tmp_path / "source.onnx"
-    source.write_bytes(linear_model(2.0).SerializeToString())
-    return publish_file(source, name="m", registry=tmp_path / "elsewhere")
+    return publish_model(linear_model(2.0), tmp_path / "elsewhere")
 
 
 def test_a_version_is_published_and_found(tmp_path: Path, built: Published) -> None:
@@ -49,7 +49,7 @@ def test_a_version_is_published_and_found(tmp_path: Path, built: Published) -> N
             part = await room.client.get(f"/api/models/m/versions/1/files/{number}?offset=3")
             assert part.content == data[3:]
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 BAD_MANIFESTS: list[tuple[bytes, int, str]] = [
@@ -72,7 +72,7 @@ def test_a_wrong_manifest_is_refused(tmp_path: Path, manifest: bytes, status: in
         assert reason in answer.json()["error"]
         assert left(room) == []
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_wrong_parts_are_refused(tmp_path: Path, built: Published) -> None:
@@ -100,7 +100,7 @@ def test_wrong_parts_are_refused(tmp_path: Path, built: Published) -> None:
         over = await put(room, upload, 0, 0, files[0] + b"x")
         assert (over.status_code, left(room)) == (413, [])
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_a_taken_number_is_a_conflict(tmp_path: Path, built: Published) -> None:
@@ -118,7 +118,7 @@ def test_a_taken_number_is_a_conflict(tmp_path: Path, built: Published) -> None:
                 await put(room, answer.json()["upload"], number, 0, data)
             assert (await commit(room, answer.json()["upload"])).status_code == 200
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_open_uploads_are_bounded(tmp_path: Path, built: Published) -> None:
@@ -131,7 +131,7 @@ def test_open_uploads_are_bounded(tmp_path: Path, built: Published) -> None:
         assert (await room.client.post(UPLOADS, content=manifests[2])).status_code == 429
         assert (await begin(room, manifests[0]))["upload"] == first["upload"]
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_an_upload_is_for_one_request_at_a_time(tmp_path: Path, built: Published) -> None:
@@ -158,7 +158,7 @@ def test_an_upload_is_for_one_request_at_a_time(tmp_path: Path, built: Published
         assert (await put(room, upload, 1, 0, files[1])).status_code == 200
         assert (await commit(room, upload)).json()["version"] == 1
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_racing_publishers_never_get_one_number(tmp_path: Path, built: Published) -> None:
@@ -175,7 +175,7 @@ def test_racing_publishers_never_get_one_number(tmp_path: Path, built: Published
         assert sorted(answer.json()["version"] for answer in answers) == [1, 2]
         assert (await commit(room, uploads[0])).status_code == 404
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
 
 
 def test_a_full_disk_has_a_reason(tmp_path: Path, built: Published) -> None:
@@ -194,7 +194,7 @@ def test_a_full_disk_has_a_reason(tmp_path: Path, built: Published) -> None:
         assert full.json() == {"error": "the registry cannot take the version: File too large"}
         assert (await put(room, upload, 0, 0, data)).status_code == 200
 
-    play(tmp_path, scene, workers=0)
+    play(tmp_path, scene)
 
 
 @pytest.mark.parametrize(
@@ -219,4 +219,4 @@ def test_downloads_refuse_what_is_not_there(tmp_path: Path, built: Published, pa
         assert answer.status_code == status
         assert "error" in json.loads(answer.content)
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, workers=1)
