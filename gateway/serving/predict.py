@@ -1,6 +1,5 @@
 """The life of a prediction: parse, route, infer, respond, count. It knows no transport."""
 
-import gzip
 import time
 
 from driftgate.gateway.access.guards import PredictGuard
@@ -12,29 +11,20 @@ from driftgate.gateway.routing.table import Target
 from driftgate.gateway.serving.admission import BUSY, Admission
 from driftgate.gateway.serving.endpoints import Endpoint, endpoints_of
 from driftgate.gateway.serving.exchange import Answer, ClientGone, Exchange
+from driftgate.gateway.serving.outcome import encoded, refusal, success
 from driftgate.gateway.serving.recorder import Recorder
 from driftgate.gateway.serving.replica import Replica, Table
 from driftgate.gateway.serving.served import ServedVersion
 from driftgate.gateway.serving.turn import Turns
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.counters import NONFINITE
-from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import InferenceRequest
 from driftgate.gateway.wire.prediction_id import PredictionIds
-from driftgate.gateway.wire.tensor_views import EncodedAnswer, ParseLimits
+from driftgate.gateway.wire.tensor_views import ParseLimits
 
 CLIENT_CLOSED = 499
-WORTH_COMPRESSING_BYTES = 64 * 1024
-"""Below this, compressing costs more time than it saves on any network that predictions travel on."""
-FASTEST = 1
 NOT_RECORDED = "this prediction cannot be recorded now, and is not made without a record; try again shortly"
 
-JSON_FIELDS = b"content-type: application/json\r\nx-served-by: %b\r\n"
-GZIP_FIELDS = b"content-encoding: gzip\r\n" + JSON_FIELDS
-BINARY_FIELDS = (
-    b"content-type: application/octet-stream\r\nx-served-by: %b\r\ninference-header-content-length: %d\r\n"
-)
-DEFAULTED = b"x-defaulted: fallback\r\n"
 _NO_HEADERS = RequestHeaders()
 
 
@@ -143,7 +133,7 @@ class PredictPath:
         )
         self._end(exchange, answer.status)
         self._record_refusal(exchange)
-        exchange.reply(*self._answer(exchange, answer.status, answer.fields, answer.body, answer.close))
+        exchange.reply(*refusal(exchange, answer, self.closing))
 
     def _record_refusal(self, exchange: Exchange) -> None:
         if not exchange.rows_done:  # otherwise its rows were in a call, which is recorded as a whole
@@ -181,7 +171,7 @@ class PredictPath:
             if exchange.error is not None:
                 raise exchange.error
             began_ns = time.perf_counter_ns()
-            answer = _encode(exchange)
+            answer = encoded(exchange)
             exchange.encode_ns = time.perf_counter_ns() - began_ns
         except NonfiniteAnswer as error:
             exchange.served.counters.cells[NONFINITE] += 1
@@ -190,7 +180,7 @@ class PredictPath:
             self.refuse(exchange, error)
         else:
             exchange.code = 200
-            self._send(exchange, self._success(exchange, answer))
+            self._send(exchange, success(exchange, answer, self.closing))
 
     def _send(self, exchange: Exchange, answer: Answer) -> None:
         if self._recorder.holds:
@@ -255,34 +245,6 @@ class PredictPath:
             patience_ns = min(patience_ns, request.timeout_us * 1000)
         return patience_ns
 
-    def _success(self, exchange: Exchange, answer: EncodedAnswer) -> Answer:
-        target, body = exchange.target, answer.body
-        served_by = target.served_by if target else b""
-        if exchange.bucket >= 0:
-            served_by = b"%b, bucket=%d" % (served_by, exchange.bucket)
-        if answer.json_length is not None:
-            fields = BINARY_FIELDS % (served_by, answer.json_length)
-        elif len(body) >= WORTH_COMPRESSING_BYTES and exchange.headers.accepts_gzip:
-            fields = GZIP_FIELDS % served_by
-            body = gzip.compress(body, FASTEST)
-        else:
-            fields = JSON_FIELDS % served_by
-        if target is not None and target.why == "fallback":
-            fields += DEFAULTED
-        if exchange.features is not None:
-            fields += exchange.features.fields
-        if answer.nonfinite or (answer.json_length is not None and _holds_nonfinite(exchange)):
-            exchange.served.counters.cells[NONFINITE] += 1
-        return self._answer(exchange, 200, fields, body)
-
-    def _answer(
-        self, exchange: Exchange, status: int, fields: bytes, body: bytes, close: bool = False
-    ) -> Answer:
-        fields += b"x-prediction-id: %b\r\n" % exchange.prediction_id.encode()
-        if exchange.headers.traceparent:
-            fields += b"traceparent: %b\r\n" % exchange.headers.traceparent.encode()
-        return Answer(status, fields, body, close or self.closing)
-
     def _forget(self, exchange: Exchange) -> None:
         self._collected_bytes -= exchange.collected_bytes
         exchange.collected_bytes = 0
@@ -298,16 +260,3 @@ class PredictPath:
 
     def _on_swap(self, table: Table) -> None:
         self.endpoints = dict(endpoints_of(table))
-
-
-def _holds_nonfinite(exchange: Exchange) -> bool:
-    """Look for what was sent as raw bytes, which nobody has looked at yet."""
-    return exchange.computed.holds_nonfinite(exchange.first, exchange.last)
-
-
-def _encode(exchange: Exchange) -> EncodedAnswer:
-    served = exchange.served
-    result = InferenceResult(
-        served.loaded.version, exchange.prediction_id, exchange.computed, exchange.first, exchange.last
-    )
-    return exchange.contract.encode(exchange.request, result, served.view, served.settings.json_nonfinite)
