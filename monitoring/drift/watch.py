@@ -17,7 +17,7 @@ from driftgate.monitoring.drift.report import DriftReport, FeatureDrift, PairDri
 from driftgate.monitoring.drift.seasons import TOLERANCE, SeasonalReference, judged_by_hour
 from driftgate.monitoring.drift.sufficiency import NotEnoughData
 from driftgate.monitoring.log.record import Array
-from driftgate.monitoring.reference.band import Band, reference_band
+from driftgate.monitoring.reference.band import Band, reference_band, with_borderline
 from driftgate.monitoring.reference.profile import FeatureProfile, ReferenceProfile
 from driftgate.monitoring.windows.cells import NumericCells
 from driftgate.monitoring.windows.pane import Pane
@@ -71,7 +71,7 @@ class DriftWatch:
             self._pairs = _seasonal_test(seasons.pairs, settings, offset_s) if seasons.pairs else None
         else:
             band = reference_band(profile.counts() * judged_cells(profile), self._offsets, settings.tolerance)
-            self._cells = _test(band, self._offsets, settings)
+            self._cells = _test(with_borderline(band, profile), self._offsets, settings)
             self._pairs = _pair_test(profile, settings)
 
     def update(self, pane: Pane, window_us: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from driftgate.monitoring.drift.e_detector import DetectorState
 from driftgate.monitoring.log.record import Array
 from driftgate.monitoring.quality.bernoulli import UNEXPECTED_SHARE, highest_rates, rate_bets, rate_detector
+from driftgate.monitoring.reference.band import reference_band
 from driftgate.monitoring.reference.profile import FeatureProfile, ReferenceProfile
 from driftgate.monitoring.windows.cells import CategoricalCells
 from driftgate.monitoring.windows.pane import Pane
@@ -30,7 +31,7 @@ a row whose columns are not the reference's, or an arm that should have traffic 
 not among the rates of a profile: see SilenceWatch). "mostly_": the same of more than half of them."""
 
 LEAST_ROWS = 30
-"""Fewer rows with one value are no surprise."""
+"""Fewer rows in one cell are no surprise; of a feature that nearly always is there, many more are none."""
 MOST = 0.5
 """Of requests, or of a feature's values: one sloppy client is less, a broken one of all is more."""
 _OF_ROWS: tuple[Reason, ...] = (
@@ -60,6 +61,7 @@ class QualityRates:
         self._profile = profile
         self._starts = profile.offsets()
         self._cells = [_cells_of(feature) for feature in profile.features]
+        self._least_rows = [_least_rows(feature) for feature in profile.features]
         named = [
             QualityRate(reason, feature.name)
             for feature, cells in zip(profile.features, self._cells, strict=True)
@@ -76,8 +78,9 @@ class QualityRates:
             n = int(counts.sum())
             hits += [int(counts[list(numbers)].sum()) for numbers in cells.values()]
             rows += [n] * len(cells)
-            hits.append(int(_is_constant(counts, self._profile.features[place])))
-            rows.append(int(n >= LEAST_ROWS))
+            is_judged = n >= self._least_rows[place]
+            hits.append(int(is_judged and counts.max() == n))
+            rows.append(int(is_judged))
         stale = [one for one in _stale(pane, self._profile.stored) for _ in _OF_STORED]
         for hit, row in (*_of_rows(pane, self._profile.rows), *stale):
             hits.append(hit)
@@ -158,10 +161,17 @@ def _cells_of(feature: FeatureProfile) -> dict[Reason, tuple[int, ...]]:
     return found | ({"out_of_range": (cells.BELOW, cells.above)} if feature.rows else {})
 
 
-def _is_constant(counts: Array, feature: FeatureProfile) -> bool:
-    """Whether all rows of a window are in one cell, of a feature whose reference is not like that."""
-    n = int(counts.sum())
-    return bool(n >= LEAST_ROWS and counts.max() == n and 0 < max(feature.counts) < feature.rows)
+def _least_rows(feature: FeatureProfile) -> float:
+    """Return from how many rows on one in a thousand windows may be in one cell, if all is as it was.
+
+    n rows are with probability p^(n - 1) at most, p the highest share of the largest cell. Infinity: any
+    number may, as it is of a constant feature, and of one without a reference.
+    """
+    if not feature.rows:
+        return np.inf
+    highest = reference_band(np.array(feature.counts), np.array([0, len(feature.counts)])).high.max()
+    needed = 1 + np.log(UNEXPECTED_SHARE) / np.log(highest) if highest < 1 else np.inf
+    return max(float(LEAST_ROWS), float(needed))
 
 
 def _usual(profile: ReferenceProfile, rate: QualityRate) -> tuple[int, int]:

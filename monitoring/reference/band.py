@@ -10,6 +10,8 @@ from statistics import NormalDist
 import numpy as np
 
 from driftgate.monitoring.log.record import Array
+from driftgate.monitoring.reference.profile import ReferenceProfile
+from driftgate.monitoring.windows.cells import CategoricalCells
 
 MISTAKE = 0.01
 RAREST = 1e-9
@@ -61,6 +63,19 @@ def reference_band(
         share,
         np.where(unknown, 1.0, np.clip(high, RAREST, 1.0)),
     )
+
+
+def with_borderline(band: Band, profile: ReferenceProfile) -> Band:
+    """Return the band of a profile's cells with more room for values that are rare in the reference.
+
+    Which values have a cell of their own was chosen by the counts that the band is of. So many more rows are
+    rare as would be if each row were asked what the others chose.
+    """
+    high = band.high.copy()
+    for start, one in zip(profile.offsets().tolist(), profile.features, strict=False):
+        if one.borderline and isinstance(one.cells, CategoricalCells):
+            high[start + one.cells.other] += one.borderline / one.rows
+    return Band(band.low, band.share, np.minimum(high, 1.0))
 
 
 def reference_shares(counts: Array, offsets: Array, rows: Array) -> tuple[Array, Array]:

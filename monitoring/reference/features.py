@@ -24,11 +24,17 @@ from driftgate.monitoring.windows.aspects import (
     word_bits,
 )
 from driftgate.monitoring.windows.cell_coder import CellCoder
-from driftgate.monitoring.windows.cells import MOST_DISTINCT, NumericCells, categorical_cells, numeric_cells
+from driftgate.monitoring.windows.cells import (
+    MOST_DISTINCT,
+    CategoricalCells,
+    NumericCells,
+    categorical_cells,
+    numeric_cells,
+)
 from driftgate.monitoring.windows.observed import Observed
 from driftgate.monitoring.windows.pane import Pane
 from driftgate.monitoring.windows.pane_fold import PaneFold
-from driftgate.monitoring.windows.text_hash import hash_of
+from driftgate.monitoring.windows.text_hash import hash_of, text_hashes
 
 LATENCY_CELLS = NumericCells(tuple(2.0**power for power in range(-3, 14)))
 """The same for all models, in milliseconds: training data have no latency."""
@@ -36,6 +42,7 @@ AGE_CELLS = NumericCells(tuple(2.0**power for power in range(26)))
 """The same for all views, from one second to a year."""
 HOUR_S = 3600.0
 _MOSTLY = 0.9
+_IN_ANOTHER = 2
 
 
 def features_of(column: Observed, null_text: str) -> Iterable[FeatureProfile]:
@@ -69,25 +76,60 @@ def age_feature(name: str) -> FeatureProfile:
 
 
 def counted(profile: ReferenceProfile, columns: Sequence[Observed]) -> ReferenceProfile:
-    """Return the profile with the counts of its rows, counted as windows are."""
-    fold, coder = PaneFold(profile), CellCoder(profile)
+    """Return the profile with the counts of its rows, counted as windows are.
+
+    But for what windows find new: a row of the reference is asked what the others know. What only it has, a
+    value or a word, counts as new, and so often will it be in rows to come (Good, 1953).
+    """
+    fold, coder = PaneFold(profile), CellCoder(_of_other_rows(profile, columns))
     pane = Pane.empty(fold.shape)
     coded = coder.code(columns, profile.rows)
     fold.update(pane, coded)
     starts = profile.offsets()
-    features = [
-        msgspec.structs.replace(
-            feature,
-            counts=tuple(pane.counts[starts[place] : starts[place + 1]].tolist()),
-            moments=moments_of(feature, pane, place, int(starts[place])),
-        )
-        for place, feature in enumerate(profile.features)
-    ]
+    features = []
+    for place, feature in enumerate(profile.features):
+        counts = pane.counts[starts[place] : starts[place + 1]]
+        moments = moments_of(feature, pane, place, int(starts[place]))
+        borderline = 0
+        if isinstance(feature.cells, CategoricalCells) and place in coded.texts:
+            codes = coded.codes[np.flatnonzero(coded.features == place)[0]]
+            borderline = _count_new(counts, feature.cells, codes, coded.texts[place])
+        known = {"counts": tuple(counts.tolist()), "moments": moments, "borderline": borderline}
+        features.append(msgspec.structs.replace(feature, **known))
     pairs = msgspec.structs.replace(
         profile.pairs, counts=tuple(pane.pairs.ravel().tolist()), rows=profile.rows
     )
     repeats = profile.rows - len(np.unique(coded.row_hashes))
     return msgspec.structs.replace(profile, features=tuple(features), pairs=pairs, repeats=repeats)
+
+
+def _of_other_rows(profile: ReferenceProfile, columns: Sequence[Observed]) -> ReferenceProfile:
+    """Return the profile with words that are in two texts alone: those that a text finds in the others."""
+    words = {
+        column.name: word_bits(column.values, _IN_ANOTHER)
+        for column in columns
+        if isinstance(column.values, Texts)
+    }
+    features = tuple(
+        msgspec.structs.replace(one, words=words.get(one.column, b"")) if one.words else one
+        for one in profile.features
+    )
+    return msgspec.structs.replace(profile, features=features)
+
+
+def _count_new(counts: Array, cells: CategoricalCells, codes: Array, texts: Texts) -> int:
+    """Move rows whose value no other row has to the cell of new values.
+
+    Return how many rows have a value that may be none of the frequent ones without that row.
+    """
+    _, places, times = np.unique(text_hashes(texts), return_inverse=True, return_counts=True)
+    each = times[places]
+    single = np.bincount(codes[(each == 1) & (codes != cells.NULL)], minlength=len(counts))
+    counts -= single
+    counts[cells.new] += single.sum()
+    rare = each[codes == cells.other]
+    frequent = (codes > cells.NULL) & (codes < cells.other)
+    return int((each[frequent] <= rare.max() + 1).sum()) if len(rare) else 0
 
 
 def moments_of(feature: FeatureProfile, pane: Pane, place: int, start: int) -> Moments:
@@ -137,7 +179,7 @@ def _text_features(column: Observed, texts: Texts, null_text: str) -> Iterable[F
         yield FeatureProfile(column.name, column.name, column.role, cells, (0,) * cells.size)
         return
     words = word_bits(texts)
-    values = text_aspects(texts, words)
+    values = text_aspects(texts, word_bits(texts, _IN_ANOTHER))
     for aspect in TEXT_ASPECTS:
         named = {"name": f"{column.name}.{aspect}", "aspect": aspect, "words": words}
         yield _numeric(column, values[aspect], **named)

@@ -52,9 +52,10 @@ class Moments(msgspec.Struct, frozen=True):
 class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     """One watched feature: its column in the log, its role, its cells and how many of the rows were in each.
 
-    `projection` numbers the random projection of a wide row. `centre` and `spread` (median and
-    interquartile range, at least a little) scale the moments of windows; `words` has a bit for each hashed
-    word of the reference.
+    A value that one row alone has counts as new, as the others do not know it; `borderline` rows have values
+    that would have no cell of their own without that row. `projection` numbers the random projection of a
+    wide row. `centre` and `spread` (median and interquartile range, at least a little) scale the moments of
+    windows; `words` has a bit for each hashed word of the reference.
     """
 
     name: str
@@ -68,6 +69,7 @@ class FeatureProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     centre: float = 0.0
     spread: float = 1.0
     words: bytes = b""
+    borderline: int = 0
 
     @property
     def rows(self) -> int:

@@ -49,11 +49,15 @@ def text_aspects(texts: Texts, words: bytes) -> dict[str, Array]:
     return found
 
 
-def word_bits(texts: Texts) -> bytes:
-    """Return a table in which the bit of each word of the texts is set; tables are merged by `or`."""
+def word_bits(texts: Texts, least_texts: int = 1) -> bytes:
+    """Return a table in which the bit of each word is set that is in so many of the texts."""
     table = np.zeros(WORD_BITS // 8, np.uint8)
-    hashes, _ = word_hashes(texts)
-    places = np.unique(hashes % np.uint64(WORD_BITS)).astype(np.int64)
+    hashes, where = word_hashes(texts)
+    words = (hashes % np.uint64(WORD_BITS)).astype(np.int64)
+    places, counts = np.unique(
+        np.unique(words * len(texts) + where) // max(1, len(texts)), return_counts=True
+    )
+    places = places[counts >= least_texts]
     np.bitwise_or.at(table, places // 8, (1 << places % 8).astype(np.uint8))
     return table.tobytes()
 
