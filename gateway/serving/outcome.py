@@ -21,7 +21,7 @@ DEFAULTED = b"x-defaulted: fallback\r\n"
 
 
 def encoded(exchange: Exchange) -> EncodedAnswer:
-    """Return the computed rows as the request's protocol writes them; raise NonfiniteAnswer where it cannot."""
+    """Return the computed rows as the request's protocol writes them; raise NonfiniteAnswer if it cannot."""
     served = exchange.served
     result = InferenceResult(
         served.loaded.version, exchange.prediction_id, exchange.computed, exchange.first, exchange.last
