@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 SETTING = re.compile(r"^\| `(\w+)\.(\w+)` \| `([^`]*)` \|", re.MULTILINE)
 METRIC = re.compile(r"`(driftgate_\w+)`")
+EXAMPLE = re.compile(r"^Example: driftgate (.+)$", re.MULTILINE)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -40,9 +42,8 @@ def commands(program: str) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("words", commands("driftgate"))
-def test_every_command_exists(words: list[str]) -> None:
-    """A shown `driftgate` command has a verb that exists, and only options and arguments that it takes."""
+def assert_taken(words: list[str]) -> None:
+    """Check that a `driftgate` command has a verb that exists, and only what that verb takes."""
     assert words[0] in {verb for verb, _, _ in VERBS}
     command, rest = load_verb(words[0]), words[1:]
     while hasattr(command, "commands") and rest and rest[0] in command.commands:
@@ -52,6 +53,32 @@ def test_every_command_exists(words: list[str]) -> None:
     assert leftover == []
     missing = [p.name for p in command.params if p.required and parameters.get(p.name) in (None, ())]
     assert missing == []
+
+
+def leaves(command: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
+    """Yield every command below `command` that has none below itself, with the words that call it."""
+    below = getattr(command, "commands", {})
+    for name, one in below.items():
+        yield from leaves(one, [*path, name])
+    if not below:
+        yield path, command
+
+
+@pytest.mark.parametrize("words", commands("driftgate"))
+def test_every_command_exists(words: list[str]) -> None:
+    """A shown `driftgate` command is one that can be called like this."""
+    assert_taken(words)
+
+
+@pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])
+def test_every_command_shows_an_example(verb: str) -> None:
+    """The --help of every command has an example of itself, which can be called like this."""
+    for path, command in leaves(load_verb(verb), [verb]):
+        example = EXAMPLE.search(command.help)
+        assert example, path
+        words = shlex.split(example[1])
+        assert words[: len(path)] == path
+        assert_taken(words)
 
 
 @pytest.mark.parametrize("words", commands("make"))

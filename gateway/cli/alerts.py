@@ -43,21 +43,30 @@ def list_(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Show alerts, the open ones first, and silences."""
+    """Show alerts, the open ones first, and silences.
+
+    Example: driftgate alerts list fraud --since 30d
+    """
     answer = _alerts(model, since, server)
     print_json(answer) if json else print_alerts(answer)
 
 
 @app.command(epilog=EXIT_CODES)
 def show(alert: Alert, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show one alert: its evidence, when it began, who was told and who looks at it."""
+    """Show one alert: its evidence, when it began, who was told and who looks at it.
+
+    Example: driftgate alerts show fraud/3f2a9c1b77aa
+    """
     found = _alert(*_parsed(alert), server)
     print_json(found) if json else print_alert(found)
 
 
 @app.command(epilog=EXIT_CODES)
 def ack(alert: Alert, why: Why, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Say that you look at an alert. Drift is watched anew from then on: if it lasts, it alarms again."""
+    """Say that you look at an alert. Drift is watched anew from then on: if it lasts, it alarms again.
+
+    Example: driftgate alerts ack fraud/3f2a9c1b77aa --why "the campaign"
+    """
     model, alert_id = _parsed(alert)
     path = model_path(model, f"alerts/{quote(alert_id, safe='')}/acknowledge")
     _ask(Asking("POST", path, {"why": why}, f"{alert} is acknowledged"), server, json)
@@ -74,7 +83,10 @@ def silence(  # noqa: PLR0913 - each is one option of the command
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Tell nobody of a model's alerts for a while. They are recorded and shown all the same."""
+    """Tell nobody of a model's alerts for a while. They are recorded and shown all the same.
+
+    Example: driftgate alerts silence fraud@2 --rule drift --why "repair" --for 2d
+    """
     name, version = _model_and_version(subject)
     body = {"why": why, "for_s": _duration_s(duration), "rule": rule, "version": version}
     _ask(
@@ -88,7 +100,10 @@ def unsilence(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """End a silence before its time."""
+    """End a silence before its time.
+
+    Example: driftgate alerts unsilence fraud/9c1b77aa
+    """
     model, silence_id = _parsed(silence)
     path = model_path(model, f"silences/{quote(silence_id, safe='')}")
     _ask(Asking("DELETE", path, {}, f"the silence {silence} is over"), server, json)
@@ -96,7 +111,10 @@ def unsilence(
 
 @app.command("test", epilog=EXIT_CODES)
 def try_receivers(model: Name, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Tell every receiver of a model's alerts that this is a test."""
+    """Tell every receiver of a model's alerts that this is a test.
+
+    Example: driftgate alerts test fraud
+    """
     _ask(
         Asking("POST", model_path(model, "alerts/test"), {}, f"the receivers of {model} are told"),
         server,

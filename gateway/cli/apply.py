@@ -42,7 +42,10 @@ def apply(  # noqa: PLR0913 - each is one option of the command
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Check all settings first, show what differs from the gateway's, and apply it."""
+    """Check all settings first, show what differs from the gateway's, and apply it.
+
+    Example: driftgate apply settings/ --dry-run
+    """
     try:
         results = _apply_all(AdminClient(server), read_tree(path, model), why, dry_run)
     except InvalidTree as error:

@@ -27,7 +27,10 @@ def backup(
         bool, typer.Option("--with-models", help="Also copy the versions that are held.")
     ] = False,
 ) -> None:
-    """Write a backup, which holds secrets, and print where it is; the gateway may run meanwhile."""
+    """Write a backup, which holds secrets, and print where it is; the gateway may run meanwhile.
+
+    Example: driftgate backup /srv/backups --with-models
+    """
     server = load_settings(None, os.environ, {"server": {"state": state, "registry": registry}}).server
     source = Source(StateLayout(Path(server.state).absolute()), Path(server.registry).absolute(), with_models)
     try:

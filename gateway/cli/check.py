@@ -32,6 +32,8 @@ def check(
     Every file is hashed and compared with the manifest, the model is opened, its golden examples are run and
     their outputs compared, and a call is timed at 1, 8 and 64 rows. An ONNX file that was never published is
     checked as if it had just been. Good in CI, before a version is copied to production.
+
+    Example: driftgate check registry/fraud/1
     """
     try:
         trial = open_on_trial(path)

@@ -31,7 +31,10 @@ def control(  # noqa: PLR0913 - each is one option of the command
         bool | None, typer.Option("--allow-bare", help="Serve NAME/1/model.onnx without a manifest too.")
     ] = None,
 ) -> None:
-    """Run the control plane until SIGTERM; it decides what the workers on the same state serve."""
+    """Run the control plane until SIGTERM; it decides what the workers on the same state serve.
+
+    Example: driftgate control --registry registry --state state
+    """
     server = {
         "registry": registry,
         "state": state,

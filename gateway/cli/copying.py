@@ -43,6 +43,8 @@ def copy(  # noqa: PLR0913 - each is one option of the command
 
     The manifest is kept to the byte, with hashes and provenance, so the version has the same digest there.
     A copy that broke off goes on where it was; a version that is there already is left as it is.
+
+    Example: driftgate models copy fraud@2 --server staging --to production
     """
     name, version = _named(what)
     with sending(server_with_token(server_url(to), to_token_file, TO_TOKEN)) as target, ExitStack() as stack:

@@ -57,6 +57,8 @@ def demo(  # noqa: PLR0913 - each is one option of the command
     """Train two models on real data, serve them, swap in their second versions under traffic; find drift.
 
     Exits with 0 if every request was answered rightly by both versions of each model and drift was found.
+
+    Example: driftgate demo --once
     """
     if any(find_spec(package) is None for package in PACKAGES):
         raise CannotStart("the demo needs more packages: pip install 'driftgate[demo]'")

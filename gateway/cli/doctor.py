@@ -28,6 +28,8 @@ def doctor(
     """Check the gateway of a state directory, its processes and its machine; say what to do.
 
     Give it the settings that the gateway was started with. It changes nothing.
+
+    Example: driftgate doctor --state state --registry registry
     """
     settings = load_settings(config, os.environ, {"server": {"state": state, "registry": registry}})
     findings = examine(settings)

@@ -27,7 +27,12 @@ PIPE_WIDTH = 200
 _HEADINGS = ("feature", "role", "source", "mean", "sd", "largest cells")
 _AGAINST = ("feature", "distance", "mean before", "mean", "missing before", "missing")
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Watch for drift.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Show whether models drift, let it notify, and renew references.",
+)
 profile = typer.Typer(no_args_is_help=True, help="What windows are compared with.")
 app.add_typer(profile, name="profile")
 app.command(epilog=EXIT_CODES)(status)
@@ -45,7 +50,10 @@ def show(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show the reference of a version: where it is from, how many rows it has, and its features."""
+    """Show the reference of a version: where it is from, how many rows it has, and its features.
+
+    Example: driftgate drift profile show fraud --against
+    """
     name, version = parsed(subject)
     references = _references(name, version, server)
     if json:
@@ -67,6 +75,8 @@ def rebaseline(
     """Make a version's reference of its traffic in a window. The old one is kept: `drift profile show`.
 
     Drift that is there already becomes normal by this: it is your decision, and stands in `driftgate events`.
+
+    Example: driftgate drift rebaseline fraud@2 --window 7d --dry-run
     """
     name, version = parsed(subject)
     first_us, end_us = _window(window)

@@ -31,6 +31,8 @@ def show_feature(  # noqa: PLR0913 - each is one option of the command
     """Show a feature: its cells in the reference, before and now, which moved, by how much, and since when.
 
     Also the smallest change that this reference and this traffic can show.
+
+    Example: driftgate drift show fraud amount --minutes 30
     """
     name, version = parsed(subject)
     query = {"name": feature, "minutes": minutes} | ({"version": version} if version else {})

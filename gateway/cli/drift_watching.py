@@ -25,7 +25,10 @@ def status(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Show whether models drift: since when, which features, on what evidence, and who is told."""
+    """Show whether models drift: since when, which features, on what evidence, and who is told.
+
+    Example: driftgate drift status fraud
+    """
     client = AdminClient(server)
     if model:
         answer = client.get(model_path(parsed(model)[0], "drift"), DriftAnswer)
@@ -49,6 +52,8 @@ def arm(  # noqa: PLR0913 - each is one option of the command
 
     Each hour of the week is judged by what it was like in the last weeks, of which there must be two. Look at
     `driftgate drift backtest` first.
+
+    Example: driftgate drift arm fraud@2 --why "looked at four weeks"
     """
     name, version = parsed(subject)
     version = version or _newest(name, server)
@@ -63,7 +68,10 @@ def observe(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Let drift of a version (without one: of all) notify nobody; evidence is shown all the same."""
+    """Let drift of a version (without one: of all) notify nobody; evidence is shown all the same.
+
+    Example: driftgate drift observe fraud@2
+    """
     name, version = parsed(subject)
     body = {"why": why} | ({"version": version} if version else {})
     _change(server, f"{model_path(name, 'drift')}/observe", body, (dry_run, json))
@@ -72,7 +80,10 @@ def observe(
 def ack(
     model: Name, why: Why = "", server: Server = DEFAULT_SERVER, dry_run: DryRun = False, json: Json = False
 ) -> None:
-    """Acknowledge drift of a model: its evidence begins anew, and what goes on drifting is found again."""
+    """Acknowledge drift of a model: its evidence begins anew, and what goes on drifting is found again.
+
+    Example: driftgate drift ack fraud --why "new sensor, expected"
+    """
     _change(server, f"{model_path(model, 'drift')}/acknowledge", {"why": why}, (dry_run, json))
 
 
@@ -83,7 +94,10 @@ def backtest(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Say what would have notified if it had been armed: when, and for which features."""
+    """Say what would have notified if it had been armed: when, and for which features.
+
+    Example: driftgate drift backtest fraud --since 30d --budget "1 in 4w"
+    """
     path = f"{model_path(model, 'drift')}/backtest?{urlencode({'since': since, 'budget': budget})}"
     answer, _ = AdminClient(server).ask(Question("GET", path, wait_s=BACKTEST_S), BacktestAnswer)
     print_json(answer) if json else print_backtest(answer)

@@ -31,7 +31,10 @@ def events(
     json: Json = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Show what happened to models, traffic, settings and processes, with who and why."""
+    """Show what happened to models, traffic, settings and processes, with who and why.
+
+    Example: driftgate events --since 7d --model fraud
+    """
     if context.invoked_subcommand is not None:
         return
     query = urlencode({"since": since, **({"model": model} if model else {})})
@@ -44,7 +47,10 @@ def events(
 
 @app.command()
 def verify(json: Json = False, server: Server = DEFAULT_SERVER) -> None:
-    """Check every link of the chains; name the first damaged or altered place in each."""
+    """Check every link of the chains; name the first damaged or altered place in each.
+
+    Example: driftgate events verify
+    """
     verdict = AdminClient(server).get("/api/events/verify", Verdict)
     if json:
         print_json(verdict)

@@ -23,6 +23,8 @@ def import_feast(
     """Write a declaration for each view of a Feast registry; `features declare` declares them.
 
     What has no counterpart here is left out, with the reason.
+
+    Example: driftgate features import-feast registry.db --out views
     """
     with telling():
         try:

@@ -62,6 +62,8 @@ def load_file(  # noqa: PLR0913 - each is one option of the command
 
     Rows that do not fit are left out and listed with their reason. After an interruption the same command
     goes on where it was.
+
+    Example: driftgate features load users users.parquet --max-rejected 1
     """
     places = feature_places(state, registry)
     with telling(), uncollected(), progress_bar(f"loading {file.name}") as shown:
@@ -99,7 +101,10 @@ def export_file(
     state: State = None,
     registry: Registry = None,
 ) -> None:
-    """Write what the store holds of a view, pushes included, to one Parquet file."""
+    """Write what the store holds of a view, pushes included, to one Parquet file.
+
+    Example: driftgate features export users users.parquet
+    """
     places = feature_places(state, registry)
     with telling():
         rows = export_view(places.store, places.view(view), file)
@@ -107,7 +112,10 @@ def export_file(
 
 
 def compact_view(view: ViewName, state: State = None, registry: Registry = None, json: Json = False) -> None:
-    """Make a snapshot of what is stored of a view now, pushes included, and swap it in."""
+    """Make a snapshot of what is stored of a view now, pushes included, and swap it in.
+
+    Example: driftgate features compact users
+    """
     places = feature_places(state, registry)
     with telling(), uncollected():
         info = compact(places.store, places.view(view))

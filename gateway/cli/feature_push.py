@@ -55,6 +55,8 @@ def push(
     """Push rows, one JSON object per line, with join keys, event_time and every feature.
 
     Pushing again is safe: an older row never replaces a newer one.
+
+    Example: driftgate features push users rows.jsonl
     """
     counts = Counter[str]()
     with telling(), ExitStack() as stack:

@@ -37,14 +37,20 @@ def features() -> None:
 
 @app.command()
 def ls(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show all views: snapshot, entities, age and size."""
+    """Show all views: snapshot, entities, age and size.
+
+    Example: driftgate features ls
+    """
     answer = _views(server)
     print_json(answer) if json else print_views(answer)
 
 
 @app.command()
 def catalogue(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show all features: what they mean, who owns them, and which versions read them."""
+    """Show all features: what they mean, who owns them, and which versions read them.
+
+    Example: driftgate features catalogue
+    """
     answer = _views(server)
     print_json(answer) if json else print_catalogue(answer)
 
@@ -56,7 +62,10 @@ def get(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Show what a model would get of one entity now: values, statuses, age."""
+    """Show what a model would get of one entity now: values, statuses, age.
+
+    Example: driftgate features get users ada
+    """
     keys = quote(msgspec.json.encode(key).decode(), safe="")
     answer = AdminClient(server).get(f"{_path(view)}/entity?key={keys}", EntityAnswer)
     print_json(answer) if json else print_entity(answer)
@@ -70,7 +79,10 @@ def declare(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Declare views: a TOML file is one, named as the file; of a Python file every FeatureView it holds."""
+    """Declare views: a TOML file is one, named as the file; of a Python file every FeatureView it holds.
+
+    Example: driftgate features declare users.toml --dry-run
+    """
     views = [view for file in files for view in _read_views(file)]
     client, answers = AdminClient(server), []
     for view in views:
@@ -99,7 +111,10 @@ def rollback(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Let readers go back to an earlier snapshot; newer pushes still count."""
+    """Let readers go back to an earlier snapshot; newer pushes still count.
+
+    Example: driftgate features rollback users
+    """
     question = Question("POST", f"{_path(view)}/rollback", {"snapshot": snapshot})
     info = AdminClient(server).ask(question, SnapshotInfo)[0]
     if json:
@@ -110,7 +125,10 @@ def rollback(
 
 @app.command()
 def skew(view: ViewName, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show how what clients send of a view compares with what is stored, row by row, by model version."""
+    """Show how what clients send of a view compares with what is stored, row by row, by model version.
+
+    Example: driftgate features skew users
+    """
     answer = AdminClient(server).get(f"{_path(view)}/skew", SkewAnswer)
     if json:
         print_json(answer)

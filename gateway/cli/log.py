@@ -43,7 +43,10 @@ def query(  # noqa: PLR0913 - each is one option of the command
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")] = False,
     state: State = None,
 ) -> None:
-    """Print the latest records, the latest first."""
+    """Print the latest records, the latest first.
+
+    Example: driftgate log query --model fraud --since 15m --code 400
+    """
     if json and csv:
         raise typer.BadParameter("choose one of --json and --csv")
     wanted = RecordFilter(model, version, arm, code, None, time_us(since), time_us(until))
@@ -64,7 +67,10 @@ def show(
     json: Json = False,
     state: State = None,
 ) -> None:
-    """Print everything that is recorded of one prediction."""
+    """Print everything that is recorded of one prediction.
+
+    Example: driftgate log show 019aa2b4-7c3d-7e10-8a51-0c2f6b1d9e77
+    """
     try:
         arrival_us(prediction_id)
     except ValueError as error:
@@ -89,7 +95,10 @@ def export(  # noqa: PLR0913 - each is one option of the command
     code: Code = None,
     state: State = None,
 ) -> None:
-    """Write records of a model to one Parquet file."""
+    """Write records of a model to one Parquet file.
+
+    Example: driftgate log export --model fraud --since 7d --out fraud.parquet
+    """
     if not out.parent.is_dir():
         raise Refused(f"{out} cannot be written: there is no directory {out.parent}", Exit.FAILED)
     wanted = RecordFilter(model, version, arm, code, None, time_us(since), time_us(until))

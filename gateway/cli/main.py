@@ -15,7 +15,10 @@ from driftgate.gateway.listeners import CannotStart
 from driftgate.gateway.settings import InvalidConfiguration
 from driftgate.models.errors import ModelError
 
-EXIT_CODES = "Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
+EXIT_CODES = (
+    "Every command's --help has an example. "
+    "Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
+)
 
 # verb, what --help says of it, the extra that brings its packages
 VERBS = (
@@ -27,7 +30,7 @@ VERBS = (
     ("events", "Show what happened on a gateway, with who and why.", "server"),
     ("token", "Make, list and revoke access tokens.", "server"),
     ("traffic", "Show and change which version of a model gets which keys.", "server"),
-    ("drift", "Show and renew what windows of traffic are compared with.", "server"),
+    ("drift", "Show whether models drift, let it notify, renew what they are compared with.", "server"),
     ("alerts", "Show alerts, acknowledge and silence them, and try who is told.", "server"),
     ("features", "Declare feature views, fill them, and look at what is stored.", "server"),
     ("rollback", "Go back to the last version that was healthy with all traffic.", "server"),

@@ -17,8 +17,6 @@ from driftgate.gateway.cli.waiting import WAIT_EXIT_CODES, wait
 from driftgate.gateway.control.model_report import ModelReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, epilog=EXIT_CODES)
-app.command("wait", epilog=WAIT_EXIT_CODES)(wait)
-app.command("copy", epilog=SEND_EXIT_CODES)(copy)
 
 
 class Language(StrEnum):
@@ -37,13 +35,19 @@ def models(context: typer.Context, server: Server = DEFAULT_SERVER, json: Json =
 
 @app.command("list")
 def list_models(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show all models; the same as `driftgate models` alone."""
+    """Show all models; the same as `driftgate models` alone.
+
+    Example: driftgate models list --json
+    """
     _list(server, json)
 
 
 @app.command()
 def show(name: Name, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show one model with its versions, and why some of them are not served."""
+    """Show one model with its versions, and why some of them are not served.
+
+    Example: driftgate models show fraud
+    """
     model = AdminClient(server).get(model_path(name), ModelReport)
     print_json(model) if json else print_model(model)
 
@@ -58,20 +62,29 @@ def promote(  # noqa: PLR0913 - each is one option of the command
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Give one version all traffic, once every worker is ready for it."""
+    """Give one version all traffic, once every worker is ready for it.
+
+    Example: driftgate models promote fraud 2
+    """
     body = {"version": version, "force": force}
     change(Call("POST", name, "promote", body), Manner(server, timeout, dry_run, json))
 
 
 @app.command()
 def pin(name: Name, server: Server = DEFAULT_SERVER, dry_run: DryRun = False, json: Json = False) -> None:
-    """Keep the traffic where it is: neither policy nor promote moves it until `unpin`."""
+    """Keep the traffic where it is: neither policy nor promote moves it until `unpin`.
+
+    Example: driftgate models pin fraud
+    """
     change(Call("POST", name, "pin", {}), Manner(server, dry_run=dry_run, json=json))
 
 
 @app.command()
 def unpin(name: Name, server: Server = DEFAULT_SERVER, dry_run: DryRun = False, json: Json = False) -> None:
-    """Let policy and operators move the traffic again."""
+    """Let policy and operators move the traffic again.
+
+    Example: driftgate models unpin fraud
+    """
     change(Call("POST", name, "unpin", {}), Manner(server, dry_run=dry_run, json=json))
 
 
@@ -79,7 +92,10 @@ def unpin(name: Name, server: Server = DEFAULT_SERVER, dry_run: DryRun = False, 
 def load(
     name: Name, server: Server = DEFAULT_SERVER, timeout: Patience = PATIENCE_S, json: Json = False
 ) -> None:
-    """Load a model again that was unloaded, and check at once what failed before."""
+    """Load a model again that was unloaded, and check at once what failed before.
+
+    Example: driftgate models load fraud
+    """
     _ask_repository(name, Question("POST", f"load?wait={timeout:g}", {}, timeout), server, json)
 
 
@@ -92,7 +108,10 @@ def unload(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Free all versions of a model until `load`; the registry keeps them."""
+    """Free all versions of a model until `load`; the registry keeps them.
+
+    Example: driftgate models unload fraud --force
+    """
     _ask_repository(name, Question("POST", "unload", {"parameters": {"force": force}}), server, json)
 
 
@@ -103,12 +122,19 @@ def example(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Print a call of the model that works, with rows from its published examples."""
+    """Print a call of the model that works, with rows from its published examples.
+
+    Example: driftgate models example fraud --as python
+    """
     found = AdminClient(server).get(model_path(name, "example"), ExampleAnswer)
     if json:
         print_json(found)
     else:
         typer.echo(curl_call(found) if language is Language.CURL else python_call(found))
+
+
+app.command("wait", epilog=WAIT_EXIT_CODES)(wait)
+app.command("copy", epilog=SEND_EXIT_CODES)(copy)
 
 
 def _ask_repository(name: str, question: Question, server: str, json: bool) -> None:

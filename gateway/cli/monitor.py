@@ -22,7 +22,10 @@ def monitor(
         Path | None, typer.Option(help="Settings file. [driftgate.toml, if there is one]")
     ] = None,
 ) -> None:
-    """Run the monitor until SIGTERM; it reads and archives what the workers on the same state record."""
+    """Run the monitor until SIGTERM; it reads and archives what the workers on the same state record.
+
+    Example: driftgate monitor --state state
+    """
     settings = load_settings(config, os.environ, {"server": {"state": state}})
     if not settings.log.enabled:
         raise CannotStart("there is nothing to follow: log.enabled is false")

@@ -24,7 +24,10 @@ def probes(
         Path | None, typer.Option(help="Settings file. [driftgate.toml, if there is one]")
     ] = None,
 ) -> None:
-    """Answer `/metrics` and health probes until SIGTERM, from what the processes on this state write."""
+    """Answer `/metrics` and health probes until SIGTERM, from what the processes on this state write.
+
+    Example: driftgate probes --state state
+    """
     server = {"state": state, "metrics_host": metrics_host, "metrics_port": metrics_port}
     settings = load_settings(config, os.environ, {"server": server})
     listener = bind(settings.server.metrics_host, settings.server.metrics_port, "metrics-")

@@ -86,6 +86,8 @@ def publish_command(  # noqa: PLR0913 - each is one option of the command
     where it was when the same is published again. With --features clients send keys in place of the columns
     that are stored, see `driftgate features`. Estimators are published from Python:
     driftgate.publish(estimator, name=…, examples=frame).
+
+    Example: driftgate publish model.onnx --name fraud --examples rows.parquet
     """
     if registry is not None and server is not None:
         raise typer.BadParameter("give either --registry or --server: a version goes to one place")

@@ -25,7 +25,10 @@ def restore(
     state: Annotated[str, typer.Option(help="The new state directory; empty or absent.")],
     registry: Annotated[str | None, typer.Option(help="Directory of published versions. [registry]")] = None,
 ) -> None:
-    """Check a backup and make a new state directory of it; complete the registry where it lacks files."""
+    """Check a backup and make a new state directory of it; complete the registry where it lacks files.
+
+    Example: driftgate restore /srv/backups/backup-20260131T120000Z --state new-state
+    """
     server = load_settings(None, os.environ, {"server": {"registry": registry}}).server
     try:
         restored = restore_backup(backup, Path(state), Path(server.registry).absolute())

@@ -19,7 +19,10 @@ def rollback(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Go back to the last version that was healthy with all traffic, and pin it; says how to undo that."""
+    """Go back to the last version that was healthy with all traffic, and pin it; says how to undo that.
+
+    Example: driftgate rollback fraud
+    """
     answer = change(Call("POST", name, "rollback", {}), Manner(server, timeout, dry_run, json))
     if not json and not dry_run:
         print_plain(f"to undo: {undo(name, answer)}")

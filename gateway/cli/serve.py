@@ -49,7 +49,10 @@ def serve(  # noqa: PLR0913 - each is one option of the command
         bool, typer.Option("--replace", help="Take over from the gateway that runs on this state directory.")
     ] = False,
 ) -> None:
-    """Serve the models of a registry, or one ONNX file, until Ctrl-C or SIGTERM."""
+    """Serve the models of a registry, or one ONNX file, until Ctrl-C or SIGTERM.
+
+    Example: driftgate serve --registry registry
+    """
     if model is not None and registry is not None:
         raise typer.BadParameter("give either MODEL.onnx or --registry")
     server = {

@@ -36,7 +36,10 @@ def shadow(  # noqa: PLR0913 - each is one option of the command
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Give a version a copy of the model's rows after they are answered, and record what it makes of them."""
+    """Give a version a copy of the model's rows after they are answered, and record what it makes of them.
+
+    Example: driftgate traffic shadow fraud 2 --share 10%
+    """
     body = {"version": version, "percent": _percent(share)}
     change(Call("PUT", name, "shadow", body), Manner(server, timeout, dry_run, json))
 
@@ -48,7 +51,10 @@ def unshadow(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Give a version no more copies."""
+    """Give a version no more copies.
+
+    Example: driftgate traffic unshadow fraud 2
+    """
     body = {"version": version, "percent": 0}
     change(Call("PUT", name, "shadow", body), Manner(server, dry_run=dry_run, json=json))
 
@@ -65,6 +71,8 @@ def compare_versions(  # noqa: PLR0913 - each is one option of the command
     """Compare what two versions made of the same rows, from the log on this machine.
 
     Of each pair one version answered and the other was its shadow.
+
+    Example: driftgate traffic compare fraud 1 2 --since 2h --worst 5
     """
     found = compare(_records(name, a, since, state), _records(name, b, since, state), worst)
     if json:

@@ -42,7 +42,10 @@ def create(  # noqa: PLR0913 - each is one option of the command
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Make a token and print it, once: only its hash is kept."""
+    """Make a token and print it, once: only its hash is kept.
+
+    Example: driftgate token create risk-team --scope 'infer:fraud*' --rate 50
+    """
     quota = quota_of(rate, burst)
     if state is None:
         body = {"name": name, "scopes": scope, "requests_per_s": rate, "burst": burst}
@@ -64,7 +67,10 @@ def list_tokens(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Show the tokens; their secrets are nowhere."""
+    """Show the tokens; their secrets are nowhere.
+
+    Example: driftgate token list --all
+    """
     answer = _list_here(state) if state else AdminClient(server).get("/api/tokens", TokensAnswer)
     shown = TokensAnswer(tuple(it for it in answer.tokens if everything or not it.revoked_at))
     print_json(shown) if json else print_tokens(shown)
@@ -77,7 +83,10 @@ def revoke(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Make a token worthless, on every worker within two seconds."""
+    """Make a token worthless, on every worker within two seconds.
+
+    Example: driftgate token revoke k3v9q2mx
+    """
     if state is None:
         path = f"/api/tokens/{quote(token_id, safe='')}"
         revoked = AdminClient(server).change("DELETE", path, {}, TokenReport)
@@ -88,7 +97,10 @@ def revoke(
 
 @app.command()
 def report(server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show who would be refused if predictions needed a token; see auth.report_only."""
+    """Show who would be refused if predictions needed a token; see auth.report_only.
+
+    Example: driftgate token report
+    """
     answer = AdminClient(server).get("/api/refusals", RefusalsAnswer)
     print_json(answer) if json else print_refusals(answer)
 

@@ -37,7 +37,10 @@ def traffic() -> None:
 
 @app.command()
 def show(name: Name, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
-    """Show the arms of a model's split and what assigns requests to them."""
+    """Show the arms of a model's split and what assigns requests to them.
+
+    Example: driftgate traffic show fraud
+    """
     model = AdminClient(server).get(model_path(name), ModelReport)
     print_json(model) if json else print_traffic(model)
 
@@ -56,7 +59,10 @@ def set_split(  # noqa: PLR0913 - each is one option of the command
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Split the traffic among versions; keys move only into versions whose share grows."""
+    """Split the traffic among versions; keys move only into versions whose share grows.
+
+    Example: driftgate traffic set fraud 1=95 2=5 --dry-run
+    """
     body: dict[str, Any] = {"arms": _arms(shares), "force": force}
     if key or salt:
         body["assignment"] = _assignment(name, server, key, salt)
@@ -71,7 +77,10 @@ def clear(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """End a split: the version with most traffic gets all of it."""
+    """End a split: the version with most traffic gets all of it.
+
+    Example: driftgate traffic clear fraud
+    """
     change(Call("DELETE", name, "traffic", {}, seen=True), Manner(server, timeout, dry_run, json))
 
 
@@ -83,7 +92,10 @@ def assignment(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Say which version a key gets, and why."""
+    """Say which version a key gets, and why.
+
+    Example: driftgate traffic assignment fraud --key customer-7
+    """
     query = urlencode({"key": key} | ({"at": at} if at else {}))
     found = AdminClient(server).get(f"{model_path(name, 'assignment')}?{query}", AssignmentAnswer)
     if json:

@@ -38,7 +38,10 @@ def wait(
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Wait until every worker is ready to answer with a version, or it turns out that none will be."""
+    """Wait until every worker is ready to answer with a version, or it turns out that none will be.
+
+    Example: driftgate models wait fraud@2 --timeout 120
+    """
     name, version = name_and_version(what)
     client = AdminClient(server)
     with Console(stderr=True).status(f"waiting for {what}"):

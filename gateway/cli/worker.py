@@ -25,7 +25,10 @@ def worker(
         Path | None, typer.Option(help="Settings file. [driftgate.toml, if there is one]")
     ] = None,
 ) -> None:
-    """Run one worker until SIGTERM; it serves what `driftgate control` decides on the same state."""
+    """Run one worker until SIGTERM; it serves what `driftgate control` decides on the same state.
+
+    Example: driftgate worker --slot 1 --port 8001
+    """
     server = {"state": state, "host": host, "port": port}
     settings = load_settings(config, os.environ, {"server": server})
     try:
