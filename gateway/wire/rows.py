@@ -1,12 +1,15 @@
 """Predictions for rows of named values: `{"rows": [{column: value}]}` to rows of named outputs. Pure."""
 
+import json
+from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
-from driftgate.gateway.errors import TooLarge
+from driftgate.gateway.errors import BadRequest, TooLarge
 from driftgate.gateway.wire.computed import InferenceResult
 from driftgate.gateway.wire.inference import Array, InferenceRequest
 from driftgate.gateway.wire.json_text import count_nonfinite, json_of, refuse_nonfinite, texts_of, token
@@ -38,8 +41,28 @@ def parse_predict(body: bytes, view: ModelView, limits: ParseLimits) -> Inferenc
         raise explained(error, body) from None
     if len(asked.rows) > limits.max_rows:
         raise TooLarge(f"the request has {len(asked.rows)} rows; one request may have {limits.max_rows}")
+    # The decoder keeps the last of equal names and says nothing; more colons than names call for a look.
+    names = sum(map(len, asked.rows)) + 1 + (asked.id is not None)
+    if body.count(b":") > names and body.count(b'":') > names:
+        _refuse_repeated(body)
     identifier = checked_id(asked.id) if asked.id else ""
     return InferenceRequest(view.rows.feeds(asked.rows), len(asked.rows), identifier)
+
+
+def _refuse_repeated(body: bytes) -> None:
+    """Raise BadRequest where the request or a row of it has a name twice: nobody knows which one is meant."""
+    with suppress(RecursionError):
+        asked = json.loads(body, object_pairs_hook=list, parse_int=str, parse_float=str)
+        _check_names("the request", asked)
+        for number, row in enumerate(dict(asked)["rows"]):
+            _check_names(f"row {number}", row)
+
+
+def _check_names(place: str, members: list[tuple[str, Any]]) -> None:
+    counts = Counter(name for name, _ in members)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise BadRequest(f"{place} has {repeated[:140]!r} twice")
 
 
 def encode_predict(

@@ -108,6 +108,9 @@ BAD: list[tuple[bytes, str]] = [
     (b'{"rows":[{"age":1}],"id":5}', "'id' of the request must be a string"),
     (b'{"rows":' + b"[" * 10**6, "'rows[0]' of the request must be an object"),
     (b'{"rows":[{"age":' + b"[" * 10**6, "nested too deeply"),
+    (b'{"rows":[{"age":1},{"age": 2, "sum":3, "age": 2}]}', "row 1 has 'age' twice"),
+    (b'{"rows":[{"age":1,"\\u0061ge":1}]}', "row 0 has 'age' twice"),
+    (b'{"rows":[{"age":1}],"rows":[{"age":1}]}', "the request has 'rows' twice"),
 ]
 
 
@@ -117,6 +120,12 @@ def test_bad_requests(body: bytes, words: str) -> None:
     with pytest.raises((BadRequest, InvalidInput)) as refused:
         parse_predict(body, VIEW, LIMITS)
     assert words in str(refused.value)
+
+
+def test_colons_in_texts_and_unknown_members_are_no_names() -> None:
+    """Whatever else has colons, a request that names everything once is read."""
+    body = b'{"rows":[{"age":1,"sum":2}],"parameters":{"a\\":b":1},"at":"12:00"}'
+    assert parse_predict(body, VIEW, LIMITS).rows == 1
 
 
 def test_rows_over_the_limit() -> None:
