@@ -15,7 +15,7 @@ FeastValue = Scalar | list[Scalar] | None
 
 _LIST_OFFSET = 10  # FloatList is field 16 as float is 6, and so on
 _NULL = 19
-_FLOAT_TAG = 0x35
+_FLOAT_TAG, _DOUBLE_TAG = 0x35, 0x29
 _FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 _LAST_SECOND = 253_402_300_799  # of the year 9999, the limit that protocol buffers set
 
@@ -24,6 +24,8 @@ def decode_value(data: bytes) -> FeastValue:
     """Return the value in a serialised Value; raise BrokenMessage."""
     if len(data) == 1 + _FLOAT.size and data[0] == _FLOAT_TAG:
         return float(_FLOAT.unpack_from(data, 1)[0])
+    if len(data) == 1 + _DOUBLE.size and data[0] == _DOUBLE_TAG:
+        return float(_DOUBLE.unpack_from(data, 1)[0])
     value: FeastValue = None
     for number, content in fields(data):
         if number == _NULL:

@@ -6,7 +6,8 @@ row tells that it is damaged.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from enum import Enum
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,11 +23,11 @@ from driftgate.features.feast.values import FeastValue, decode_timestamp, decode
 from driftgate.features.lookup.store import Lookup
 from driftgate.features.redis.replies import Command, Reply
 from driftgate.features.redis.rows import DAMAGED, NOTHING, FoundRow
-from driftgate.features.rows.codec import EntityRows, encode_rows
-from driftgate.features.rows.layout import BLOCK_DTYPES, Array, RowLayout
+from driftgate.features.rows.codec import pack_records
+from driftgate.features.rows.layout import BLOCK_DTYPES, RowLayout
 from driftgate.features.views.keys import KeyCodec
 from driftgate.features.views.status import Fault
-from driftgate.features.views.view import Feature, FeatureView
+from driftgate.features.views.view import FeatureView
 
 _KEY_TYPES = {"string": FeastKeyType.STRING, "int64": FeastKeyType.INT64}
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -40,25 +41,22 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _EMPTY = {"string": ""}
 
 
-class _Cell(NamedTuple):
-    """One feature of one entity; `value` stands for nothing unless it is neither null nor missing."""
+class _Lack(Enum):
+    """Why there is no value of a feature of an entity."""
 
-    value: FeastValue = None
-    null: bool = False
-    missing: bool = False
-    damaged: bool = False
-
-
-_NEVER_WRITTEN = _Cell(missing=True)
-_WRITTEN_AS_NULL = _Cell(null=True)
-_UNUSABLE = _Cell(missing=True, damaged=True)
+    NEVER_WRITTEN = 0
+    NULL = 1
+    UNUSABLE = 2
 
 
 class _Entity(NamedTuple):
-    """What Feast has of one entity of a view."""
+    """What Feast has of one entity of a view: values by dtype, side by side, and the features without one."""
 
     event_time_us: int
-    cells: list[_Cell]
+    blocks: dict[str, list[Any]]
+    nulls: list[int]
+    missing: tuple[int, ...]
+    fault: Fault | None
 
 
 class _FeastView(NamedTuple):
@@ -104,7 +102,8 @@ def _feast_view(view: FeatureView) -> _FeastView:
 
 def _rows(layout: RowLayout, replies: Sequence[Reply]) -> list[FoundRow]:
     read = [_entity(layout, reply) for reply in replies]
-    packed = iter(_packed(layout, [entity for _, entity in read if entity]))
+    entities = [entity for _, entity in read if entity]
+    packed = iter(_packed(layout, entities) if entities else ())
     return [next(packed) if entity else row for row, entity in read]
 
 
@@ -121,22 +120,42 @@ def _entity(layout: RowLayout, reply: Reply) -> tuple[FoundRow, _Entity | None]:
         return DAMAGED, None
     if event_time_us <= 0:
         return DAMAGED, None
-    cells = [_cell(feature, data) for feature, data in zip(layout.view.features, contents, strict=True)]
-    return NOTHING, _Entity(event_time_us, cells)
+    return NOTHING, _cells(layout, event_time_us, contents)
 
 
-def _cell(feature: Feature, data: bytes | None) -> _Cell:
+def _cells(layout: RowLayout, event_time_us: int, contents: Sequence[bytes | None]) -> _Entity:
+    blocks: dict[str, list[Any]] = {name: [] for name in layout.widths}
+    lacks: list[tuple[int, _Lack]] = []
+    for index, (feature, data) in enumerate(zip(layout.view.features, contents, strict=True)):
+        dtype, length = feature.dtype, feature.length
+        value = _cell(dtype, length, data)
+        if isinstance(value, _Lack):
+            lacks.append((index, value))
+            blocks[dtype] += [_EMPTY.get(dtype, 0)] * length
+        elif isinstance(value, list):
+            blocks[dtype] += value
+        else:
+            blocks[dtype].append(value)
+    nulls = [index for index, lack in lacks if lack is _Lack.NULL]
+    missing = tuple([index for index, lack in lacks if lack is not _Lack.NULL])
+    damaged = any([lack is _Lack.UNUSABLE for _, lack in lacks])
+    return _Entity(event_time_us, blocks, nulls, missing, Fault.CORRUPT if damaged else None)
+
+
+def _cell(dtype: str, length: int, data: bytes | None) -> FeastValue | _Lack:
     if data is None:
-        return _NEVER_WRITTEN
+        return _Lack.NEVER_WRITTEN
     try:
         value = decode_value(data)
     except BrokenMessage:
-        return _UNUSABLE
+        return _Lack.UNUSABLE
     if value is None:
-        return _WRITTEN_AS_NULL
-    values = value if isinstance(value, list) else [value]
-    fits = isinstance(value, list) == (feature.length > 1) and len(values) == feature.length
-    return _Cell(value) if fits and all(_is_of(feature.dtype, item) for item in values) else _UNUSABLE
+        return _Lack.NULL
+    if isinstance(value, list):
+        fits = length > 1 and len(value) == length and all([_is_of(dtype, item) for item in value])
+    else:
+        fits = length == 1 and _is_of(dtype, value)
+    return value if fits else _Lack.UNUSABLE
 
 
 def _is_of(dtype: str, value: object) -> bool:
@@ -146,25 +165,15 @@ def _is_of(dtype: str, value: object) -> bool:
 
 
 def _packed(layout: RowLayout, entities: Sequence[_Entity]) -> list[FoundRow]:
-    columns, nulls = {}, {}
-    for index, feature in enumerate(layout.view.features):
-        cells = [entity.cells[index] for entity in entities]
-        columns[feature.name] = _column(feature, cells)
-        nulls[feature.name] = np.array([cell.null for cell in cells])
-    times = np.array([entity.event_time_us for entity in entities], np.int64)
-    packed = encode_rows(layout, EntityRows([b""] * len(entities), times, columns, nulls))
-    return [_found(row, entity.cells) for row, entity in zip(packed, entities, strict=True)]
-
-
-def _column(feature: Feature, cells: Sequence[_Cell]) -> Array:
-    empty = _EMPTY.get(feature.dtype, 0)
-    filler = [empty] * feature.length if feature.length > 1 else empty
-    values = [filler if cell.null or cell.missing else cell.value for cell in cells]
+    records = np.zeros(len(entities), layout.record)
+    records["event_time_us"] = [entity.event_time_us for entity in entities]
+    null_cells = np.zeros((len(records), records["null_words"].shape[1] * 64), bool)
+    for row, entity in enumerate(entities):
+        if entity.nulls:
+            null_cells[row, entity.nulls] = True
     with np.errstate(over="ignore"):  # a double outside float32 is infinite, as in every other store
-        return np.array(values, BLOCK_DTYPES[feature.dtype])
-
-
-def _found(packed: bytes, cells: Sequence[_Cell]) -> FoundRow:
-    missing = tuple(index for index, cell in enumerate(cells) if cell.missing)
-    damaged = any(cell.damaged for cell in cells)
-    return FoundRow(packed, missing, Fault.CORRUPT if damaged else None)
+        for name in layout.widths.keys() - {"string"}:
+            records[name] = np.array([entity.blocks[name] for entity in entities], BLOCK_DTYPES[name])
+    texts = zip(*[entity.blocks.get("string", ()) for entity in entities], strict=True)
+    packed = pack_records(layout, records, null_cells, list(texts))
+    return [FoundRow(row, entity.missing, entity.fault) for row, entity in zip(packed, entities, strict=True)]

@@ -91,6 +91,16 @@ def encode_rows(layout: RowLayout, rows: EntityRows) -> list[bytes]:
         else:
             cells = records[feature.dtype][:, place.start : place.start + place.length]
             cells[:] = _numbers(feature, column, null)
+    return pack_records(layout, records, null_cells, strings)
+
+
+def pack_records(
+    layout: RowLayout, records: Array, null_cells: Array, strings: Sequence[Sequence[str]]
+) -> list[bytes]:
+    """Return rows packed whose times and numbers are in `records` already; for those who have checked them.
+
+    `null_cells` is bool [N, 64 for each null word]; `strings` has the texts of all rows by string element.
+    """
     records["null_words"] = np.packbits(null_cells, axis=1, bitorder="little").view("<u8")
     heaps = _write_heaps(records, strings) if strings else None
     layout.seal(records)

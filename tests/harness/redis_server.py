@@ -22,19 +22,30 @@ class RedisServer:
     """A server that runs; `client` is an ordinary client of it."""
 
     def __init__(self, program: str, directory: Path, options: tuple[str, ...] = ()) -> None:
-        self.port = _free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
         self.unix_url = f"unix://{directory}/redis.sock"
-        places = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", f"{directory}/redis.sock"]
-        self._process = subprocess.Popen(
-            [program, *places, "--save", "", "--dir", directory, *options], stdout=subprocess.DEVNULL
-        )
+        self._command = [program, "--bind", "127.0.0.1", "--unixsocket", f"{directory}/redis.sock"]
+        self._command += ["--save", "", "--dir", str(directory), *options]
+        tries = 5
+        while not self._starts():
+            tries -= 1
+            assert tries, f"{program} ends at once"
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def _starts(self) -> bool:
+        """Start it on a port that looks free; return False if somebody else was faster to take that."""
+        self.port = _free_port()
+        command = [*self._command, "--port", str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self.client: Any = redis.Redis(port=self.port, socket_timeout=5)
         try:
-            until(self._answers, 10, "redis-server answers")
+            until(lambda: self._process.poll() is not None or self._answers(), 10, "redis-server answers")
         except BaseException:
             self.stop()
             raise
+        if self._process.poll() is None:
+            return True
+        self.client.close()
+        return False
 
     def stop(self) -> None:
         """End it, so that its port refuses connections."""
@@ -43,9 +54,8 @@ class RedisServer:
         self._process.wait()
 
     def _answers(self) -> bool:
-        assert self._process.poll() is None, "redis-server has ended"
         try:
-            return bool(self.client.ping())
+            return bool(self.client.info("server")["process_id"] == self._process.pid)
         except redis.ConnectionError:
             return False
 

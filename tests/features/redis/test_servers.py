@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from driftgate.features.errors import StoreUnavailable
+from driftgate.features.redis.client import RedisTimeouts
 from driftgate.features.redis.opening import RedisSettings, open_redis_writer
 from driftgate.features.redis.store import RedisFeatureStore, RowCache
 from driftgate.features.rows.codec import EntityRows
@@ -30,6 +31,7 @@ KEY = KeyCodec(VIEW).encode((1,))
 NOW_US = 1_700_000_000_000_000
 ROWS = packed(VIEW, EntityRows([KEY], np.array([NOW_US]), {"number": np.array([7])}))
 UNCACHED = RowCache(ttl_s=0.0)
+PATIENT_S = 20.0
 TO_SERVE = ("~driftgate/*", "+@read", "+@connection", "+select")
 TO_PUSH = (*TO_SERVE, "+@write", "+@scripting")
 
@@ -53,12 +55,12 @@ def asked(settings: RedisSettings) -> tuple[list[int], str]:
 
     async def use(store: RedisFeatureStore) -> None:
         nonlocal found
-        answer = await fetched_one(store, LAYOUT, [KEY])
+        answer = await fetched_one(store, LAYOUT, [KEY], PATIENT_S)
         for _ in range(5):
-            await fetched_one(store, LAYOUT, [KEY])
+            await fetched_one(store, LAYOUT, [KEY], PATIENT_S)
         found = (answer.stored.event_time_us.tolist(), store.trouble())
 
-    with_store(settings._replace(cache=UNCACHED), use)
+    with_store(settings._replace(cache=UNCACHED, timeouts=RedisTimeouts(5.0, 5.0)), use)
     return found
 
 
