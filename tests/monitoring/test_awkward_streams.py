@@ -1,6 +1,7 @@
 """Streams like their reference raise nothing, however awkward; what changes in them is found and named."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from driftgate.monitoring.windows.pane import PANE_US, Pane
 from driftgate.monitoring.windows.pane_fold import PaneFold
 
 TARGET = 10_000.0
-STABLE = StreamKey("stable", "")
+STABLE, CANARY = StreamKey("stable", ""), StreamKey("canary", "")
 Rows = Callable[[np.random.Generator, int], list[Observed]]
 
 
@@ -61,9 +62,14 @@ def ties(share: float) -> Rows:
     return rows
 
 
-def number(rng: np.random.Generator, count: int) -> Observed:
+def number(rng: np.random.Generator, count: int, mean: float = 0.0) -> Observed:
     """A number."""
-    return Observed("x", "input", rng.normal(size=count).astype(np.float32))
+    return Observed("x", "input", rng.normal(mean, size=count).astype(np.float32))
+
+
+def numbers(mean: float, rng: np.random.Generator, count: int) -> list[Observed]:
+    """A number alone."""
+    return [number(rng, count, mean)]
 
 
 class Watched:
@@ -78,16 +84,21 @@ class Watched:
         self.drift = VersionDrift(profile, DriftPlan(), lambda segment: None)
         self._quality = QualityWatch(QualityRates(profile))
 
-    def see(self, rows: Rows, count: int) -> None:
-        """Take in one window."""
+    def see(self, rows: Rows, count: int, canary: Rows | None = None) -> None:
+        """Take in one window, and one of a canary with a tenth of the rows."""
+        pane = self._window(rows, count)
+        arms = {STABLE: pane} | ({CANARY: self._window(canary, count // 10)} if canary is not None else {})
+        self._at_us += PANE_US
+        self.drift.take(arms, self._at_us)
+        self.drift.look(TARGET, self._at_us)
+        self._quality.update(pane, self._at_us)
+
+    def _window(self, rows: Rows, count: int) -> Pane:
         coded, pane = self._coder.code(rows(self._rng, count), count), Pane.empty(self._fold.shape)
         self._fold.update(pane, coded)
         pane.quality.repeats.update(coded.row_hashes)
         pane.quality.count_codes(np.full(count, 200))
-        self._at_us += PANE_US
-        self.drift.take({STABLE: pane}, self._at_us)
-        self.drift.look(TARGET, self._at_us)
-        self._quality.update(pane, self._at_us)
+        return pane
 
     @property
     def named(self) -> set[str]:
@@ -147,3 +158,27 @@ def test_what_changes_is_found_and_named(rows: Rows, changed: Rows, name: str) -
     for _ in range(10):
         watched.see(changed, 200)
     assert name in watched.named
+
+
+def test_drift_in_one_arm_alone_is_that_arms() -> None:
+    """A tenth of the rows goes to another arm, and only there ties dissolve: it is named with the feature."""
+    rows, changed = ties(0.9), ties(0.5)
+    watched = Watched(rows, 10_000)
+    for _ in range(20):
+        watched.see(rows, 1_000, canary=rows)
+        assert watched.named == set()
+    for _ in range(10):
+        watched.see(rows, 1_000, canary=changed)
+    (found,) = watched.drift.features(TARGET).named
+    assert (found.stream, watched.drift.feature_name(found.place)) == (CANARY, "tied")
+
+
+def test_very_slow_drift_is_found_though_no_window_shows_it() -> None:
+    """A number that grows by a thousandth of a standard deviation a window is found by a fifth of one."""
+    watched = Watched(partial(numbers, 0.0), 50_000)
+    found = 0
+    while not watched.named and found < 200:
+        found += 1
+        watched.see(partial(numbers, found / 1000), 500)
+    assert watched.named == {"x"}
+    assert found > 20
