@@ -57,9 +57,11 @@ def _smallest(answer: PowerAnswer, shown: FeatureAnswer) -> str:
 
 def _print(answer: FeatureAnswer, smallest: str) -> None:
     word = "drifts" if answer.is_named else "is not named"
+    log10 = answer.log10_evidence
+    evidence = "no evidence yet" if log10 is None else f"E = {power_of_ten(log10)}"
     print_plain(
         f"{answer.name} of {answer.model}@{answer.version}, arm {answer.arm} ({answer.role}): {word} "
-        f"(E = {power_of_ten(answer.log10_evidence)})"
+        f"({evidence})"
     )
     moved = answer.moved
     if moved is not None and answer.is_named:

@@ -30,7 +30,7 @@ VERBS = (
     ("events", "Show what happened on a gateway, with who and why.", "server"),
     ("token", "Make, list and revoke access tokens.", "server"),
     ("traffic", "Show and change which version of a model gets which keys.", "server"),
-    ("drift", "Show whether models drift, let it notify, renew what they are compared with.", "server"),
+    ("drift", "Show whether models drift, let it notify, renew references.", "server"),
     ("alerts", "Show alerts, acknowledge and silence them, and try who is told.", "server"),
     ("features", "Declare feature views, fill them, and look at what is stored.", "server"),
     ("rollback", "Go back to the last version that was healthy with all traffic.", "server"),

@@ -77,7 +77,11 @@ def _run(settings: Settings, model: Path | None, replace: bool) -> NoReturn:
     logger = EventLogger("supervisor", settings.models.log_format)
     settings = _with_registry(settings, model, logger)
     logger.info("starting", version=__version__, pid=os.getpid(), **_flat(settings))
-    sys.exit(Supervisor(settings, logger, _announce, replace_running=replace).run())
+    try:
+        sys.exit(Supervisor(settings, logger, _announce, replace_running=replace).run())
+    finally:
+        # What keeps it from starting is said last, behind the settings.
+        logger.close()
 
 
 def _with_registry(settings: Settings, model: Path | None, logger: Logger) -> Settings:
@@ -101,7 +105,8 @@ def _publish(model: Path, registry: Path, logger: Logger) -> None:
             f"serving a file needs the package {error.name}: pip install 'driftgate[publish]'"
         ) from error
     try:
-        registry.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        registry.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        registry.mkdir(mode=PRIVATE, exist_ok=True)
     except OSError as error:
         raise CannotStart(
             f"{registry} cannot be made ({error.strerror}): choose another directory with --state"

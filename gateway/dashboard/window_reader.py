@@ -24,6 +24,8 @@ MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 LEAST_SHOWN = 10
 """Windows, of a model that has had traffic for a moment only."""
+MOST_NAMED = 12
+"""Features, to whoever asks for one that is not there."""
 LENGTHS = (60, 15, 5, 1)
 """Minutes of a window where nobody says how long it shall be."""
 
@@ -157,7 +159,10 @@ class WindowReader:
                 (at for at, one in enumerate(reference.profile.features) if one.name == question.name), None
             )
             if db is None or place is None:
-                raise NotFound(f"version {reference.version} has no feature of that name that is watched")
+                names = ", ".join(repr(one.name) for one in reference.profile.features[:MOST_NAMED])
+                raise NotFound(
+                    f"version {reference.version} has no feature of that name that is watched; it has {names}"
+                )
             stretch = _stretch(question, self._window_us(), db.first_pane_us(question.model) or 0)
             series = PaneKey(question.model, reference.version, arm, ALL_ROWS, reference.id, 0)
             stored = _feature_counts(db, series, stretch)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from driftgate.models.errors import ModelError
 from driftgate.models.run.examples import load_examples
 from driftgate.models.run.synthetic import synthetic_rows
@@ -18,7 +20,12 @@ def example_rows(directory: Path, manifest: Manifest, count: int = 1) -> list[di
 
     Of a version with features they hold what clients send: no stored columns, and keys as the binding shows.
     """
-    rows = rows_from_feeds(manifest, _inputs(directory, manifest))[:count]
+    inputs = _inputs(directory, manifest)
+    first = {
+        spec.name: _as_written(inputs[spec.name][:count] if spec.batched else inputs[spec.name])
+        for spec in manifest.signature.inputs
+    }
+    rows = rows_from_feeds(manifest, first)
     binding = manifest.features
     if binding is None:
         return rows
@@ -31,6 +38,13 @@ def _example_key(key: BoundKey) -> str | int:
     if key.example is not None:
         return key.example
     return 1 if key.type == "int64" else f"{key.name}-1"
+
+
+def _as_written(values: Array) -> Array:
+    """Return single precision as the shortest numbers that mean it: 5.1, not 5.099999904632568."""
+    if values.dtype != np.float32:
+        return values
+    return np.array([float(str(value)) for value in values.ravel()]).reshape(values.shape)
 
 
 def _inputs(directory: Path, manifest: Manifest) -> dict[str, Array]:

@@ -73,7 +73,7 @@ def test_an_unknown_verb_suggests_a_known_one() -> None:
     [
         (["serve", "--workers", "-1"], 1, "driftgate: the command line, server.workers"),
         (["serve", "--port", "70000"], 1, "driftgate: the command line, server.port"),
-        (["serve", "--config", "none.toml"], 1, "driftgate: none.toml: "),
+        (["serve", "--config", "none.toml"], 1, "driftgate: none.toml cannot be read: "),
         (["serve", "--admin-host", "0.0.0.0"], 1, "driftgate: --admin-host 0.0.0.0: "),  # noqa: S104
         (["serve", "--host", "192.0.2.1"], 1, "driftgate: --host 192.0.2.1: "),
         (["serve", "--registry", "/proc/none"], 1, "driftgate: the registry .* --registry"),

@@ -22,6 +22,15 @@ def test_published_examples_are_shown(tmp_path: Path) -> None:
     assert example_rows(tmp_path, manifest, 2) == [{"x": 7.0}, {"x": 8.0}]
 
 
+def test_single_precision_is_shown_as_people_write_it(tmp_path: Path) -> None:
+    """Rows to copy hold 5.1, not 5.099999904632568, and mean the same number."""
+    manifest = manifest_of([("x", "FP32", (-1, 1))], columns=bare_columns(_signature(("x", "FP32", (-1, 1)))))
+    save_examples(tmp_path / EXAMPLES_FILE, {"x": np.array([[5.1]], np.float32)}, {})
+    rows = example_rows(tmp_path, manifest)
+    assert rows == [{"x": 5.1}]
+    assert feeds_from_rows(manifest, rows)["x"].tolist() == [[np.float32(5.1)]]
+
+
 @pytest.mark.parametrize(
     "specs",
     [
