@@ -3,10 +3,8 @@
 Counts are all that a detector ever sees, so this is exactly what it would have done.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from driftgate.monitoring.drift.bets import Bets
 from driftgate.monitoring.drift.e_detector import EDetector, named
@@ -57,16 +55,6 @@ def backtest(
                 found.append(notification)
                 silent_until_us = start + acknowledged_after_us
     return found
-
-
-def judged_by_other_weeks(starts_us: Array, week_us: int) -> Iterable[tuple[int, Array]]:
-    """Yield (week, bool[T] of its windows), so that each can be judged by a reference of the others alone.
-
-    A reference that has seen the windows that it judges would make any back-test look too good.
-    """
-    weeks = (starts_us - starts_us[0]) // week_us if len(starts_us) else starts_us
-    for week in np.unique(weeks).tolist():
-        yield int(week), np.asarray(weeks == week)
 
 
 def _look(detector: EDetector, target: float, start_us: int) -> Notification | None:
