@@ -9,8 +9,8 @@ HELLO: Command = (b"HELLO",)
 
 _UNSUPPORTED = {
     "cluster": (
-        "it runs in cluster mode, which is not supported: name a server outside of a cluster, a primary with "
-        "its replicas, or a proxy in front of the cluster"
+        "it runs in cluster mode, which is not supported: name a server outside of a cluster, or a proxy in "
+        "front of it"
     ),
     "sentinel": "it is a Sentinel, which holds no features: name the primary",
 }

@@ -99,6 +99,7 @@ HARMS = {
     "reset at once": Harm(cut_at=0),
     "reset in the middle of a reply": Harm(cut_at=9),
     "loading": Harm(instead=b"-LOADING Redis is loading the dataset in memory\r\n"),
+    "part of a cluster": Harm(instead=b"-MOVED 3999 127.0.0.1:6381\r\n"),
     "no password": Harm(instead=b"-NOAUTH Authentication required.\r\n"),
     "unknown error": Harm(instead=b"-ERR what?\r\n"),
     "lower-case error": Harm(instead=b"-oops\r\n"),
