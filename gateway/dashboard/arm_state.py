@@ -1,5 +1,6 @@
 """Whether an arm of a model is all right, as one word with its reason and what to do about it. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,9 +56,12 @@ def old_after_us(window_length_us: int) -> int:
     return OLD_AFTER_WINDOWS * max(window_length_us, MINUTE_US)
 
 
-def arm_state(facts: ArmFacts) -> ArmState:
-    """Return what is to be said first."""
-    return _unseen(facts) or _found(facts) or _unknown(facts) or ArmState("ok")
+def arm_states(facts: ArmFacts) -> tuple[ArmState, ...]:
+    """Return what is to be said first, and what else was found."""
+    unseen = _unseen(facts)
+    if unseen is not None:
+        return (unseen,)
+    return tuple(_found(facts)) or (_unknown(facts) or ArmState("ok"),)
 
 
 def _unseen(facts: ArmFacts) -> ArmState | None:
@@ -85,13 +89,13 @@ def _unseen(facts: ArmFacts) -> ArmState | None:
     return None
 
 
-def _found(facts: ArmFacts) -> ArmState | None:
+def _found(facts: ArmFacts) -> Iterator[ArmState]:
     if facts.bad:
-        return ArmState(
+        yield ArmState(
             "bad_data", why=facts.bad, todo="See data quality of the model; ask who fills these columns."
         )
     if facts.drifting:
-        return ArmState(
+        yield ArmState(
             "drifting",
             facts.drifting_since_us,
             f"named: {facts.drifting}",
@@ -99,12 +103,11 @@ def _found(facts: ArmFacts) -> ArmState | None:
             + "Look at the features that are named, then acknowledge, or make a new reference.",
         )
     if facts.unusual:
-        return ArmState(
+        yield ArmState(
             "unusual_data",
             why=facts.unusual,
             todo="The reference had hardly any; see data quality, and what the clients changed.",
         )
-    return None
 
 
 def _unknown(facts: ArmFacts) -> ArmState | None:

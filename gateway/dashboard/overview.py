@@ -11,7 +11,7 @@ from driftgate.gateway.dashboard.arm_state import (
     MINUTE_US,
     ArmFacts,
     ArmState,
-    arm_state,
+    arm_states,
     old_after_us,
 )
 from driftgate.gateway.dashboard.traffic_meter import VersionTraffic
@@ -25,7 +25,9 @@ MOST_NAMED = 3
 
 
 class ArmOverview(msgspec.Struct, frozen=True):
-    """One arm. `percent` is None for rows outside of the split, as those of a shadow.
+    """One arm; `also` is what was found beside its state, most urgent first.
+
+    `percent` is None for rows outside of the split, as those of a shadow.
 
     `window_us` is when its newest window began, in Unix microseconds (0: none); `window_rows` are its rows.
     `log10_evidence` is that of its `strongest` feature for drift, None where nothing can be said.
@@ -41,6 +43,7 @@ class ArmOverview(msgspec.Struct, frozen=True):
     log10_evidence: float | None = None
     strongest: str = ""
     named: tuple[str, ...] = ()
+    also: tuple[ArmState, ...] = ()
 
 
 class ModelOverview(msgspec.Struct, frozen=True):
@@ -151,11 +154,13 @@ def _arm(
         unusual=strong_rates(figure.quality, True) if figure else "",
         observing=drift.is_observed,
     )
+    state, *also = arm_states(facts)
     return ArmOverview(
         arm=name,
         version=version,
         percent=percent,
-        state=arm_state(facts),
+        state=state,
+        also=tuple(also),
         traffic=seen.traffic.get((model, version), VersionTraffic()),
         window_us=window_us,
         window_rows=rows,
@@ -169,6 +174,9 @@ def strong_rates(figures: Iterable[QualityFigure], unusual: bool) -> str:
     """Name the rates of broken, or of unusual, data with strong evidence that are not 0, strongest first."""
     strong = [one for one in figures if one.log10_evidence >= BAD_LOG10 and one.hits]
     chosen = [one for one in strong if (one.reason in UNUSUAL) is unusual]
-    named = [f"{one.reason.replace('_', ' ')} {one.feature}".strip() for one in chosen[:MOST_NAMED]]
-    more = len(chosen) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    reasons: dict[str, list[str]] = {}
+    for one in chosen[:MOST_NAMED]:
+        reasons.setdefault(one.reason.replace("_", " "), []).extend(filter(None, [one.feature]))
+    named = [f"{reason}: {', '.join(features)}".removesuffix(": ") for reason, features in reasons.items()]
+    more = len(chosen) - MOST_NAMED
+    return "; ".join(named) + (f" and {more} more" if more > 0 else "")

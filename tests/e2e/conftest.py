@@ -1,13 +1,19 @@
 """Real gateways for tests, on free ports, stopped with the test."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.gateway import READY_WITHIN_S, Gateway, accepting, end, running, start, until
 from harness.models import linear_model, publish_model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -29,6 +35,20 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
             return gateway
 
         yield begin
+
+
+@pytest.fixture(scope="module", name="browser")
+def browser_fixture() -> "Iterator[Browser]":
+    """A Chromium without a window; the test is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium; install Debian's chromium")
+    with playwright.sync_playwright() as run:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        found = run.chromium.launch(executable_path=chromium, args=arguments)
+        yield found
+        found.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,25 +15,29 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 import driftgate
-from driftgate.gateway.access.token_store import TokenStore, Wish, utc_now
+from driftgate.features.views.view import Feature, FeatureView, JoinKey
 from driftgate.gateway.state.beat import read_beat
 
 from harness.browser import PHONE, opened, press_until, until_asked_again
+from harness.features import declare
 from harness.gateway import Gateway, running
 from harness.past_windows import write_firing_alert, write_past
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; install Debian's chromium")
-
 HOSTILE = "<img src=x onerror=alert(1)> &amp; 'age' \"</script>"
 TURNED = "se\u202egaminu\u2028x"
+MODEL_CARDS = (
+    *("Arms", "Traffic split", "Rows and latency", "Features by evidence of drift", "Data quality"),
+    *("Open alerts", "Segments and pairs", "Reference and power", "Versions"),
+)
 
 
 @pytest.fixture(scope="module", name="site")
@@ -51,11 +54,15 @@ def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def publish(root: Path) -> None:
-    """Publish a model of two features, one of which has a hostile name."""
+    """Publish a model of which one feature has a hostile name and one a hostile value; and a view."""
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({HOSTILE: rng.normal(40, 10, 500), "income": rng.normal(2, 1, 500)})
-    model = LinearRegression().fit(frame, frame["income"] * 2)
+    frame["city"] = np.where(rng.random(500) < 0.3, HOSTILE + TURNED, "Lyon")
+    coded = ColumnTransformer([("city", OneHotEncoder(), ["city"])], remainder="passthrough")
+    model = make_pipeline(coded, LinearRegression()).fit(frame, frame["income"] * 2)
     driftgate.publish(model, name="pay", registry=root / "registry", reference=frame)
+    feature = Feature("age", "float32", description=HOSTILE, unit=HOSTILE)
+    declare(root / "registry", FeatureView("users", (JoinKey("user"),), (feature,), description=HOSTILE))
     toml = f"owner = {json.dumps(HOSTILE)}\ndescription = {json.dumps(TURNED)}\n"
     (root / "registry" / "pay" / "model.toml").write_text(toml)
 
@@ -69,7 +76,8 @@ def traffic(gateway: Gateway) -> Iterator[None]:
     def ask() -> None:
         with httpx.Client(timeout=10) as client:
             while not over.wait(0.1):
-                body = {"rows": [{HOSTILE: rng.normal(40, 10), "income": rng.normal(2, 1)}]}
+                row = {HOSTILE: rng.normal(40, 10), "income": rng.normal(2, 1), "city": "Lyon"}
+                body = {"rows": [row]}
                 client.post(f"{gateway.ports.data}/v2/models/pay/predict", json=body)
 
     thread = threading.Thread(target=ask)
@@ -79,16 +87,6 @@ def traffic(gateway: Gateway) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-@pytest.fixture(scope="module", name="browser")
-def browser_fixture() -> "Iterator[Browser]":
-    """A Chromium without a window."""
-    with playwright.sync_playwright() as run:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = run.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 def feature_place(name: str = HOSTILE) -> str:
@@ -104,14 +102,16 @@ def test_every_page_is_drawn_without_errors(site: Gateway, browser: "Browser") -
         it.wait("workers accept")
         it.go("models/pay", "pay")
         it.page.locator("#chart-latency .main-svg").first.wait_for()
-        for heading in ("Arms", "Traffic split", "Features by evidence of drift", "Data quality", "Versions"):
-            it.page.get_by_role("heading", name=heading, exact=True).wait_for()
+        it.wait("Rows are not kept apart by segments.")
+        assert it.page.locator(".card h2").all_inner_texts() == list(MODEL_CARDS)
         it.go(feature_place(), HOSTILE)
         it.page.locator("#chart-mean .main-svg").first.wait_for()
         it.wait(re.compile("PSI without chance"))
         for place, heading in (("catalogue", "Catalogue"), ("alerts", "Alerts"), ("timeline", "Timeline")):
             it.go(place, heading)
             it.page.locator(".card").first.wait_for()
+            cards, links = it.page.locator(".card"), it.page.locator(".card > header > a.json")
+            assert cards.count() == links.count()
         assert it.said == []
         assert set(it.asked) <= {"127.0.0.1", "data", "blob"}
 
@@ -135,7 +135,7 @@ def test_what_drifts_is_first_and_in_colour(site: Gateway, browser: "Browser") -
 
 
 def test_text_of_others_is_text(site: Gateway, browser: "Browser") -> None:
-    """Names, owners and descriptions never become elements, and cannot turn or break the line they are in."""
+    """Names, owners, documentation and values never become elements, and cannot turn or break their line."""
     with opened(browser, site.ports.admin) as it:
         it.go("", "Overview")
         it.wait(HOSTILE)
@@ -144,6 +144,10 @@ def test_text_of_others_is_text(site: Gateway, browser: "Browser") -> None:
         it.go(feature_place(), HOSTILE)
         it.go(feature_place(f"{HOSTILE}{TURNED}"), f"{HOSTILE}se\\u202egaminu\\u2028x")
         it.wait("has no feature of that name")
+        it.go(feature_place("city"), "city")
+        it.wait(f"=\u00a0{HOSTILE}se\\u202egaminu\\u2028x")
+        it.go("catalogue", "Catalogue")
+        assert it.page.locator("td", has_text=HOSTILE).count() == 3
         assert it.page.locator("main img, main script").count() == 0
         assert not [line for line in it.said if "404" not in line]
 
@@ -187,6 +191,27 @@ def test_a_phone_in_light_and_dark(site: Gateway, browser: "Browser", scheme: st
         assert (brightness > 128) == (scheme == "light")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_stands_in_the_way_of_assistive_tools(site: Gateway, browser: "Browser", scheme: str) -> None:
+    """Contrast, names, roles, order of headings and what else a machine can check of accessibility."""
+    checker = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed"
+    ).Axe()
+    with opened(browser, site.ports.admin, color_scheme=scheme) as it:
+        for place, heading in (
+            ("", "Overview"),
+            ("models/pay", "pay"),
+            (feature_place(), HOSTILE),
+            ("catalogue", "Catalogue"),
+            ("alerts", "Alerts"),
+            ("timeline", "Timeline"),
+        ):
+            it.go(place, heading)
+            it.page.locator(".card td, .card li").first.wait_for()
+            found = checker.run(it.page).response["violations"]
+            assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], place
+
+
 def test_an_alert_is_acknowledged_and_a_model_silenced(site: Gateway, browser: "Browser") -> None:
     """A reason is asked for; the alert is then acknowledged, and the silence is shown with its reason."""
     with opened(browser, site.ports.admin) as it:
@@ -214,27 +239,3 @@ def test_it_comes_back_after_control_was_killed(site: Gateway, browser: "Browser
         os.kill(beat.pid, signal.SIGKILL)
         assert it.model.count() == 1
         it.page.locator('.connection[data-state="live"]').wait_for(timeout=40_000)
-
-
-def test_a_token_is_asked_for_and_kept_in_the_tab(
-    browser: "Browser", tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Where tokens are asked for, one that may read is enough; it goes with the tab."""
-    root = tmp_path_factory.mktemp("locked")
-    (root / "registry").mkdir()
-    (root / "state").mkdir(mode=0o700)
-    token = TokenStore(root / "state" / "tokens.json", utc_now).create(Wish("t", ("read:*",), None), "t")[1]
-    with (
-        running(root, environment={"DRIFTGATE__AUTH__MODE": "all"}) as gateway,
-        opened(browser, gateway.ports.admin) as it,
-    ):
-        it.page.goto(f"{it.base}/")
-        it.page.get_by_label("Access token").fill(token)
-        it.page.keyboard.press("Enter")
-        it.wait("No model is published yet.")
-        stored = it.page.evaluate("[Object.values(sessionStorage), localStorage.length, document.cookie]")
-        assert stored == [[token], 0, ""]
-        it.page.get_by_role("link", name="Models as JSON").click()
-        it.page.locator("dialog pre").wait_for()
-        assert '"models"' in it.page.locator("dialog pre").inner_text()
-        assert token not in it.page.content()

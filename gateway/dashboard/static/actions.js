@@ -6,6 +6,7 @@ import { h } from "./dom.js";
 const ACTIONS = {
   json: showJson,
   token: (event, target, again) => askForToken(again),
+  jump,
   ack: acknowledge,
   silence,
   unsilence,
@@ -34,10 +35,18 @@ async function showJson(event, target) {
   );
 }
 
+// The address after "#" is the page's, so that places in a page are reached by this.
+function jump(event, target) {
+  event.preventDefault();
+  const place = document.getElementById(target.getAttribute("href").slice(1));
+  place?.scrollIntoView();
+  place?.focus({ preventScroll: true });
+}
+
 export function askForToken(done) {
   if (document.querySelector("dialog[open]")) return;
   const why = token.get()
-    ? "This token is not known any more, or may not read this."
+    ? "This token was revoked, has expired, or is of another gateway."
     : "This gateway asks for an access token.";
   const field = h("input", { id: "token", type: "password", autocomplete: "off", required: true });
   const form = dialog(

@@ -71,14 +71,17 @@ export function alertItem(alert, withActions = false) {
           { class: "small" },
           alert.features.map((one, place) => [
             place ? ", " : "",
-            featureLink(alert, one),
-            one.what ? ` ${one.what}` : "",
+            [named(alert, one), one.what].filter(Boolean).map((text, at) => [at ? " " : "", text]),
           ]),
         )
       : null,
     withActions && actions(alert),
   );
 }
+
+// What is about all rows names no feature; a pair of features has no page of its own.
+const named = (alert, one) =>
+  one.feature && alert.rule !== "dependence" ? featureLink(alert, one) : one.feature;
 
 const featureLink = (alert, one) =>
   h(

@@ -15,7 +15,7 @@ import { here, link } from "./router.js";
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const connection = document.getElementById("connection");
-const SAID = { live: "live", reconnecting: "reconnecting…", paused: "paused" };
+const SAID = { live: "live", reconnecting: "reconnecting…", paused: "paused", locked: "access token needed" };
 const PAGES = [
   ["Overview", []],
   ["Catalogue", ["catalogue"]],
@@ -32,6 +32,7 @@ function viewOf(parts) {
 
 function tell(state, atMs) {
   connection.dataset.state = state;
+  document.getElementById("unlock").hidden = state !== "locked";
   const last = atMs ? `, last answer ${clock(atMs * 1000)}` : "";
   const text = state === "reconnecting" ? `${SAID[state]}${last}` : SAID[state];
   if (connection.textContent !== text) connection.textContent = text;
@@ -48,18 +49,18 @@ function open() {
       h("a", { href: link(parts), "aria-current": isCurrent(place.parts, parts) ? "page" : null }, text),
     ),
   );
-  if (main.dataset.place !== location.hash.split("?")[0]) {
-    main.dataset.place = location.hash.split("?")[0];
+  if (main.dataset.place !== place.parts.join("/")) {
+    main.dataset.place = place.parts.join("/");
     main.replaceChildren(h("p", { class: "quiet" }, "Loading…"));
     scrollTo(0, 0);
   }
   live.watch(view.sources(place), (answers, errors) => {
     document.title = `${view.title(place)} · Driftgate`;
     const fresh = main.cloneNode(false);
-    fresh.append(...view.draw(answers, errors, place).flat(Infinity).filter(Boolean));
+    fresh.append(...view.draw(answers, errors, here()).flat(Infinity).filter(Boolean));
     if (main.firstChild?.className === "quiet") main.replaceChildren();
     morph(main, fresh);
-    view.drawn?.(main, answers, place);
+    view.drawn?.(main, answers, here());
   });
 }
 
@@ -69,10 +70,16 @@ function isCurrent(parts, page) {
 }
 
 addEventListener("hashchange", () => {
-  const moved = main.dataset.place !== location.hash.split("?")[0];
+  const moved = main.dataset.place !== here().parts.join("/");
   open();
   if (moved) main.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => act(event, () => live.again()));
+document.addEventListener("input", (event) => {
+  if (!event.target.matches("[data-find]")) return;
+  const { parts, query } = here();
+  history.replaceState(null, "", link(parts, { ...query, find: event.target.value }));
+  live.redraw();
+});
 document.addEventListener("submit", (event) => event.preventDefault());
 open();

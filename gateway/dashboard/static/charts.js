@@ -106,6 +106,9 @@ function merged(base, over) {
   return found;
 }
 
+// Few points are shown as such: a line has no length before there are two.
+export const lineMode = (values) => (values.length < 40 ? "lines+markers" : "lines");
+
 // Columns over time with a gap wherever a step is missing.
 export function gapped(startUs, values, stepUs) {
   const x = [];

@@ -1,7 +1,7 @@
 // One feature of one arm: its cells now, before and in the reference, what moved, and how bad values went.
 
 import { modelPath, path } from "./api.js";
-import { chartPlace, draw, gapped, label, palette } from "./charts.js";
+import { chartPlace, draw, gapped, label, lineMode, palette } from "./charts.js";
 import { h } from "./dom.js";
 import { clock, duration, number, percent, whole } from "./format.js";
 import { RANGES, roundsOf } from "./model.js";
@@ -11,6 +11,7 @@ import { here, link } from "./router.js";
 
 const WINDOWS = [
   ["1", "1 min"],
+  ["5", "5 min"],
   ["15", "15 min"],
   ["60", "1 h"],
   ["360", "6 h"],
@@ -27,7 +28,7 @@ function source({ parts, query }) {
     name: query.name,
     version: query.version,
     arm: query.arm,
-    minutes: query.minutes ?? "60",
+    minutes: query.minutes,
     since: query.since ?? "24h",
   });
 }
@@ -47,6 +48,8 @@ export const featureView = {
     if (answers.feature) drawFeature(flat(answers.feature, here()));
   },
 };
+
+const minutesOf = (one) => one && `${Math.round((one.window.end_us - one.window.first_us) / 6e7)}`;
 
 const flat = (answer, place) => answer && { ...answer, ...answer.windows, json: source(place) };
 
@@ -74,7 +77,7 @@ function head({ parts, query }, one) {
       "div",
       { class: "end controls" },
       h("span", { class: "quiet small" }, "window"),
-      choice("Window", WINDOWS, query.minutes ?? "60", [...parts], (minutes) => ({ ...query, minutes })),
+      choice("Window", WINDOWS, query.minutes ?? minutesOf(one), [...parts], (minutes) => ({ ...query, minutes })),
       h("span", { class: "quiet small" }, "trend"),
       choice("Trend", RANGES, query.since ?? "24h", [...parts], (since) => ({ ...query, since })),
     ),
@@ -222,7 +225,7 @@ function drawFeature(one) {
   const lines = bad.map(([name, values], place) => ({
     ...gapped(trend.start_us, values, trend.step_us),
     name,
-    mode: "lines",
+    mode: lineMode(values),
     line: { color: colours[place], width: 1.8 },
     hovertemplate: "%{y:.2%}",
   }));
@@ -234,7 +237,7 @@ function drawFeature(one) {
   const mean = {
     ...gapped(trend.start_us, trend.mean, trend.step_us),
     name: label("mean"),
-    mode: "lines",
+    mode: lineMode(trend.mean),
     line: { color: colours[0], width: 1.8 },
     hovertemplate: "%{y:.4~g}",
   };

@@ -8,7 +8,7 @@ const SLOW_MS = 3000;
 const PATIENCE_MS = 10000;
 
 export class Live {
-  // `onState(state, atMs)` is told "live", "reconnecting" or "paused".
+  // `onState(state, atMs)` is told "live", "reconnecting", "paused" or "locked".
   constructor(onState, onRefused) {
     this.onState = onState;
     this.onRefused = onRefused;
@@ -43,6 +43,11 @@ export class Live {
     this.#turn();
   }
 
+  // Draw once more what is known.
+  redraw() {
+    this.current?.draw(this.current.answers, this.current.errors);
+  }
+
   #turn() {
     clearTimeout(this.timer);
     if (document.hidden) this.onState("paused", this.answeredAt);
@@ -67,7 +72,10 @@ export class Live {
     names.forEach((name, place) => keep(watch, name, found[place]));
     this.#say(watch, reached);
     const refused = Object.values(watch.errors).find((error) => error?.status === 401);
-    if (refused) return this.onRefused(refused);
+    if (refused) {
+      this.onState("locked", this.answeredAt);
+      return this.onRefused(refused);
+    }
     watch.draw(watch.answers, watch.errors);
     if (!document.hidden) this.timer = setTimeout(() => this.#round(watch), pause(watch));
   }

@@ -8,7 +8,8 @@ import { quality } from "./model_quality.js";
 import { reference, versions } from "./model_reference.js";
 import { charts, drawHistory, split } from "./model_traffic.js";
 import { armRows, armTable } from "./overview.js";
-import { armName, card, choice, empty, failed } from "./parts.js";
+import { slices } from "./model_slices.js";
+import { armName, card, choice, empty, failed, pill } from "./parts.js";
 
 export const RANGES = [
   ["1h", "1 h"],
@@ -28,6 +29,7 @@ function paths({ parts, query }) {
     evidence: path(modelPath(model, "/evidence"), { since }),
     quality: modelPath(model, "/quality"),
     power: modelPath(model, "/power"),
+    drift: modelPath(model, "/drift"),
     alerts: modelPath(model, "/alerts"),
     events: path("/api/events", { since: "30d", model, limit: 100 }),
     overview: "/api/overview",
@@ -44,6 +46,7 @@ export const modelView = {
       history: [all.history, every],
       evidence: [all.evidence, every],
       power: [all.power, 40],
+      drift: [all.drift, 2],
       events: [all.events, 4],
     };
   },
@@ -56,17 +59,7 @@ export const modelView = {
       head(name, report, place),
       failed(errors.report ?? errors.overview),
       report?.problems.map((problem) => h("p", { class: "error" }, problem)),
-      openAlerts(answers.alerts).length
-        ? card(
-            "Open alerts",
-            { json: json.alerts, flush: true },
-            h(
-              "ul",
-              { class: "list" },
-              openAlerts(answers.alerts).map((alert) => alertItem(alert, true)),
-            ),
-          )
-        : null,
+      alertLine(openAlerts(answers.alerts)),
       model &&
         card(
           "Arms",
@@ -85,20 +78,62 @@ export const modelView = {
         "div",
         { class: "grid" },
         quality(answers.quality, errors.quality, json, place),
-        reference(answers, errors, json),
+        alertsCard(answers, errors, json),
       ),
+      h("div", { class: "grid" }, slices(answers, errors, json, place), reference(answers, errors, json)),
       report && versions(report, json),
     ];
   },
   drawn(main, answers, place) {
-    const arm = answers.evidence && chosen(answers.evidence.arms, place.query);
+    const arm = answers.evidence && chosen(answers, place);
     if (arm) paintHeat(main, arm, answers.evidence);
     if (answers.history?.arms.length) drawHistory(answers.history);
   },
 };
 
-export const chosen = (arms, query) =>
-  arms.find((one) => `${one.version}` === query.version && one.arm === (query.arm ?? "")) ?? arms[0];
+// The arm that was chosen, else the one with most of the traffic.
+function chosen({ evidence, overview }, { parts, query }) {
+  const split = overview?.models.find((one) => one.name === parts[1])?.arms ?? [];
+  const [first] = [...split].sort((a, b) => (b.percent ?? -1) - (a.percent ?? -1));
+  const isIt = (one, arm) => `${one.version}` === `${arm?.version}` && one.arm === (arm?.arm ?? "");
+  return (
+    evidence.arms.find((one) => isIt(one, query)) ??
+    evidence.arms.find((one) => isIt(one, first)) ??
+    evidence.arms.at(-1)
+  );
+}
+
+// One line at the top, as alerts themselves stand further down.
+function alertLine(open) {
+  const count = (severity) => open.filter((alert) => alert.severity === severity).length;
+  const said = ["page", "ticket"].filter(count).map((one) => [pill(one, ` ×${count(one)}`), " "]);
+  return (
+    open.length > 0 &&
+    h(
+      "p",
+      { class: "alert-line" },
+      said,
+      h("a", { href: "#open-alerts", "data-action": "jump" }, "Open alerts below"),
+    )
+  );
+}
+
+function alertsCard(answers, errors, json) {
+  const open = openAlerts(answers.alerts);
+  const body = errors.alerts
+    ? failed(errors.alerts)
+    : !answers.alerts
+      ? empty("Loading…")
+      : open.length
+        ? h(
+            "ul",
+            { class: "list" },
+            open.map((alert) => alertItem(alert, true)),
+          )
+        : empty("No alert is open.", "Harm, broken data and missing data are a page; drift alone is a ticket.");
+  const options = { json: json.alerts, note: open.length ? `${open.length}` : "", flush: true, id: "open-alerts" };
+  return card("Open alerts", options, body);
+}
 
 function head(name, report, place) {
   const labels = Object.entries(report?.labels ?? {})
@@ -134,7 +169,7 @@ function head(name, report, place) {
 
 function evidenceCard(answers, errors, place, json) {
   const answer = answers.evidence;
-  const arm = answer && chosen(answer.arms, place.query);
+  const arm = answer && chosen(answers, place);
   const name = place.parts[1];
   const arms = answer?.arms.map((one) => [`${one.version}/${one.arm}`, armName(one)]) ?? [];
   const extra = arm && [

@@ -1,6 +1,6 @@
 // How a model's traffic is split and what moved it; rows and latency over time.
 
-import { chartPlace, draw, gapped, label, palette } from "./charts.js";
+import { chartPlace, draw, gapped, label, lineMode, palette } from "./charts.js";
 import { h } from "./dom.js";
 import { duration, number } from "./format.js";
 import { armColour, armName, card, empty, eventGroups, failed, legend, stepItem } from "./parts.js";
@@ -122,21 +122,21 @@ export function drawHistory(answer) {
       ),
       name,
       line,
-      mode: "lines",
+      mode: lineMode(arm.rows),
       hovertemplate: "%{y:.3~g}",
     });
     latency.push({
       ...gapped(arm.start_us, arm.p50_ms, answer.step_us),
       name: `${name} p50`,
       line,
-      mode: "lines",
+      mode: lineMode(arm.rows),
       hovertemplate: "%{y:.3~g} ms",
     });
     latency.push({
       ...gapped(arm.start_us, arm.p99_ms, answer.step_us),
       name: `${name} p99`,
       line: { ...line, dash: "dot", width: 1.3 },
-      mode: "lines",
+      mode: lineMode(arm.rows),
       hovertemplate: "%{y:.3~g} ms",
     });
   });

@@ -4,10 +4,27 @@ import { path } from "./api.js";
 import { alertItem, openAlerts } from "./alerts.js";
 import { h } from "./dom.js";
 import { clock, duration, milliseconds, number, percent, whole } from "./format.js";
-import { armName, card, empty, eventGroups, stepItem, failed, meter, state, table } from "./parts.js";
+import {
+  armName,
+  card,
+  choice,
+  empty,
+  eventGroups,
+  failed,
+  finder,
+  matches,
+  meter,
+  states,
+  stepItem,
+  table,
+} from "./parts.js";
 import { link } from "./router.js";
 
 const EVENTS = path("/api/events", { since: "7d", limit: 100 });
+
+const URGENT = new Set(["bad_data", "drifting", "unusual_data", "stale"]);
+const FEW_MODELS = 8;
+const MOST_MODELS = 100;
 
 const ROUTINE = new Set([
   "version_found",
@@ -20,13 +37,13 @@ const ROUTINE = new Set([
 export const overviewView = {
   title: () => "Overview",
   sources: () => ({ overview: "/api/overview", events: EVENTS, alerts: "/api/alerts" }),
-  draw(answers, errors) {
+  draw(answers, errors, { query }) {
     const overview = answers.overview;
     return [
       h("div", { class: "head" }, h("h1", null, "Overview")),
       failed(errors.overview),
       overview && gatewayFacts(overview),
-      overview && modelsCard(overview),
+      overview && modelsCard(overview, query),
       h("div", { class: "grid" }, alertsCard(answers, errors), eventsCard(answers, errors)),
     ];
   },
@@ -59,20 +76,49 @@ function gatewayFacts({ gateway }) {
 const fact = (value, text, isAlarm) =>
   h("span", { class: isAlarm && "alarm" }, h("b", null, value), ` ${text}`);
 
-function modelsCard(overview) {
-  const rows = overview.models.flatMap((model) => armRows(model, overview.at_us));
-  const body = rows.length
-    ? armTable(rows)
+function modelsCard(overview, query) {
+  const all = overview.models;
+  const urgent = all.filter(needsLook);
+  const found = (query.show === "urgent" ? urgent : [...all].sort((a, b) => order(a) - order(b))).filter((model) =>
+    matches([model.name, model.owner, model.description].join(" "), query.find),
+  );
+  const shown = found.slice(0, MOST_MODELS);
+  const rows = shown.flatMap((model) => armRows(model, overview.at_us));
+  const extra = all.length > FEW_MODELS && [
+    choice(
+      "Which models",
+      [
+        ["", `all ${all.length}`],
+        ["urgent", `to look at ${urgent.length}`],
+      ],
+      query.show ?? "",
+      [],
+      (show) => ({ ...query, show }),
+    ),
+    finder("Find a model or owner", query.find),
+  ];
+  const more = found.length - shown.length;
+  return card(
+    "Models",
+    { json: "/api/overview", note: extra ? "" : `${all.length}`, flush: true, extra },
+    rows.length ? armTable(rows) : noModels(all.length),
+    more > 0 && h("p", { class: "empty" }, `${more} more: type a part of a name or owner to find them.`),
+  );
+}
+
+const noModels = (all) =>
+  all
+    ? empty("No model is like this.", "Type less, or show all.")
     : empty(
         "No model is published yet.",
         "Publish one with driftgate publish, or start the demo: driftgate demo.",
       );
-  return card(
-    "Models",
-    { json: "/api/overview", note: `${overview.models.length} models`, flush: true },
-    body,
-  );
-}
+
+const needsLook = (model) =>
+  model.arms.some((arm) => URGENT.has(arm.state.word)) || (model.arms.length > 0 && model.problems.length > 0);
+
+// What has to be looked at, then what has traffic, then what has none, each by name.
+const order = (model) => (needsLook(model) ? 0 : model.arms.length ? 1 : 2);
 
 const columns = (first) => [
   [first, { wide: true }],
@@ -103,7 +149,7 @@ export function armRows(model, nowUs, isAlone = false) {
     key: `${model.name}/${arm.version}/${arm.arm}`,
     cells: [
       modelCell(model, arm, place > 0 || isAlone, isAlone),
-      state(arm.state, nowUs),
+      states(arm, nowUs),
       arm.percent === null
         ? "not in the split"
         : h("span", { class: "nowrap" }, meter(arm.percent / 100), ` ${number(arm.percent)}\u2009%`),

@@ -30,7 +30,16 @@ export function pill(word, after = "") {
   return h("span", { class: `pill ${kind}` }, h("span", { "aria-hidden": "true" }, sign), text + after);
 }
 
-export function state(one, nowUs) {
+// What is said of an arm: its state and what to do, then what else was found; of an arm of the past the state.
+export function states(arm, nowUs) {
+  const isPast = arm.percent === null;
+  const others = isPast ? [] : arm.also.map((one) => state({ ...one, todo: "" }, nowUs));
+  return [state(isPast ? { ...arm.state, todo: "" } : arm.state, nowUs), ...others].map((one) =>
+    h("div", { class: "state" }, one),
+  );
+}
+
+function state(one, nowUs) {
   const since = one.since_us ? ` since ${clock(one.since_us, nowUs)}` : "";
   return [
     pill(one.word, since),
@@ -40,10 +49,10 @@ export function state(one, nowUs) {
 }
 
 // One figure: a card whose numbers are one click away as JSON.
-export function card(title, { json, note, flush = false, key = title, extra } = {}, ...body) {
+export function card(title, { json, note, flush = false, key = title, extra, id } = {}, ...body) {
   return h(
     "section",
-    { class: "card", "data-key": key, "aria-label": title },
+    { class: "card", "data-key": key, "aria-label": title, id, tabindex: id ? "-1" : null },
     h(
       "header",
       null,
@@ -108,6 +117,26 @@ function tableRow(columns, row) {
   );
   return h("tr", { "data-key": row.key, class: row.className }, cells);
 }
+
+// A field that narrows what the page shows, as it is typed.
+export const finder = (label, value) =>
+  h("input", {
+    type: "search",
+    class: "finder",
+    "data-find": true,
+    "data-key": "find",
+    "aria-label": label,
+    placeholder: label,
+    value,
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+
+export const matches = (text, find) =>
+  (find ?? "")
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.toLowerCase().includes(word));
 
 export function meter(share, kind = "") {
   const width = `${Math.max(0, Math.min(1, share)) * 100}%`;

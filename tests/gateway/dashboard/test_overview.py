@@ -108,14 +108,14 @@ def test_broken_data_are_not_unusual_ones(reason: str, word: str) -> None:
     """What cannot be right is told apart from what was never there."""
     (model,) = overview_of([report(CANARY)], seen(None, QualityFigure(reason, "age", 9, 100, 6.0)))
     assert model.arms[0].state.word == word
-    assert model.arms[0].state.why == f"{reason.replace('_', ' ')} age"
+    assert model.arms[0].state.why == f"{reason.replace('_', ' ')}: age"
 
 
 def test_many_rates_are_counted() -> None:
     """The strongest are named, the others counted, those that are over or weak left out."""
     rates = [QualityFigure("null", f"f{n}", 1, 100, 9.0) for n in range(5)]
     rates += [QualityFigure("null", "over", 0, 100, 9.0), QualityFigure("null", "weak", 1, 100, 1.0)]
-    assert strong_rates(rates, unusual=False) == "null f0, null f1, null f2 and 2 more"
+    assert strong_rates(rates, unusual=False) == "null: f0, f1, f2 and 2 more"
 
 
 def test_a_cell_has_moved_only_where_something_speaks_for_it() -> None:
