@@ -29,7 +29,7 @@ from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.errors import Conflict, NotFound, StateUnusable
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.processes.alert_metrics import read_alert_status
+from driftgate.gateway.metrics.alerts import read_alert_status
 from driftgate.gateway.state.alert_requests import (
     Acknowledge,
     AlertRequest,

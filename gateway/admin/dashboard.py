@@ -19,8 +19,8 @@ from driftgate.gateway.dashboard.overview import GatewayOverview, OverviewAnswer
 from driftgate.gateway.dashboard.traffic_meter import TrafficMeter
 from driftgate.gateway.errors import BadRequest
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.log_metrics import read_monitor_status
-from driftgate.gateway.processes.window_metrics import read_window_status
+from driftgate.gateway.metrics.logs import read_monitor_status
+from driftgate.gateway.metrics.windows import read_window_status
 from driftgate.gateway.state.slots import slot_numbers
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.log.counts import DROPPED, read_log_counts

@@ -27,7 +27,7 @@ from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.dashboard.monitor_reader import monitor_book
 from driftgate.gateway.errors import Conflict, PreconditionFailed
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.drift_status import read_drift_status
+from driftgate.gateway.metrics.drift_status import read_drift_status
 from driftgate.gateway.state.desired import Armed
 from driftgate.gateway.state.generations import StaleGeneration
 from driftgate.gateway.wire.openapi import Operation

@@ -11,8 +11,8 @@ from driftgate.gateway.admin.timeline import moment_of
 from driftgate.gateway.dashboard.monitor_reader import monitor_book
 from driftgate.gateway.errors import BadRequest, NotFound
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.drift_status import read_drift_status
-from driftgate.gateway.processes.watched import drift_plan
+from driftgate.gateway.metrics.drift_status import read_drift_status
+from driftgate.gateway.monitor.watched import drift_plan
 from driftgate.gateway.state.desired import DesiredModel
 from driftgate.monitoring.book.drift_keeper import OTHER_TESTS
 from driftgate.monitoring.book.monitor_db import MonitorDb

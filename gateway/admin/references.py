@@ -18,7 +18,7 @@ from driftgate.gateway.control.reconciler import Reconciler
 from driftgate.gateway.control.reference_changes import rebaseline
 from driftgate.gateway.errors import StateUnusable
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.watched import DesiredWindows
+from driftgate.gateway.monitor.watched import DesiredWindows
 from driftgate.gateway.state.desired import ReferenceWindow
 from driftgate.gateway.wire.openapi import Operation
 from driftgate.monitoring.book.monitor_db import MonitorDb

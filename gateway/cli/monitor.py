@@ -35,4 +35,4 @@ def monitor(
     if lock is None:
         raise CannotStart(f"another monitor follows the logs of {layout.root}")
     os.close(lock)  # given back, since the monitor takes it itself; only here can a refusal be told plainly
-    become("driftgate.gateway.processes.monitor", ChildArguments(settings))
+    become("driftgate.gateway.monitor.process", ChildArguments(settings))

@@ -15,7 +15,7 @@ from driftgate.gateway.dashboard.power_book import PowerBook, VersionPower
 from driftgate.gateway.dashboard.quality import ArmQuality, arm_quality
 from driftgate.gateway.errors import NotFound
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.window_metrics import read_window_status
+from driftgate.gateway.metrics.windows import read_window_status
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.reference.book import Reference
 from driftgate.monitoring.windows.pane import ALL_ROWS, PANE_US, CountedPane, PaneKey

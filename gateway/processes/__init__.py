@@ -1,1 +1,1 @@
-"""The processes of a gateway: started, watched, drained, measured and examined."""
+"""The processes of a gateway: started, watched, drained and examined."""

@@ -19,10 +19,10 @@ from driftgate.gateway.access.auth import auth_mode
 from driftgate.gateway.access.token_store import tokens_at_start
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.listeners import CannotStart, is_loopback, read_ports
+from driftgate.gateway.metrics.logs import read_monitor_status
 from driftgate.gateway.processes import diagnosis as judge
 from driftgate.gateway.processes.diagnosis import Finding
 from driftgate.gateway.processes.feature_checkup import feature_server, not_asking
-from driftgate.gateway.processes.log_metrics import read_monitor_status
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.beat import read_beat
 from driftgate.gateway.state.desired import UnreadableState

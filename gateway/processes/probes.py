@@ -21,8 +21,8 @@ from driftgate.gateway.http.listening import QuietServer, bounded, listener, ser
 from driftgate.gateway.http.small_bodies import MAX_BODY_BYTES
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
+from driftgate.gateway.metrics.exposition import CONTENT_TYPE, render
 from driftgate.gateway.processes.library_logs import LibraryLogs
-from driftgate.gateway.processes.metrics import CONTENT_TYPE, render
 from driftgate.gateway.processes.spawn import child_arguments, die_with_parent
 from driftgate.gateway.state.beat import BeatState, read_beat
 from driftgate.gateway.state.slots import beat_path, slot_numbers

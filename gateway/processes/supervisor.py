@@ -54,7 +54,7 @@ class ChildModules:
     worker: str = "driftgate.gateway.serving.worker"
     control: str = "driftgate.gateway.admin.process"
     probes: str = "driftgate.gateway.processes.probes"
-    monitor: str = "driftgate.gateway.processes.monitor"
+    monitor: str = "driftgate.gateway.monitor.process"
     features: str = "driftgate.gateway.processes.feature_writer"
 
 

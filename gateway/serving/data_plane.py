@@ -21,7 +21,7 @@ from driftgate.gateway.http.answers import CLOSE, error_answer
 from driftgate.gateway.http.fixed_extensions import REFUSALS, STATES
 from driftgate.gateway.http.small_bodies import read_small_body
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.metrics import counted
+from driftgate.gateway.metrics.exposition import counted
 from driftgate.gateway.routing.table import ModelRoute
 from driftgate.gateway.serving.asgi_predict import AsgiExchange, predict_over_asgi
 from driftgate.gateway.serving.feature_push import FeaturePushApi

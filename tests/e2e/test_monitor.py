@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pandas as pd
 
-from driftgate.gateway.processes.log_metrics import read_monitor_status
+from driftgate.gateway.metrics.logs import read_monitor_status
 from driftgate.gateway.state.beat import read_beat
 
 from harness.gateway import Gateway, until

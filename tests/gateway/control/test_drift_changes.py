@@ -7,7 +7,7 @@ from driftgate.gateway.control.changes import Subject
 from driftgate.gateway.control.drift_changes import acknowledge, arm, observe
 from driftgate.gateway.control.reference_changes import rebaseline
 from driftgate.gateway.errors import Conflict
-from driftgate.gateway.processes.watched import drift_plan
+from driftgate.gateway.monitor.watched import drift_plan
 from driftgate.gateway.state.desired import Armed, DesiredModel, HeldVersion, ReferenceWindow, TrafficSplit
 from driftgate.models.registry.settings import ModelDriftSettings, ModelSettings
 

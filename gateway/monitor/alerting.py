@@ -12,7 +12,7 @@ import msgspec
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.processes.alert_post import AlertPost
+from driftgate.gateway.monitor.alert_post import AlertPost
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.state.alert_requests import (
     Acknowledge,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from driftgate.gateway.processes.notifier import MOST_WAITING, Notifier, Parcel, Told
+from driftgate.gateway.monitor.notifier import MOST_WAITING, Notifier, Parcel, Told
 from driftgate.monitoring.alerts.alert import State
 from driftgate.monitoring.alerts.delivery import NotDelivered, Receiver
 from driftgate.monitoring.alerts.status import ReceiverFigure

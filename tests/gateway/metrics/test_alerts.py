@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.alert_metrics import MOST_MODELS
-from driftgate.gateway.processes.metrics import render
+from driftgate.gateway.metrics.alerts import MOST_MODELS
+from driftgate.gateway.metrics.exposition import render
 from driftgate.monitoring.alerts.alert import Rule, Severity, State
 from driftgate.monitoring.alerts.status import AlertFigure, AlertStatus, ReceiverFigure
 

@@ -12,11 +12,12 @@ import msgspec
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.processes.alert_post import AlertPost
-from driftgate.gateway.processes.alerting import Alerting
+from driftgate.gateway.monitor.alert_post import AlertPost
+from driftgate.gateway.monitor.alerting import Alerting
+from driftgate.gateway.monitor.book import DAMAGE, begun_anew, open_book
+from driftgate.gateway.monitor.reference_maker import ReferenceMaker
+from driftgate.gateway.monitor.watched import DesiredWindows
 from driftgate.gateway.processes.event_logger import EventLogger
-from driftgate.gateway.processes.monitor_book import DAMAGE, begun_anew, open_book
-from driftgate.gateway.processes.reference_maker import ReferenceMaker
 from driftgate.gateway.processes.spawn import (
     ChildArguments,
     child_arguments,
@@ -24,7 +25,6 @@ from driftgate.gateway.processes.spawn import (
     dump_stacks_on_signal,
 )
 from driftgate.gateway.processes.stop_request import StopRequest
-from driftgate.gateway.processes.watched import DesiredWindows
 from driftgate.gateway.repeats import Repeats
 from driftgate.gateway.settings import LogSettings, Settings
 from driftgate.gateway.state.beat import Beat, BeatState

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from driftgate.gateway.processes.alert_routes import receivers_of, unknown_receivers
-from driftgate.gateway.processes.notifier import Notifier, Parcel, Told
+from driftgate.gateway.monitor.alert_routes import receivers_of, unknown_receivers
+from driftgate.gateway.monitor.notifier import Notifier, Parcel, Told
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
 from driftgate.models.registry.settings import ModelSettings
 from driftgate.monitoring.alerts.alert import Finding, Notified, Rule, Severity, State, new_alert

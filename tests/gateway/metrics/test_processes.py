@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.metrics import render
+from driftgate.gateway.metrics.exposition import render
 from driftgate.gateway.state.beat import Beat, BeatState
 from driftgate.gateway.state.control_status import ControlStatus, RefusedVersion, ServedVersion
 from driftgate.gateway.state.crashes import Crash, CrashBook

@@ -9,8 +9,8 @@ import pytest
 from driftgate.gateway.errors import StateUnusable
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.processes.alert_post import AlertPost
-from driftgate.gateway.processes.alerting import Alerting
+from driftgate.gateway.monitor.alert_post import AlertPost
+from driftgate.gateway.monitor.alerting import Alerting
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
 from driftgate.gateway.state.alert_requests import (
     MOST_WAITING,

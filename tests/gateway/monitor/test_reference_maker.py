@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftgate.gateway.processes.reference_maker import (
+from driftgate.gateway.monitor.reference_maker import (
     FIRST_DAY_US,
     LEAST_ROWS,
     Wanted,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.drift_status import read_drift_status
+from driftgate.gateway.metrics.drift_status import read_drift_status
 from driftgate.monitoring.drift.alarm import Phase
 from driftgate.monitoring.drift.seasons import Watch
 from driftgate.monitoring.drift.status import AlarmFigure, DriftStatus, VersionFigure

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.metrics import render
+from driftgate.gateway.metrics.exposition import render
 from driftgate.gateway.state.desired import Arm, DesiredModel, DesiredState, TrafficSplit
 from driftgate.gateway.state.generations import NO_PREDECESSOR, GenerationStore
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.alert_routes import budgets
+from driftgate.gateway.monitor.alert_routes import budgets
 from driftgate.gateway.settings import Settings
 from driftgate.gateway.state.desired import DesiredModel, DesiredState, UnreadableState
 from driftgate.gateway.state.generations import GenerationStore

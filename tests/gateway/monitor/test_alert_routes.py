@@ -2,7 +2,7 @@
 
 import pytest
 
-from driftgate.gateway.processes.alert_routes import NOBODY, budgets, receivers_of, unknown_receivers
+from driftgate.gateway.monitor.alert_routes import NOBODY, budgets, receivers_of, unknown_receivers
 from driftgate.gateway.settings import AlertSettings, ReceiverSettings
 from driftgate.models.registry.settings import ModelAlertSettings, ModelSettings
 from driftgate.monitoring.alerts.alert import Severity

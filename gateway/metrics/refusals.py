@@ -11,7 +11,7 @@ from driftgate.gateway.layout import StateLayout
 REASONS = frozenset({"no_token", "bad_token", "missing_scope", "quota"})
 
 
-def auth_metrics(layout: StateLayout) -> Iterator[Metric]:
+def refusal_metrics(layout: StateLayout) -> Iterator[Metric]:
     """Yield the requests that `auth.report_only` let in, by the reason why they would have been refused."""
     counts: Counter[str] = Counter()
     for row in all_refusals(layout):

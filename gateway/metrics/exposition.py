@@ -15,15 +15,15 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from driftgate.gateway.access.auth_metrics import auth_metrics
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.processes.alert_metrics import alert_metrics
-from driftgate.gateway.processes.desired_metrics import desired_metrics
-from driftgate.gateway.processes.drift_metrics import drift_metrics
-from driftgate.gateway.processes.feature_metrics import feature_metrics
-from driftgate.gateway.processes.log_metrics import log_metrics
-from driftgate.gateway.processes.process_metrics import process_metrics
-from driftgate.gateway.processes.window_metrics import window_metrics
+from driftgate.gateway.metrics.alerts import alert_metrics
+from driftgate.gateway.metrics.desired import desired_metrics
+from driftgate.gateway.metrics.drift import drift_metrics
+from driftgate.gateway.metrics.features import feature_metrics
+from driftgate.gateway.metrics.logs import log_metrics
+from driftgate.gateway.metrics.processes import process_metrics
+from driftgate.gateway.metrics.refusals import refusal_metrics
+from driftgate.gateway.metrics.windows import window_metrics
 from driftgate.gateway.state.beat import BeatReading, BeatState, read_beat
 from driftgate.gateway.state.counters import (
     BATCH_LIMITS,
@@ -92,7 +92,7 @@ class _Machine(Collector):
         yield from window_metrics(self._layout)
         yield from drift_metrics(self._layout)
         yield from alert_metrics(self._layout)
-        yield from auth_metrics(self._layout)
+        yield from refusal_metrics(self._layout)
         yield GaugeMetricFamily(
             "driftgate_unreadable_counter_files",
             "Counter files of slots that are damaged and left out of the counts.",

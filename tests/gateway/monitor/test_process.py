@@ -32,7 +32,7 @@ def test_what_fails_at_every_step_is_said_once(tmp_path: Path) -> None:
         seen.update([beat.heartbeat_ns] if beat else [])
         return len(seen) > STEPS
 
-    command = [sys.executable, "-m", "driftgate.gateway.processes.monitor", "--settings", settings]
+    command = [sys.executable, "-m", "driftgate.gateway.monitor.process", "--settings", settings]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as monitor:
         try:
             until(stepped, 10, "it steps")
@@ -52,7 +52,7 @@ def test_a_book_that_is_deleted_is_made_anew_from_the_logs(tmp_path: Path) -> No
     log.writer.close()
     settings = Settings(server=ServerSettings(state=str(layout.root)), log=LogSettings(archive_every_s=0.1))
     command = [
-        *(sys.executable, "-m", "driftgate.gateway.processes.monitor"),
+        *(sys.executable, "-m", "driftgate.gateway.monitor.process"),
         *("--settings", msgspec.json.encode(settings).decode()),
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as first:

@@ -7,7 +7,7 @@ import pytest
 
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.logs import Logger
-from driftgate.gateway.processes.monitor_book import REBUILDS, open_book
+from driftgate.gateway.monitor.book import REBUILDS, open_book
 from driftgate.monitoring.book.monitor_db import Checkpoint, MonitorDb
 from driftgate.monitoring.book.pane_tables import WindowChanges
 
