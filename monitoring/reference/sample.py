@@ -19,8 +19,10 @@ from driftgate.monitoring.reference.features import (
     paired,
 )
 from driftgate.monitoring.reference.profile import FORMAT, ReferenceProfile, Source, StoredNames
+from driftgate.monitoring.windows.mixing import mixed
 from driftgate.monitoring.windows.observed import AGE, LATENCY, Observed
 
+_STEP = np.uint64(0x9E3779B97F4A7C15)
 MOST_ROWS = 100_000
 MOST_VALUES = 10_000_000
 """Of all rows that are kept; 2,000 features keep 5,000 rows."""
@@ -120,10 +122,7 @@ class ReferenceSample:
 
 def row_priorities(first_row: int, rows: int) -> Array:
     """Return uint64[rows] that look random and depend on the number of the row alone (splitmix64)."""
-    mixed = np.arange(first_row + 1, first_row + rows + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+    return mixed(np.arange(first_row + 1, first_row + rows + 1, dtype=np.uint64) * _STEP)
 
 
 def _kinds(columns: Sequence[Observed]) -> list[tuple[str, str, int]]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from driftgate.monitoring.log.blocks import Block, ids_of, keys_of, numbers_of
 from driftgate.monitoring.log.record import Array
+from driftgate.monitoring.windows.mixing import mixed
 
 MOST_ENTITIES = 1000
 """Of a pane: those whose hashes are smallest. Of more, evidence is about so many."""
 ABSENT = 255
 """The cell of a feature that a row does not have."""
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class RowKeys(NamedTuple):
@@ -107,12 +107,12 @@ def row_keys(blocks: Sequence[Block], window_us: int) -> RowKeys:
     stored, routed = (_first_half(keys_of(blocks, name)) for name in ("entity_key", "routing_key"))
     windows_us = (numbers["recorded_us"] // window_us * window_us).astype(np.uint64)
     keys = np.where(stored != 0, stored, routed)
-    entities = np.repeat(np.where(keys != 0, _mixed(keys ^ windows_us), 0), rows)
+    entities = np.repeat(np.where(keys != 0, mixed(keys ^ windows_us), 0), rows)
     places = np.arange(len(entities)) - np.repeat(np.cumsum(rows) - rows, rows)
     ids = ids_of(blocks).view("<u8")
-    requests = _mixed(_mixed(ids[:, 0].astype(np.uint64)) ^ ids[:, 1])
+    requests = mixed(mixed(ids[:, 0].astype(np.uint64)) ^ ids[:, 1])
     places += np.repeat(numbers["first_row"], rows)
-    orders = _mixed(np.repeat(requests, rows) + places.astype(np.uint64))
+    orders = mixed(np.repeat(requests, rows) + places.astype(np.uint64))
     return RowKeys(np.where(entities != 0, entities, orders), orders)
 
 
@@ -129,10 +129,3 @@ def one_row_per_entity(entities: Array, order: Array) -> Array:
 
 def _first_half(hashes: Array) -> Array:
     return np.ascontiguousarray(hashes).view("<u8")[:, 0].astype(np.uint64)
-
-
-def _mixed(values: Array) -> Array:
-    """Return uint64 that look random and are equal for equal ones (the end of splitmix64)."""
-    mixed = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
