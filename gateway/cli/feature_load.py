@@ -100,15 +100,21 @@ def export_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file to write.", dir_okay=False)],
     state: State = None,
     registry: Registry = None,
+    json: Json = False,
 ) -> None:
     """Write what the store holds of a view, pushes included, to one Parquet file.
 
     Example: driftgate features export users users.parquet
     """
+    if file.suffix != ".parquet" or not file.parent.is_dir():
+        raise Refused(f"{file}: name a .parquet file in a directory that is there", Exit.FAILED)
     places = feature_places(state, registry)
     with telling():
         rows = export_view(places.store, places.view(view), file)
-    typer.echo(f"{rows} entities of {view} in {file}")
+    if json:
+        print_json({"view": view, "file": str(file), "entities": rows})
+    else:
+        typer.echo(f"{rows} entities of {view} in {file}")
 
 
 def compact_view(view: ViewName, state: State = None, registry: Registry = None, json: Json = False) -> None:

@@ -82,9 +82,10 @@ def telling() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator["ShareShown"]:
-    """Yield what shows a share of work on standard error; nothing of it stays."""
+    """Yield what shows a share of work to a person on standard error; nothing of it stays."""
     columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield ShareShown(bar)
 
 

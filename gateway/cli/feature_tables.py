@@ -5,6 +5,8 @@ from driftgate.gateway.admin.feature_documents import EntityAnswer, VersionSkew,
 from driftgate.gateway.cli.model_tables import print_plain
 from driftgate.gateway.cli.terminal import console, plain, table
 
+_NO_VIEWS = "No feature views yet. `driftgate features declare VIEW.toml` declares one."
+
 
 def print_views(answer: ViewsAnswer) -> None:
     """Print one line per view, then what is wrong."""
@@ -25,13 +27,16 @@ def print_views(answer: ViewsAnswer) -> None:
             rows.add_row(*map(plain, cells))
         console().print(rows)
     elif not answer.problems:
-        print_plain("No feature views yet. `driftgate features declare VIEW.toml` declares one.")
+        print_plain(_NO_VIEWS)
     for problem in answer.problems:
         print_plain(f"! {problem}")
 
 
 def print_catalogue(answer: ViewsAnswer) -> None:
     """Print every feature with what it means and who reads it."""
+    if not answer.views:
+        print_plain(_NO_VIEWS)
+        return
     rows = table("VIEW", "FEATURE", "TYPE", "UNIT", "OWNER", "READ BY", "DESCRIPTION")
     for report in answer.views:
         for feature in report.view.features:
