@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
-_OPTIONS = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"})
+_OPTIONS = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _FORM = (
     "it looks like redis://user@host:6379/0 (0 is the number of the database), rediss://… for TLS, or "
     "unix:///path/of/socket?db=0"

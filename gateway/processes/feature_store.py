@@ -58,7 +58,11 @@ def open_feature_pushes(settings: FeatureSettings, layout: StateLayout) -> RowPu
         return FeaturePushes(layout.feature_writer_socket)
     if settings.redis_layout == "feast":
         return None
-    pushes: RowPushes = redis_module("opening").open_redis_pushes(*redis_address(settings))
+    opening, address = redis_module("opening"), redis_address(settings)
+    try:
+        pushes: RowPushes = opening.open_redis_pushes(*address)
+    except ValueError as error:
+        raise InvalidConfiguration(f"features: {error}") from error
     return pushes
 
 

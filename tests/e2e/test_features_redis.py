@@ -1,5 +1,8 @@
 """Predictions by key whose features lie in Redis: a real server, pushed to, slow to answer, and gone."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -56,6 +59,24 @@ def test_redis_fills_in_and_may_go_away(start_gateway: Callable[..., Gateway], t
         began = time.perf_counter()
         assert predict(gateway).status_code == 200
         assert time.perf_counter() - began < 1.0
+
+
+def test_a_gateway_does_not_start_with_a_cluster(tmp_path: Path) -> None:
+    """`serve` says that clusters are not supported, and what would do instead."""
+    with redis_server(tmp_path, "--cluster-enabled", "yes") as cluster:
+        settings = {"DRIFTGATE__FEATURES__STORE": "redis", "DRIFTGATE__FEATURES__REDIS_URL": cluster.url}
+        done = subprocess.run(
+            [sys.executable, "-m", "driftgate.gateway.cli.main", "serve", "--port", "0", "--workers", "1"],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "features.redis_url: it runs in cluster mode, which is not supported" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def predict(gateway: Gateway) -> httpx.Response:
