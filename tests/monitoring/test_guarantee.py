@@ -177,13 +177,13 @@ def test_rows_that_follow_from_each_other_count_once() -> None:
     plans = {thin: DriftPlan(judging=Judging(thin=thin)) for thin in thins}
     drifts = {thin: VersionDrift(profile, plan, lambda segment: None) for thin, plan in plans.items()}
     alarmed: dict[Thin, int] = {}
-    for number in range(260):
-        pane = window_of_sessions(rng, fold, coder, 1.5 * (number >= 200))
+    for number in range(160):
+        pane = window_of_sessions(rng, fold, coder, 1.5 * (number >= 120))
         for thin, drift in drifts.items():
             drift.take({StreamKey("stable", ""): pane}, number * PANE_US)
             drift.look(FOUR_WEEKS_OF_MINUTES, number * PANE_US)
             if thin not in alarmed and Phase.DRIFTING in (drift.alarm.phase, drift.pair_alarm.phase):
                 alarmed[thin] = number
     assert alarmed["none"] < 10
-    assert 200 <= alarmed["entity"] < 210
-    assert 200 <= alarmed["window"] < 260
+    assert 120 <= alarmed["entity"] < 130
+    assert 120 <= alarmed["window"] < 160
