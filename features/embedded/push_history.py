@@ -9,8 +9,8 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,20 +104,27 @@ def remove_files(directory: Path, before_s: float, max_bytes: int) -> int:
     return len(leaving)
 
 
-def pushed_rows(files: ViewFiles) -> list[PushedRow]:
-    """Return every row that is kept of what was pushed, as they were written.
+def pushed_rows(files: ViewFiles, keys: Container[bytes] | None = None) -> list[PushedRow]:
+    """Return what is kept of what was pushed for these canonical keys (None: for all), as it was written.
 
     Raises StoreDamaged and StoreError.
     """
+    found: dict[int, PushedRow] = {}
     # What is in the delta first: what leaves it meanwhile is in a file by then.
-    noted = {number_of(number): row for number, row in _noted(files)}
+    for number, packed in chain(_noted(files), _filed(files)):
+        row = _ROWS.decode(packed)
+        if keys is None or row.key in keys:
+            found[number] = row
+    return [found[number] for number in sorted(found)]
+
+
+def _filed(files: ViewFiles) -> Iterator[tuple[int, bytes]]:
     directory = history_directory(files.root, files.view)
     for match in _files(directory):
-        noted |= dict(enumerate(_read(directory / match[0]).rows, int(match[1])))
-    return [_ROWS.decode(noted[number]) for number in sorted(noted)]
+        yield from enumerate(_read(directory / match[0]).rows, int(match[1]))
 
 
-def _noted(files: ViewFiles) -> Iterator[Numbered]:
+def _noted(files: ViewFiles) -> Iterator[tuple[int, bytes]]:
     try:
         delta = SharedRows(files.delta)
     except FileNotFoundError:
@@ -125,7 +132,7 @@ def _noted(files: ViewFiles) -> Iterator[Numbered]:
     try:
         after = b""
         while some := delta.items_beside(after, _READ_ROWS):
-            yield from some
+            yield from ((number_of(number), row) for number, row in some)
             after = some[-1][0]
     finally:
         delta.close()

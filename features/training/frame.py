@@ -6,6 +6,7 @@ imports this.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 from driftgate.features.embedded.history_parts import history_directory, parts_of
 from driftgate.features.embedded.push_history import pushed_rows
 from driftgate.features.embedded.snapshots import ViewFiles, snapshot_numbers
-from driftgate.features.errors import InvalidRows, StoreUnavailable
+from driftgate.features.errors import InvalidKey, InvalidRows, StoreUnavailable
 from driftgate.features.filling.history import decoded_keys, read_history
 from driftgate.features.filling.table_cells import (
     Array,
@@ -30,6 +31,7 @@ from driftgate.features.lookup.resolve import Resolved, Resolver
 from driftgate.features.rows.codec import EntityRows, StoredRows, decode_rows, encode_rows, event_time_of
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.declaration import declared_view
+from driftgate.features.views.keys import KeyCodec
 from driftgate.features.views.status import FeatureStatus
 from driftgate.features.views.view import EVENT_TIME, Feature, FeatureView
 
@@ -109,15 +111,15 @@ def _loaded_then(view: FeatureView, files: ViewFiles, asked: pd.DataFrame) -> di
 
 
 def _pushed_then(view: FeatureView, files: ViewFiles, asked: pd.DataFrame) -> dict[int, bytes] | None:
-    """Return the pushed row that was read for each entity row; None if none is known.
+    """Return the pushed row that was read for each entity row; None if nothing was ever pushed.
 
     A push is read from when it was written, whatever its event time; one that cannot be read hides nothing.
     """
-    pushes = pushed_rows(files)
-    if not pushes:
-        return None
+    pushes = pushed_rows(files, _canonical(view, asked))
     sound = decode_rows(RowLayout.of(view), [push.row for push in pushes])
     pushes = [push for at, push in enumerate(pushes) if at not in sound.faults]
+    if not pushes:
+        return {} if files.delta.exists() else None
     join_keys = decoded_keys(view, [push.key for push in pushes])
     events_us = pd.Series([event_time_of(push.row) for push in pushes], dtype=np.int64)
     written_us = np.array([push.written_us for push in pushes], np.int64)
@@ -125,6 +127,15 @@ def _pushed_then(view: FeatureView, files: ViewFiles, asked: pd.DataFrame) -> di
     newest = events_us.groupby([keyed[name] for name in _key_names(keyed)]).cummax() == events_us
     places, rows = _newest_rows(keyed[newest], asked, first=False)
     return {place: pushes[row].row for place, row in zip(places.tolist(), rows.tolist(), strict=True)}
+
+
+def _canonical(view: FeatureView, asked: pd.DataFrame) -> set[bytes]:
+    """Return the keys of entities as they are stored; those that nothing can be stored under are left out."""
+    codec, keys = KeyCodec(view), set[bytes]()
+    for values in asked[_key_names(asked)].drop_duplicates().itertuples(index=False):
+        with suppress(InvalidKey):
+            keys.add(codec.encode([value if isinstance(value, str) else int(value) for value in values]))
+    return keys
 
 
 def _newest_rows(history: pd.DataFrame, entities: pd.DataFrame, first: bool = True) -> tuple[Array, Array]:

@@ -157,6 +157,17 @@ def test_a_push_counts_from_when_it_was_written(tmp_path: Path) -> None:
     assert after[0] == ("FRESH", 7.0)
 
 
+def test_entities_that_were_never_pushed_are_missing(tmp_path: Path) -> None:
+    """A view that was filled with others is no error, nor is a key under which nothing can be stored."""
+    with writer(tmp_path / "features") as delta:
+        push(delta, "c", BASE_US, 7.0, BASE_US)
+    assert trained(tmp_path, [BASE_US]) == [[("MISSING", None)] * 2]
+    asked = pd.DataFrame({"card": ["c", "x" * 600], "event_time": pd.to_datetime([BASE_US] * 2, unit="us")})
+    found = training_frame(asked, [VIEW], FeatureSource(tmp_path))["f0"].tolist()
+    assert found[0] == 7.0
+    assert np.isnan(found[1])
+
+
 def test_moving_history_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Rows are numbered on over files and restarts; those in a file and still in the delta count once."""
     files = ViewFiles(tmp_path, VIEW.name)
