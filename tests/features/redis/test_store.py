@@ -1,16 +1,12 @@
-"""Reading and writing features in a real Redis."""
+"""Reading features from a real Redis."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
-from driftgate.features.errors import StoreFull, StoreUnavailable
 from driftgate.features.lookup.resolve import resolve
 from driftgate.features.lookup.store import Lookup
 from driftgate.features.redis.address import RedisAddress
@@ -18,84 +14,30 @@ from driftgate.features.redis.breaker import Breaker
 from driftgate.features.redis.client import RedisConnection, RedisTimeouts
 from driftgate.features.redis.opening import (
     RedisSettings,
-    open_redis_pushes,
     open_redis_store,
-    open_redis_writer,
 )
 from driftgate.features.redis.pipeline import Connection, RedisPipeline
 from driftgate.features.redis.replies import Command, Reply
-from driftgate.features.redis.rows import PackedRedisRows, redis_key
+from driftgate.features.redis.rows import PackedRedisRows
 from driftgate.features.redis.store import RedisFeatureStore, RowCache
-from driftgate.features.rows.codec import FUTURE_ALLOWANCE_US, EntityRows
-from driftgate.features.rows.layout import RowLayout
 from driftgate.features.rows.push_outcome import PushOutcome
 from driftgate.features.views.keys import KeyCodec
 from driftgate.features.views.status import Fault, FeatureStatus
-from driftgate.features.views.view import Feature, FeatureView, JoinKey
 
-from harness.feature_rows import packed
 from harness.fetching import fetched, fetched_one, with_store
-from harness.redis_server import SERVERS, RedisServer, redis_server
-
-VIEW = FeatureView(
-    "customer",
-    (JoinKey("id", "int64"),),
-    (Feature("spend", "float32"), Feature("city", "string"), Feature("last", "int64", 3)),
-    ttl_s=3600,
+from harness.redis_customers import (
+    LAYOUT,
+    NOW_US,
+    OTHER,
+    UNCACHED,
+    VIEW,
+    gets,
+    key_of,
+    place_of,
+    rows_of,
+    write,
 )
-LAYOUT = RowLayout.of(VIEW)
-OTHER = RowLayout.of(FeatureView("device", (JoinKey("name"),), (Feature("age", "int32"),)))
-NOW_US = 1_700_000_000_000_000
-UNCACHED = RowCache(ttl_s=0.0)
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RedisServer]:
-    """Run one server of each kind for all tests."""
-    with redis_server(tmp_path_factory.mktemp("server"), kind=request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: RedisServer) -> RedisServer:
-    """Give the server, empty and with its counters at zero."""
-    running.client.flushall()
-    running.client.config_resetstat()
-    return running
-
-
-def key_of(number: int) -> bytes:
-    """Return the key of a customer."""
-    return KeyCodec(VIEW).encode((number,))
-
-
-def rows_of(numbers: list[int], event_time_us: int = NOW_US) -> EntityRows:
-    """Return rows in which a customer's number is in every feature."""
-    columns: dict[str, Any] = {
-        "spend": np.array(numbers, np.float32),
-        "city": np.array([f"city {number}" for number in numbers], object),
-        "last": np.array([[number, number + 1, number + 2] for number in numbers], np.int64),
-    }
-    keys = [key_of(number) for number in numbers]
-    return EntityRows(keys, np.full(len(numbers), event_time_us, np.int64), columns)
-
-
-def write(server: RedisServer, rows: EntityRows) -> list[PushOutcome]:
-    """Write rows as whoever fills the store does."""
-    with closing(open_redis_writer(server.url)) as writer:
-        return writer.push(VIEW.name, packed(VIEW, rows), NOW_US)
-
-
-def place_of(number: int) -> bytes:
-    """Return the key in Redis of a customer."""
-    return redis_key(VIEW.name, LAYOUT.schema_id, key_of(number))
-
-
-def gets(server: RedisServer) -> int:
-    """Return how many MGETs the server has answered."""
-    return int(server.client.info("commandstats").get("cmdstat_mget", {"calls": 0})["calls"])
+from harness.redis_server import RedisServer
 
 
 def test_what_was_written_is_read(server: RedisServer) -> None:
@@ -338,131 +280,3 @@ def test_a_connection_that_the_server_closed_is_made_anew(server: RedisServer) -
         assert store.round_trips.failed == 0
 
     with_store(RedisSettings(server.url, cache=UNCACHED), use)
-
-
-def test_the_newer_event_wins(server: RedisServer) -> None:
-    """An older event or the same one changes nothing, in whatever order; damage is overwritten."""
-    assert write(server, rows_of([1, 2], NOW_US)) == [PushOutcome.WRITTEN] * 2
-    assert write(server, rows_of([1, 2], NOW_US)) == [PushOutcome.SAME] * 2
-    assert write(server, rows_of([1, 3], NOW_US - 1)) == [PushOutcome.OLDER, PushOutcome.WRITTEN]
-    assert write(server, rows_of([1, 3], NOW_US + 1)) == [PushOutcome.WRITTEN] * 2
-    server.client.set(place_of(2), b"damaged, but long enough to have an event time")
-    server.client.delete(place_of(3))
-    server.client.rpush(place_of(3), "a list")
-    assert write(server, rows_of([2, 3], NOW_US - 9)) == [PushOutcome.WRITTEN] * 2
-
-
-def test_the_future_is_not_written(server: RedisServer) -> None:
-    """A row from more than a minute ahead is refused, so that it cannot keep out those that come in time."""
-    limit_us = NOW_US + FUTURE_ALLOWANCE_US
-    rows = rows_of([1, 2])._replace(event_time_us=np.array([limit_us + 1, limit_us]))
-    assert write(server, rows) == [PushOutcome.FUTURE, PushOutcome.WRITTEN]
-
-
-def test_the_newest_of_one_push_stays(server: RedisServer) -> None:
-    """Of rows for one key in one push the newest stays, whatever their order."""
-    rows = rows_of([1, 1, 1])._replace(event_time_us=NOW_US + np.array([1, 3, 2]))
-    assert write(server, rows) == [PushOutcome.WRITTEN, PushOutcome.WRITTEN, PushOutcome.OLDER]
-
-
-def test_many_rows_are_written(server: RedisServer) -> None:
-    """Rows that need many scripts and round trips all arrive."""
-    numbers = list(range(10_000))
-    assert set(write(server, rows_of(numbers))) == {PushOutcome.WRITTEN}
-    assert server.client.dbsize() == len(numbers)
-
-
-def test_pushes_come_from_an_event_loop(server: RedisServer) -> None:
-    """Pushes that are made at once are all written, without holding up the loop."""
-
-    async def run() -> None:
-        with closing(open_redis_pushes(server.url)) as pushes:
-            each = [packed(VIEW, rows_of([number])) for number in range(20)]
-            outcomes = await asyncio.gather(*(pushes.push(VIEW.name, rows) for rows in each))
-        assert outcomes == [[PushOutcome.WRITTEN]] * 20
-
-    asyncio.run(run())
-    assert server.client.dbsize() == 20
-
-
-def test_a_full_server_is_told_apart(server: RedisServer) -> None:
-    """Out of memory is StoreFull; what is there can still be read."""
-    write(server, rows_of([1]))
-    server.client.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(StoreFull, match="maxmemory"):
-            write(server, rows_of([2]))
-
-        async def use(store: RedisFeatureStore) -> None:
-            found = await fetched_one(store, LAYOUT, [key_of(1)])
-            assert found.stored.event_time_us.tolist() == [NOW_US]
-
-        with_store(RedisSettings(server.url), use)
-    finally:
-        server.client.config_set("maxmemory", 0)
-
-
-def test_a_server_that_may_not_be_written_says_so(server: RedisServer, tmp_path: Path) -> None:
-    """A replica refuses to be written with its own word."""
-    with redis_server(tmp_path) as replica:
-        replica.client.replicaof("127.0.0.1", server.port)
-        with pytest.raises(StoreUnavailable, match="READONLY"):
-            write(replica, rows_of([1]))
-
-
-def test_nobody_there_to_write_to() -> None:
-    """Writing to nobody says so, without telling the URL."""
-    writer = open_redis_writer("redis://:secret@127.0.0.1:1/0")
-    with pytest.raises(StoreUnavailable) as caught:
-        writer.push(VIEW.name, packed(VIEW, rows_of([1])), NOW_US)
-    assert "secret" not in str(caught.value)
-    assert "127.0.0.1" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "secret",
-        "http://user:secret@host",
-        "redis://user:secret@host:port",
-        "redis://user:secret@host:0",
-        "redis://user:secret@host/fifteen",
-        "redis://user:secret@host/1/2",
-        "redis://user:secret@host/0#1",
-        "redis://user:secret@",
-        "redis://[::1",
-        "unix://user:secret@",
-    ],
-)
-def test_a_wrong_url_is_told_without_it(url: str) -> None:
-    """A URL that is none is told by what one looks like, never by what it was."""
-    with pytest.raises(ValueError, match="rediss://") as caught:
-        open_redis_store(RedisSettings(url))
-    assert "secret" not in str(caught.value)
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-@pytest.mark.parametrize(
-    "option", ["password=secret", "ssl_cert_reqs=none", "ssl_check_hostname=false", "DB=1"]
-)
-def test_options_are_few(option: str) -> None:
-    """What else the library would take from a URL is refused, a password above all."""
-    with pytest.raises(ValueError, match=r"ssl_ca_certs") as caught:
-        open_redis_store(RedisSettings(f"redis://127.0.0.1/0?{option}"))
-    assert "secret" not in str(caught.value)
-
-
-def test_settings_do_not_tell_the_password() -> None:
-    """What settings look like in a log has no URL in it."""
-    assert "secret" not in repr(RedisSettings("redis://:secret@host"))
-
-
-def test_a_password_is_used(tmp_path: Path) -> None:
-    """The password of the URL is sent; a wrong one is a reason, not a crash."""
-    with redis_server(tmp_path) as guarded:
-        guarded.client.config_set("requirepass", "open sesame")
-        rows = packed(VIEW, rows_of([1]))
-        with closing(open_redis_writer(guarded.url.replace("//", "//:open%20sesame@"))) as writer:
-            assert writer.push(VIEW.name, rows, NOW_US) == [PushOutcome.WRITTEN]
-        with pytest.raises(StoreUnavailable, match="credentials"):
-            open_redis_writer(guarded.url.replace("//", "//:guess@")).push(VIEW.name, rows, NOW_US)
