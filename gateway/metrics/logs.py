@@ -81,6 +81,11 @@ def _monitor(status: FollowerStatus) -> Iterator[Metric]:
             "Age of the time up to which all logs have been read.",
             status.lag_s,
         ),
+        (
+            "driftgate_monitor_unwritten_seconds",
+            "For how long archive or monitor.db could not be written; 0 while they can.",
+            status.unwritten_s,
+        ),
         ("driftgate_monitor_backlog_bytes", "Bytes of logs that have not been read.", status.backlog_bytes),
         ("driftgate_monitor_rows_per_second", "Records read per second lately.", status.rows_per_s),
         ("driftgate_monitor_status_timestamp_seconds", "When the monitor said this.", status.at_us / 1e6),

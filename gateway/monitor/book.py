@@ -14,8 +14,6 @@ from driftgate.monitoring.windows.pane_codec import InvalidPane
 
 DAMAGE = (DamagedBook, InvalidPane, InvalidProfile, msgspec.MsgspecError, sqlite3.DatabaseError)
 """What says that a book must be made anew; sqlite3.OperationalError says that it cannot be used now."""
-CHECKED_BYTES = 256 * 2**20
-"""A book that is larger is not looked through at the start, which would take seconds."""
 REBUILDS = "rebuilds"
 _SIDE_FILES = ("", "-wal", "-shm")
 
@@ -47,7 +45,7 @@ def begun_anew(layout: StateLayout, logger: Logger, now_s: int, reason: str) -> 
 def _opened(path: Path) -> MonitorDb:
     book = MonitorDb(path)
     try:
-        if path.stat().st_size <= CHECKED_BYTES:
+        if book.place.is_small:
             book.check()
     except BaseException:
         book.close()

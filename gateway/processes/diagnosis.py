@@ -15,6 +15,7 @@ LEAST_FREE_BYTES = 2**30
 LEAST_FREE_SHARE = 0.05
 LEAST_DESCRIPTORS = 1024
 MOST_LAG_S = 60.0
+MOST_SILENT_S = 30.0
 FRESH_S = 6.0
 EARLIEST_US = 1_767_225_600_000_000
 """The first of January 2026: a clock before it has not been set."""
@@ -135,8 +136,8 @@ def judge_generations(in_force: Mapping[int, int], newest: int) -> Finding:
     )
 
 
-def judge_log(counts: Mapping[str, int], status: FollowerStatus | None, enabled: bool) -> list[Finding]:
-    """Judge what the prediction log has lost, and how far the monitor is behind it."""
+def judge_log(counts: Mapping[str, int], enabled: bool) -> list[Finding]:
+    """Judge what the prediction log has lost."""
     if not enabled:
         return [Finding("log", "note", "predictions are not recorded", "set log.enabled to record them")]
     dropped = {
@@ -151,17 +152,24 @@ def judge_log(counts: Mapping[str, int], status: FollowerStatus | None, enabled:
                 "log", "problem", f"{counts['failed_writes']} writes failed", "look at the disk of the state"
             )
         )
-    if status is not None and status.lag_s > MOST_LAG_S:
-        found.append(
-            Finding(
-                "monitor",
-                "problem",
-                f"it is {status.lag_s:.0f} s behind",
-                "give it a core, or look at its log",
-            )
-        )
-    if status is not None and (status.damaged_bytes or status.archive_failures):
-        text = f"{status.damaged_bytes} damaged bytes, {status.archive_failures} archive files not written"
+    return found
+
+
+def judge_monitor(status: FollowerStatus, now_us: int) -> list[Finding]:
+    """Judge how far the monitor is behind the log, and whether it can write what it reads."""
+    found = []
+    silent_s = (now_us - status.at_us) / 1e6
+    if silent_s > MOST_SILENT_S:
+        text = f"it has not said for {silent_s:.0f} s how it fares"
+        found.append(Finding("monitor", "problem", text, "look at its log, and at the disk of the state"))
+    if status.lag_s > MOST_LAG_S:
+        text = f"it is {status.lag_s:.0f} s behind"
+        found.append(Finding("monitor", "problem", text, "give it a core, or look at its log"))
+    if status.unwritten_s:
+        text = f"monitor.db or the archive has not been written for {status.unwritten_s:.0f} s; the logs wait"
+        found.append(Finding("archive", "problem", text, "look at the disk of the state"))
+    if status.damaged_bytes:
+        text = f"{status.damaged_bytes} bytes of the logs were damaged"
         found.append(Finding("archive", "problem", text, "look at the disk of the state"))
     return found
 

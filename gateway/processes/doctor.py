@@ -110,7 +110,7 @@ def state(layout: StateLayout, settings: Settings) -> list[Finding]:
         judge.judge_clock(time.time_ns() // 1000, newest_us),
         *history(layout),
         *cache(layout),
-        *judge.judge_log(counts, read_monitor_status(layout), settings.log.enabled),
+        *judge.judge_log(counts, settings.log.enabled),
         access(layout, settings),
     ]
 
@@ -175,6 +175,8 @@ def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
     yield _pulse("control", layout.control_beat)
     if settings.has_monitor:
         yield _pulse("monitor", layout.monitor_beat)
+        status = read_monitor_status(layout)
+        yield from judge.judge_monitor(status, time.time_ns() // 1000) if status else ()
     if (Path(settings.server.registry) / VIEWS_DIRECTORY).is_dir():
         yield _pulse("features", layout.feature_writer_beat)
     newest = GenerationStore(layout.desired).newest_number()

@@ -2,9 +2,12 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 _BEGINNING = b"SQLite format 3\0"
+CHECKED_BYTES = 256 * 2**20
+"""A book that is larger is not looked through, which would take seconds."""
 
 
 class DamagedBook(Exception):
@@ -33,6 +36,27 @@ class BookPlace:
             raise DamagedBook(f"{name} was deleted or replaced while it was in use")
         if begins != _BEGINNING:
             raise DamagedBook(f"{name} was overwritten while it was in use")
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be looked through while others wait."""
+        return self._path.stat().st_size <= CHECKED_BYTES
+
+    def look_through(self) -> None:
+        """Look through what others read from the disk; raise sqlite3.DatabaseError if that is damaged.
+
+        The connection of the writer alone would go on with the pages that it knows.
+        """
+        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            look_through(db)
+
+
+def look_through(db: sqlite3.Connection) -> None:
+    """Look through a whole database; raise sqlite3.DatabaseError if it is damaged."""
+    with closing(db.execute("PRAGMA quick_check(1)")) as cursor:
+        found = cursor.fetchall()
+    if found != [("ok",)]:
+        raise sqlite3.DatabaseError(str(found[0][0]).splitlines()[0])
 
 
 def raise_if_damaged(error: Exception) -> None:

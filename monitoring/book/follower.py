@@ -26,6 +26,7 @@ ARCHIVE_BYTES = 64 * 2**20
 """Of the log: so much is archived at once, whatever time it is, so that wide rows do not fill the memory."""
 MOST_WAITING_BYTES = 256 * 2**20
 TIDY_EVERY_US = 10_000_000
+CHECK_EVERY_US = 600_000_000
 MERGE_S = 0.2
 """Spent on merging old windows each time, so that new ones do not wait."""
 RATE_WINDOW_US = 10_000_000
@@ -72,6 +73,8 @@ class Follower:
         self._known: Counter[str] = Counter(db.totals())
         self._archived_at_us = 0
         self._tidied_at_us = 0
+        self._checked_at_us: int | None = None
+        self._failing_since_us: int | None = None
         self._rates: list[tuple[int, int]] = []
         self.is_behind = False
         """Whether the last `step` could have read more, so that the next one should not wait."""
@@ -125,6 +128,7 @@ class Follower:
             damaged_bytes=totals["damaged_bytes"],
             unarchived_rows=totals["unarchived_rows"],
             archive_failures=totals["archive_failures"],
+            unwritten_s=(now_us - (self._failing_since_us or now_us)) / 1e6,
             rebuilds=totals["rebuilds"],
             archive_files=len(files),
             archive_bytes=sum(file.size_bytes for file in files),
@@ -153,8 +157,10 @@ class Follower:
     def _try_checkpoint(self, now_us: int) -> None:
         try:
             self._checkpoint()
+            self._failing_since_us = None
         except (OSError, sqlite3.Error) as error:
             raise_if_damaged(error)
+            self._failing_since_us = self._failing_since_us or now_us
             self._totals["archive_failures"] += 1
             self._on_problem(f"the archive cannot be written: {error}; records stay in the log")
         self._archived_at_us = now_us
@@ -200,9 +206,18 @@ class Follower:
             self._db.forget_counts(now_us - self._settings.count_days * DAY_US)
             self._db.forget_panes(now_us - self._settings.pane_days * DAY_US)
             self._merge_windows(now_us - self._settings.minute_days * DAY_US)
+            self._check(now_us)
         except (OSError, sqlite3.Error) as error:
             raise_if_damaged(error)
             self._on_problem(f"the archive cannot be tidied: {error}")
+
+    def _check(self, now_us: int) -> None:
+        """Look now and then for damage that this process would not meet, but whoever reads the book would."""
+        if self._checked_at_us is None:
+            self._checked_at_us = now_us
+        elif now_us >= self._checked_at_us + CHECK_EVERY_US and self._db.place.is_small:
+            self._checked_at_us = now_us
+            self._db.place.look_through()
 
     def _merge_windows(self, before_us: int) -> None:
         deadline = time.monotonic() + MERGE_S

@@ -22,7 +22,7 @@ from driftgate.monitoring.book.alert_tables import (
     put_alerts,
 )
 from driftgate.monitoring.book.archive_tables import archive_files, leaving_paths, put_files, replace_files
-from driftgate.monitoring.book.damage import BookPlace
+from driftgate.monitoring.book.damage import BookPlace, look_through
 from driftgate.monitoring.book.drift_tables import (
     StoredEvidence,
     evidence_between,
@@ -91,9 +91,7 @@ class MonitorDb:
 
     def check(self) -> None:
         """Look through all of it; raise sqlite3.DatabaseError if it is damaged."""
-        found = self._rows("PRAGMA quick_check(1)")
-        if found != [("ok",)]:
-            raise sqlite3.DatabaseError(str(found[0][0]).splitlines()[0])
+        look_through(self._db)
 
     def close(self) -> None:
         """Close it."""

@@ -142,6 +142,19 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, most_bytes: int) -> None:
     assert monitor.follower.windows.status(0).unsaved_panes == 0
 
 
+def test_damage_in_the_middle_of_a_book_is_noticed(tmp_path: Path) -> None:
+    """Within minutes, though the monitor itself knows all pages: others read what the disk has."""
+    filled(tmp_path)
+    monitor = finished(tmp_path)
+    monitor.db._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(tmp_path / "monitor.db", "r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff" * 50_000)
+    monitor.follower.step(11 * SECOND_US)
+    with pytest.raises(DamagedBook):
+        monitor.follower.step(700 * SECOND_US)
+
+
 @pytest.mark.parametrize("damage", ["deleted", "replaced", "overwritten", "cut"])
 def test_a_book_that_is_gone_is_noticed(tmp_path: Path, damage: str) -> None:
     """SQLite would go on in a file that nobody can open any more, and the windows would be lost with it."""

@@ -61,20 +61,32 @@ def test_small_disks_are_told_in_mib() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "status", "enabled", "expected"),
+    ("counts", "enabled", "expected"),
     [
-        ({}, None, False, [("log", "note")]),
-        ({"written_rows": 5}, None, True, [("log", "ok")]),
-        ({"dropped_rows_quota": 1}, None, True, [("log", "problem")]),
-        ({"failed_writes": 1}, None, True, [("log", "ok"), ("log", "problem")]),
-        ({}, FollowerStatus(lag_s=1), True, [("log", "ok")]),
-        ({}, FollowerStatus(lag_s=600), True, [("log", "ok"), ("monitor", "problem")]),
-        ({}, FollowerStatus(damaged_bytes=1), True, [("log", "ok"), ("archive", "problem")]),
+        ({}, False, [("log", "note")]),
+        ({"written_rows": 5}, True, [("log", "ok")]),
+        ({"dropped_rows_quota": 1}, True, [("log", "problem")]),
+        ({"failed_writes": 1}, True, [("log", "ok"), ("log", "problem")]),
     ],
 )
-def test_what_the_log_lost(
-    counts: dict[str, int], status: FollowerStatus | None, enabled: bool, expected: list[tuple[str, str]]
-) -> None:
-    """Lost records, failed writes and a monitor that lags are each a problem of their own."""
-    found = diagnosis.judge_log(counts, status, enabled)
+def test_what_the_log_lost(counts: dict[str, int], enabled: bool, expected: list[tuple[str, str]]) -> None:
+    """Lost records and failed writes are each a problem of their own."""
+    found = diagnosis.judge_log(counts, enabled)
     assert [(finding.check, finding.level) for finding in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (FollowerStatus(at_us=99_000_000, lag_s=1, archive_failures=7), []),
+        (FollowerStatus(at_us=99_000_000, lag_s=600), ["monitor"]),
+        (FollowerStatus(at_us=9_000_000), ["monitor"]),
+        (FollowerStatus(at_us=99_000_000, unwritten_s=3), ["archive"]),
+        (FollowerStatus(at_us=99_000_000, damaged_bytes=1), ["archive"]),
+    ],
+)
+def test_how_the_monitor_fares(status: FollowerStatus, expected: list[str]) -> None:
+    """One that lags, is silent or cannot write now is told; what it could not write once is not."""
+    found = diagnosis.judge_monitor(status, 100_000_000)
+    assert [finding.check for finding in found] == expected
+    assert all(finding.level == "problem" and finding.advice for finding in found)
