@@ -74,7 +74,7 @@ class MonitorProcess:
         self._alerting = Alerting(self._db, layout, post, self._logger)
         self._stop = StopRequest()
         self._failures, self._unwritten = Repeats(), Repeats()
-        self._stated_at = 0.0
+        self._stated_at, self._stated_us = 0.0, 0
         self._told_drift: tuple[VersionFigure, ...] | None = None
 
     def run(self) -> None:
@@ -96,8 +96,9 @@ class MonitorProcess:
         self._attempt(self._follow)
         self._attempt(self._judge)  # of what there is, and what people ask, even where logs cannot be read
         self._beat.pulse(time.monotonic_ns(), 0, 0, 0)
-        if time.monotonic() >= self._stated_at + STATE_EVERY_S:
-            self._stated_at = time.monotonic()
+        sealed_us = self._follower.windows.sealed_us
+        if sealed_us != self._stated_us or time.monotonic() >= self._stated_at + STATE_EVERY_S:
+            self._stated_at, self._stated_us = time.monotonic(), sealed_us
             self._state()
 
     def _attempt(self, act: Callable[[], None]) -> None:

@@ -125,6 +125,11 @@ class WindowKeeper:
         self._fold()
         self._book.add(model, version, self._windows.untouched_us, data)
 
+    @property
+    def sealed_us(self) -> int:
+        """The time before which all windows are complete."""
+        return self._windows.sealed_us
+
     def status(self, now_us: int) -> WindowStatus:
         """Return how the windows fare."""
         windows = self._windows
