@@ -45,13 +45,7 @@ def _powers(
     for place, feature in list(enumerate(profile.features))[:MOST_FEATURES]:
         if feature.rows:
             part = slice(int(offsets[place]), int(offsets[place + 1]))
-            own = Bets(
-                per_hit=bets.per_hit[part],
-                per_row=bets.per_row[part],
-                per_share=bets.per_share[part],
-                per_window=bets.per_window[part],
-                open=bets.open[part],
-            )
+            own = Bets(bets.per_hit[part], bets.per_row[part], bets.open[part])
             capital = capital_needed(target, judged, int(own.open.sum()))
             yield _power(feature, own, np.asarray(band.share[part]), capital, rows)
 

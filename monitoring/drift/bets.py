@@ -26,14 +26,13 @@ class Bets:
     """Bets of one band, float64[cells, BETS_PER_CELL]: those that a cell rises, then those that it falls.
 
     A window with c of n rows in a cell multiplies capital by exp(c * per_hit + n * per_row), or as one
-    observation by 1 + (c / n) * per_share - per_window. `open` tells where a bet can win at all: none can
-    on a cell that may rise to 1 or fall to 0. All are in Fortran order: long runs of cells are fast.
+    observation by the mean of what its rows would have multiplied it by. `open` tells where a bet can win at
+    all: none can on a cell that may rise to 1 or fall to 0. All are in Fortran order: long runs of cells are
+    fast.
     """
 
     per_hit: Array
     per_row: Array
-    per_share: Array
-    per_window: Array
     open: Array
 
 
@@ -49,13 +48,7 @@ def bets_against(band: Band) -> Bets:
     falling = np.where(low > 0, _stakes(misses) / misses, 0.0)
     hit = np.hstack([np.log1p(rising * (1 - high)), np.log1p(-falling * (1 - low))])
     other = np.hstack([np.log1p(-rising * high), np.log1p(falling * low)])
-    parts = (
-        hit - other,
-        other,
-        np.hstack([rising, -falling]),
-        np.hstack([rising * high, -falling * low]),
-        np.hstack([rising, falling]) > 0,
-    )
+    parts = (hit - other, other, np.hstack([rising, falling]) > 0)
     return Bets(*map(np.asfortranarray, parts))
 
 
@@ -72,8 +65,10 @@ def log_growth(bets: Bets, hits: Array, rows: Array) -> Array:
 def log_growth_of_window(bets: Bets, hits: Array, rows: Array) -> Array:
     """Return the same where the whole window is one observation, as when its rows depend on each other."""
     share = hits / np.maximum(rows, 1)
-    growth = bets.per_share * share[:, None]
-    growth -= bets.per_window
+    # (c / n) * e**(per_hit + per_row) + (1 - c / n) * e**per_row, less 1
+    growth = np.expm1(bets.per_hit) * share[:, None]
+    growth *= np.exp(bets.per_row)
+    growth += np.expm1(bets.per_row)
     return np.asarray(np.log1p(growth, out=growth))
 
 
