@@ -10,6 +10,7 @@ from driftgate.monitoring.log.frames import NewerFormat
 from driftgate.monitoring.quality.alarms import QualityAlarms, TargetOf
 from driftgate.monitoring.quality.findings import ArmQuality
 from driftgate.monitoring.quality.rates import QualityRates, QualityWatch
+from driftgate.monitoring.quality.silence import Silence
 from driftgate.monitoring.quality.silence_watch import ModelArm, SilenceWatch
 from driftgate.monitoring.reference.book import ReferenceBook
 from driftgate.monitoring.windows.pane import ALL_ROWS, Pane, PaneKey
@@ -17,6 +18,7 @@ from driftgate.monitoring.windows.window_status import QualityFigure, WindowFigu
 
 MOST_FIGURES = 50
 """Rates of one arm that are told as figures, those with the most evidence first."""
+_STATES = "quality/"
 Stream = tuple[str, int, str, str]
 """Model, version, arm and reference."""
 
@@ -31,11 +33,13 @@ class WindowWatch:
         self._silence = silence
         self._alarms = QualityAlarms(target_of)
         self._sealed_us = 0
-        self._saved = dict(saved)
+        self._saved = {name: state for name, state in saved.items() if name.startswith(_STATES)}
         self._watches: dict[Stream, QualityWatch] = {}
         self._rates: dict[Stream, QualityRates] = {}
         self._last: dict[Stream, tuple[int, Pane]] = {}
         self._changed: set[Stream] = set()
+        self._bad: dict[Stream, list[QualityFigure]] = {}
+        """What is told of the last window of a stream, worked out once: it is asked for every second."""
 
     def update(self, sealed: Mapping[PaneKey, Pane], sealed_us: int) -> None:
         """Take in windows that were sealed together; now all before `sealed_us` are."""
@@ -50,6 +54,7 @@ class WindowWatch:
                     watch.update(sealed[key], key.start_us)
                     self._last[stream] = key.start_us, sealed[key]
                     self._changed.add(stream)
+                    self._bad.pop(stream, None)
         if is_news:
             self._look({(key.model, key.version) for key in sealed})
 
@@ -69,12 +74,11 @@ class WindowWatch:
 
     def figures(self) -> tuple[WindowFigures, ...]:
         """Return the last window of every version's arm."""
-        newest = self._newest()
+        newest, arms = self._newest(), self._silence.arms()
+        # Of the versions that served an arm the last one is told to be silent
         last = {ModelArm(stream[0], stream[2]): stream for stream in newest.values()}
-        return tuple(
-            self._figures(stream, last[ModelArm(stream[0], stream[2])] == stream)
-            for stream in sorted(newest.values())
-        )
+        silences = {stream: arms.get(arm) for arm, stream in last.items()}
+        return tuple(self._figures(stream, silences.get(stream)) for stream in sorted(newest.values()))
 
     def _newest(self) -> dict[Stream, Stream]:
         """Return the last stream of each version and arm: that of the reference in force."""
@@ -94,6 +98,7 @@ class WindowWatch:
                 for stream in streams:
                     self._watches[stream].reset()
                     self._changed.add(stream)
+                    self._bad.pop(stream, None)
         by_time = sorted(newest, key=lambda stream: self._last[stream][0])
         last = {ModelArm(stream[0], stream[2]): stream[1] for stream in by_time}
         self._alarms.take_silence(self._silence.arms(), last, self._sealed_us)
@@ -118,19 +123,13 @@ class WindowWatch:
                 _restore(watch, saved)
         return watch
 
-    def _figures(self, stream: Stream, is_last: bool) -> WindowFigures:
-        """Return a stream's figures; of the versions that served an arm the last one is told to be silent."""
+    def _figures(self, stream: Stream, silence: Silence | None) -> WindowFigures:
         start_us, pane = self._last[stream]
         reference = self._book.at(stream[0], stream[1], start_us)
         profile = reference.reference.profile if reference is not None else None
-        counts = self._rates[stream].count(pane)
-        evidence = self._watches[stream].evidence().tolist()
-        found = [
-            QualityFigure(*rate, int(hits), int(rows), log10(capital) if capital > 0 else 0.0)
-            for rate, hits, rows, capital in zip(self._rates[stream].rates, *counts, evidence, strict=True)
-            if hits or capital >= 1
-        ]
-        found += self._silent(stream) if is_last else ()
+        if stream not in self._bad:
+            self._bad[stream] = self._bad_figures(stream)
+        found = [*self._bad[stream], *_silent(silence)]
         found.sort(key=lambda one: (-one.log10_evidence, -one.hits, one.feature))
         return WindowFigures(
             model=stream[0],
@@ -144,15 +143,24 @@ class WindowWatch:
             quality=tuple(found[:MOST_FIGURES]),
         )
 
-    def _silent(self, stream: Stream) -> Iterator[QualityFigure]:
-        silence = self._silence.arms().get(ModelArm(stream[0], stream[2]))
-        if silence is not None and (silence.run or silence.evidence >= 1):
-            strength = log10(silence.evidence) if silence.evidence > 0 else 0.0
-            yield QualityFigure("no_traffic", "", silence.run, silence.run, strength)
+    def _bad_figures(self, stream: Stream) -> list[QualityFigure]:
+        counts = self._rates[stream].count(self._last[stream][1])
+        evidence = self._watches[stream].evidence().tolist()
+        return [
+            QualityFigure(*rate, int(hits), int(rows), log10(capital) if capital > 0 else 0.0)
+            for rate, hits, rows, capital in zip(self._rates[stream].rates, *counts, evidence, strict=True)
+            if hits or capital >= 1
+        ]
+
+
+def _silent(silence: Silence | None) -> Iterator[QualityFigure]:
+    if silence is not None and (silence.run or silence.evidence >= 1):
+        strength = log10(silence.evidence) if silence.evidence > 0 else 0.0
+        yield QualityFigure("no_traffic", "", silence.run, silence.run, strength)
 
 
 def _name(stream: Stream) -> str:
-    return "quality/" + "/".join(map(str, stream))
+    return _STATES + "/".join(map(str, stream))
 
 
 def _restore(watch: QualityWatch, saved: bytes) -> None:
