@@ -18,12 +18,12 @@ from driftgate.features.views.declaration import VIEWS_DIRECTORY
 from driftgate.gateway.access.auth import auth_mode
 from driftgate.gateway.access.token_store import tokens_at_start
 from driftgate.gateway.layout import StateLayout
-from driftgate.gateway.listeners import CannotStart, is_loopback, read_ports
+from driftgate.gateway.listeners import CannotStart, is_loopback, read_ports, url_at
 from driftgate.gateway.metrics.logs import read_monitor_status
 from driftgate.gateway.processes import diagnosis as judge
 from driftgate.gateway.processes.diagnosis import Finding
 from driftgate.gateway.processes.feature_checkup import feature_server, not_asking
-from driftgate.gateway.settings import Settings
+from driftgate.gateway.settings import ServerSettings, Settings
 from driftgate.gateway.state.beat import read_beat
 from driftgate.gateway.state.desired import UnreadableState
 from driftgate.gateway.state.generations import GenerationStore
@@ -77,8 +77,9 @@ def packages() -> Finding:
 
 def registry(settings: Settings) -> list[Finding]:
     """Look whether the registry can be read, and what in it cannot."""
+    place = _registry_place(settings)
     try:
-        snapshot = DirectoryRegistry(Path(settings.server.registry), settings.server.allow_bare).scan()
+        snapshot = DirectoryRegistry(place, settings.server.allow_bare).scan()
     except RegistryUnavailable as error:
         advice = "name the right one with --registry; what is loaded goes on being served"
         return [Finding("registry", "problem", str(error), advice)]
@@ -93,7 +94,14 @@ def registry(settings: Settings) -> list[Finding]:
     if problems:
         return [Finding("registry", "problem", problem, "publish the version again") for problem in problems]
     versions = sum(len(model.versions) for model in snapshot.models.values())
-    return [Finding("registry", "ok", f"{len(snapshot.models)} models, {versions} versions")]
+    return [Finding("registry", "ok", f"{len(snapshot.models)} models, {versions} versions in {place}")]
+
+
+def _registry_place(settings: Settings) -> Path:
+    """Return where the versions are; `driftgate serve MODEL.onnx` keeps its own below the state."""
+    named, private = Path(settings.server.registry), Path(settings.server.state) / "registry"
+    is_private = settings.server.registry == ServerSettings().registry and not named.exists()
+    return private if is_private and private.is_dir() else named
 
 
 def state(layout: StateLayout, settings: Settings) -> list[Finding]:
@@ -163,10 +171,11 @@ def access(layout: StateLayout, settings: Settings) -> Finding:
 def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
     """Look at the processes of the gateway that runs on this state directory."""
     ports = read_ports(layout.root)
-    yield judge.judge_version(_answer(ports.data if ports else "", "/v2").get("version"), __version__)
-    if not _answer(ports.admin if ports else "", "/health"):
+    data, admin, metrics = (ports.data, ports.admin, ports.metrics) if ports else _addresses(settings.server)
+    yield judge.judge_version(_answer(data, "/v2").get("version"), __version__)
+    if not _answer(admin, "/health"):
         yield Finding("admin", "problem", "the admin API does not answer", "look at the gateway's log")
-    if not _answer(ports.metrics if ports else "", "/health/live"):
+    if not _answer(metrics, "/health/live"):
         yield Finding("metrics", "problem", "the metrics port does not answer", "look at the gateway's log")
     for number in ports.slots if ports else slot_numbers(layout):
         yield _pulse(f"worker {number}", beat_path(layout, number))
@@ -182,6 +191,15 @@ def running(layout: StateLayout, settings: Settings) -> Iterator[Finding]:
     newest = GenerationStore(layout.desired).newest_number()
     live = live_slots(layout, time.monotonic_ns(), judge.FRESH_S)
     yield judge.judge_generations({slot.status.slot: slot.status.generation for slot in live}, newest)
+
+
+def _addresses(server: ServerSettings) -> tuple[str, str, str]:
+    """Return where planes that run on their own answer, as they write no `ports.json`."""
+    return (
+        url_at(server.host, server.port),
+        url_at(server.admin_host, server.admin_port),
+        url_at(server.metrics_host, server.metrics_port),
+    )
 
 
 def _pulse(name: str, path: Path) -> Finding:

@@ -54,6 +54,14 @@ def test_what_is_wrong_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert all(item["advice"] for item in found.values())
 
 
+def test_the_registry_of_a_served_file_is_found(tmp_path: Path) -> None:
+    """Beside `driftgate serve MODEL.onnx` the doctor needs no options: the registry lies below the state."""
+    (tmp_path / "state" / "registry").mkdir(parents=True, mode=0o700)
+    done = subprocess.run([*DOCTOR, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    levels = {item["check"]: item["level"] for item in json.loads(done.stdout)}
+    assert (levels["registry"], levels["gateway"]) == ("ok", "problem")
+
+
 def test_a_directory_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
     """Who names a wrong directory is told that it is no state directory."""
     code, found = problems(tmp_path)
