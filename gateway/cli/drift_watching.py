@@ -15,6 +15,7 @@ from driftgate.gateway.cli.refused import Exit, Refused
 from driftgate.monitoring.drift.status import DriftStatus
 
 BACKTEST_S = 300.0
+ACKNOWLEDGED = "acknowledged: evidence begins anew; "
 Why = Annotated[str, typer.Option(help="Why, for the timeline.")]
 Since = Annotated[str, typer.Option(help="How far back: 30d, 12h, or ISO 8601 in UTC.")]
 Budget = Annotated[str, typer.Option(help="False alarms that are allowed, in h, d or w.")]
@@ -84,7 +85,7 @@ def ack(
 
     Example: driftgate drift ack fraud --why "new sensor, expected"
     """
-    _change(server, f"{model_path(model, 'drift')}/acknowledge", {"why": why}, (dry_run, json))
+    _change(server, f"{model_path(model, 'drift')}/acknowledge", {"why": why}, (dry_run, json), ACKNOWLEDGED)
 
 
 def backtest(
@@ -111,7 +112,7 @@ def _newest(name: str, server: str) -> int:
     return found[0].figure.version
 
 
-def _change(server: str, path: str, body: dict[str, Any], manner: tuple[bool, bool]) -> None:
+def _change(server: str, path: str, body: dict[str, Any], manner: tuple[bool, bool], done: str = "") -> None:
     dry_run, json = manner
     answer = AdminClient(server).change(
         "POST", f"{path}?dry_run={str(dry_run).lower()}", body, DriftChangeAnswer
@@ -120,4 +121,5 @@ def _change(server: str, path: str, body: dict[str, Any], manner: tuple[bool, bo
         print_json(answer)
         return
     armed = ", ".join(f"{answer.model}@{version}" for version in answer.armed) or "none"
-    print_plain(f"{'would be ' if dry_run else ''}armed: {armed} (generation {answer.generation})")
+    trial = "dry run, nothing was changed; it would be: " if dry_run else ""
+    print_plain(f"{trial}{done}armed: {armed} (generation {answer.generation})")
