@@ -149,7 +149,7 @@ def _remote(total: Total) -> Iterator[Metric]:
 
 def _snapshots(slots: Mapping[int, list[Block]]) -> Iterator[Metric]:
     snapshot = GaugeMetricFamily(
-        "driftgate_feature_snapshot", "Number of the snapshot that was read last.", labels=["view", "slot"]
+        "driftgate_feature_snapshot", "Snapshot that is read, 0 for none.", labels=["view", "slot"]
     )
     for number, blocks in slots.items():
         for (view, feature), cells in blocks:
