@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
 
 @dataclass(frozen=True)
 class Harm:
@@ -63,16 +65,23 @@ class FaultProxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        upstream, server = await asyncio.open_connection("127.0.0.1", self._server_port)
-        back = asyncio.create_task(self._back(upstream, writer))
+        try:
+            upstream, server = await asyncio.open_connection("127.0.0.1", self._server_port)
+            try:
+                await self._between((reader, writer), (upstream, server))
+            finally:
+                server.transport.abort()
+        finally:
+            writer.transport.abort()
+
+    async def _between(self, client: _End, server: _End) -> None:
+        back = asyncio.create_task(self._back(server[0], client[1]))
         try:
             with suppress(ConnectionError):
-                while data := await reader.read(65536):
-                    await self._forth(data, server, writer)
+                while data := await client[0].read(65536):
+                    await self._forth(data, server[1], client[1])
         finally:
             back.cancel()
-            for end in (writer, server):
-                end.transport.abort()
 
     async def _forth(self, data: bytes, server: asyncio.StreamWriter, client: asyncio.StreamWriter) -> None:
         harm = self.harm
