@@ -152,6 +152,7 @@ def test_a_killed_monitor_goes_on(gateway: Gateway) -> None:
     traffic = Traffic(gateway)
     until(lambda: has_windows(gateway, 1), 15, "windows are complete")
     first_us, pid = version(gateway)["first_us"], monitor_pid(gateway)
+    assert pid, "the monitor runs"
     os.kill(pid, signal.SIGKILL)
     until(lambda: monitor_pid(gateway) != pid, 15, "there is another monitor")
     seen = version(gateway)["streams"][0]["windows"]
@@ -168,9 +169,8 @@ def monitor_pid(gateway: Gateway) -> int:
             words = status.read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(b"processes.monitor" in word for word in words) and str(gateway.root).encode() in b" ".join(
-            words
-        ):
+        is_monitor = any(b"gateway.monitor.process" in word for word in words)
+        if is_monitor and str(gateway.root).encode() in b" ".join(words):
             return int(status.parent.name)
     return 0
 
