@@ -157,7 +157,7 @@ class Enricher:
         fresh = all([one.is_fresh for one in found])
         inputs = plan.assemble(_sent(plan, exchanges), count, found, places)
         if any([one.absent is not None for one in found]):
-            plan.put_tokens(inputs)
+            plan.put_gaps(inputs, found, places)
         rows = Rows(
             inputs,
             np.zeros((count, len(plan.names)), np.uint8) if fresh else plan.statuses(found, places),

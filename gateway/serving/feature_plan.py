@@ -3,7 +3,7 @@
 Where the rows of a turn are fresh, completing them is a handful of array operations, whatever their number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,12 +41,16 @@ class Fill(NamedTuple):
     columns: Places
 
 
-class Token(NamedTuple):
-    """What a missing text becomes in one column of an input."""
+class Gap(NamedTuple):
+    """What stands for nothing in a column whose block cannot say so: the text of the model, or NaN.
+
+    `feature` is the number of the feature that fills the column.
+    """
 
     input: str
     column: int
-    text: str
+    feature: int
+    nothing: float | str
 
 
 class Override(NamedTuple):
@@ -93,7 +97,7 @@ class ViewPlan:
     features: Array
     strict: Array
     fills: tuple[Fill, ...]
-    tokens: tuple[Token, ...]
+    gaps: tuple[Gap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class FeaturePlan:
         """Return the model's inputs: what was sent and, beside it, what was found for each view.
 
         `places[v]` are the rows of `found[v]` for each of our `rows`, None where they are the same ones.
-        Where a text is missing, None stands for it, see `put_tokens`.
+        Where nothing is to stand, what a block has there does, see `put_gaps`.
         """
         arrays: dict[str, Array] = {}
         flat: dict[str, Array] = {}
@@ -167,13 +171,17 @@ class FeaturePlan:
                 )
         return arrays
 
-    def put_tokens(self, inputs: Mapping[str, Array]) -> None:
-        """Put into assembled inputs what stands for texts that are missing, in place."""
-        for view in self.views:
-            for token in view.tokens:
-                table = inputs[token.input]
-                column = table.reshape(len(table), -1)[:, token.column]
-                column[column == None] = token.text  # noqa: E711 - element by element
+    def put_gaps(
+        self, inputs: Mapping[str, Array], found: Sequence[Resolved], places: Sequence[Array | None]
+    ) -> None:
+        """Put what the model reads as missing into assembled inputs, in place; floats have it already."""
+        for view, one, place in zip(self.views, found, places, strict=True):
+            if one.absent is None:
+                continue
+            absent = _rows_of(one.absent, place)
+            for gap in view.gaps:
+                table = inputs[gap.input]
+                table.reshape(len(table), -1)[absent[:, gap.feature], gap.column] = gap.nothing
 
     def statuses(self, resolved: Sequence[Resolved], places: Sequence[Array | None]) -> Array:
         """Return the statuses of the recorded features, uint8 [N, features]."""
@@ -227,7 +235,6 @@ def _view_plan(
     bound: BoundView, layout: RowLayout, columns: Mapping[str, Column], client: Mapping[str, Column]
 ) -> ViewPlan:
     keys = [client[bound.keys[key.name]] for key in layout.view.join_keys]
-    fills, tokens = _fills(bound, layout, columns)
     return ViewPlan(
         name=bound.view,
         bound=bound,
@@ -239,17 +246,14 @@ def _view_plan(
         strict=np.array(
             [any(_fill(columns[name]) is None for name in one.columns) for one in bound.features], bool
         ),
-        fills=fills,
-        tokens=tokens,
+        fills=_fills(bound, layout, columns),
+        gaps=tuple(_gaps(bound, layout, columns)),
     )
 
 
-def _fills(
-    bound: BoundView, layout: RowLayout, columns: Mapping[str, Column]
-) -> tuple[tuple[Fill, ...], tuple[Token, ...]]:
+def _fills(bound: BoundView, layout: RowLayout, columns: Mapping[str, Column]) -> tuple[Fill, ...]:
     """Group the columns by block and input, so that each group is one assignment."""
     groups: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    tokens = []
     for one in bound.features:
         place = layout.places[one.feature]
         for offset, name in enumerate(one.columns):
@@ -257,9 +261,6 @@ def _fills(
             groups.setdefault((place.dtype, column.input), []).append(
                 (place.start + offset, column.index or 0)
             )
-            text = _fill(column)
-            if place.dtype == "string" and isinstance(text, str):
-                tokens.append(Token(column.input, column.index or 0, text))
     fills = []
     for (dtype, name), pairs in groups.items():
         pairs.sort(key=lambda pair: pair[1])
@@ -268,7 +269,17 @@ def _fills(
         fills.append(
             Fill(dtype, None if everything else _places(elements), name, _places([p[1] for p in pairs]))
         )
-    return tuple(fills), tuple(tokens)
+    return tuple(fills)
+
+
+def _gaps(bound: BoundView, layout: RowLayout, columns: Mapping[str, Column]) -> Iterator[Gap]:
+    """Yield the columns that texts, whole numbers and booleans fill, if they may be missing."""
+    for one in bound.features:
+        place = layout.places[one.feature]
+        for column in (columns[name] for name in one.columns):
+            nothing = _fill(column)
+            if nothing is not None and not place.dtype.startswith("float"):
+                yield Gap(column.input, column.index or 0, place.index, nothing)
 
 
 def _overrides(

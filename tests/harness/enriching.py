@@ -34,6 +34,8 @@ PEOPLE = FeatureView(
         Feature("visits", "int64", on_missing="default", default=7),
         Feature("city", "string", on_missing="null", on_stale="null"),
         Feature("taste", "float32", length=2, on_missing="null"),
+        Feature("orders", "int32", length=2),
+        Feature("member", "bool"),
     ),
     ttl_s=3600.0,
 )
@@ -47,14 +49,21 @@ BINDING: dict[str, Any] = {
         {
             "view": "people",
             "keys": {"user": "user"},
-            "features": {"age": "age", "visits": "visits", "city": "city", "taste": ["t0", "t1"]},
+            "features": {
+                "age": "age",
+                "visits": "visits",
+                "city": "city",
+                "taste": ["t0", "t1"],
+                "orders": ["o0", "o1"],
+                "member": "member",
+            },
             "overridable": ["age", "city"],
         },
         {"view": "shops", "keys": {"shop": "shop", "floor": "hour"}, "features": {"size": "size"}},
     ],
     "keys": {"shop": {"type": "int64"}, "hour": {"type": "int64"}},
 }
-MATRIX = ("a", "t0", "age", "b", "t1", "size", "visits")
+MATRIX = ("a", "t0", "age", "b", "t1", "size", "visits", "o0", "member", "o1")
 USERS = ("ann", "bob", "cat")
 KNOWN = pd.DataFrame(
     {
@@ -63,6 +72,9 @@ KNOWN = pd.DataFrame(
         "city": ["Ulm", None, "Bonn"],
         "t0": [0.5, 1.5, None],
         "t1": [0.25, 1.25, None],
+        "o0": [0, None, 2],
+        "o1": [1, None, 3],
+        "member": [True, None, False],
     },
     index=list(USERS),
 )
@@ -95,8 +107,11 @@ def known_store() -> MemoryFeatureStore:
     columns: dict[str, list[Any]] = {
         str(name): KNOWN[name].astype(object).where(KNOWN[name].notna(), None).tolist() for name in KNOWN
     }
-    taste = [None if t0 is None else (t0, t1) for t0, t1 in zip(columns["t0"], columns["t1"], strict=True)]
-    rows = entity_rows(PEOPLE, [(user,) for user in USERS], {**columns, "taste": taste})
+    vectors = {
+        name: [None if None in pair else pair for pair in zip(columns[first], columns[second], strict=True)]
+        for name, first, second in (("taste", "t0", "t1"), ("orders", "o0", "o1"))
+    }
+    rows = entity_rows(PEOPLE, [(user,) for user in USERS], columns | vectors)
     made.put(PEOPLE, rows)
     made.put(SHOPS, entity_rows(SHOPS, list(SIZES), {"size": list(SIZES.values())}))
     return made
@@ -181,6 +196,6 @@ def wanted(user: str, shop: int, hour: int) -> dict[str, Any]:
         "visits": 7 if pd.isna(found["visits"]) else found["visits"],
         "city": "?" if pd.isna(found["city"]) else found["city"],
         "t0": found["t0"],
-        "t1": found["t1"],
+        **{name: found[name] for name in ("t0", "t1", "o0", "o1", "member")},
         "size": SIZES[shop, hour],
     }

@@ -156,15 +156,17 @@ def test_statuses_are_those_of_the_view(tmp_path: Path) -> None:
         FeatureStatus.DEFAULTED,
     )
     assert exchange.features.rows.status[0:3].tolist() == [
-        [fresh, fresh, fresh, fresh, fresh],
-        [fresh, default, null, fresh, fresh],
-        [default, default, missing, missing, fresh],
+        [fresh, fresh, fresh, fresh, fresh, fresh, fresh],
+        [fresh, default, null, fresh, null, null, fresh],
+        [default, default, missing, missing, missing, missing, fresh],
     ]
     assert served.features.names == (
         "people.age",
         "people.visits",
         "people.city",
         "people.taste",
+        "people.orders",
+        "people.member",
         "shops.size",
     )
     assert KeyCodec(PEOPLE).encode(("ann",)) not in exchange.features.fields
