@@ -22,6 +22,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 SETTING = re.compile(r"^\| `(\w+)\.(\w+)` \| `([^`]*)` \|", re.MULTILINE)
 METRIC = re.compile(r"`(driftgate_\w+)`")
+FLOOR = re.compile(r"`(\w+)/`")
 EXAMPLE = re.compile(r"^Example: driftgate (.+)$", re.MULTILINE)
 
 
@@ -160,3 +161,12 @@ def test_shown_model_settings_are_accepted() -> None:
     assert shown
     for block in shown:
         parse_settings(block)
+
+
+@pytest.mark.parametrize("room", ["gateway", "models", "monitoring", "features"])
+def test_every_floor_is_described(room: str) -> None:
+    """The page on architecture lists every folder of a room, and no other."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text.partition(f"| `{room}/…` |")[2].partition("\n\n")[0]
+    shown = [name for line in table.splitlines() for name in FLOOR.findall("|".join(line.split("|")[:2]))]
+    assert sorted(shown) == sorted(path.parent.name for path in (ROOT / room).glob("*/__init__.py"))
