@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import typer
 
-from driftgate.gateway.cli.access_token import NoToken, environment_token
+from driftgate.gateway.cli.access_token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, NoToken, environment_token
 from driftgate.gateway.cli.contexts import server_url
 from driftgate.gateway.cli.refused import Exit, Refused, exit_of
 
@@ -72,7 +72,7 @@ class AdminClient:
             )
         if answer.status_code >= 400:
             code = exit_of(answer.status_code)
-            raise Refused(_error_text(answer), code, outdated=answer.status_code == 412)
+            raise Refused(_why_refused(answer), code, outdated=answer.status_code == 412)
         try:
             return msgspec.json.decode(answer.content, type=kind), answer.headers.get("etag", "")
         except msgspec.MsgspecError as error:
@@ -113,6 +113,13 @@ def token_header() -> dict[str, str]:
 def model_path(name: str, verb: str = "") -> str:
     """Return the path of a model, or of what is done to it."""
     return f"/api/models/{quote(name, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def _why_refused(answer: httpx.Response) -> str:
+    """Return what the server says, and where commands take a token from if none was sent."""
+    lacks_token = answer.status_code == 401 and "authorization" not in answer.request.headers
+    hint = f" (commands take it from {TOKEN_VARIABLE} or the file that {TOKEN_FILE_VARIABLE} names)"
+    return _error_text(answer) + (hint if lacks_token else "")
 
 
 def _error_text(answer: httpx.Response) -> str:

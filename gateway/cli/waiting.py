@@ -47,7 +47,8 @@ def wait(
     with Console(stderr=True).status(f"waiting for {what}"):
         found = settled(lambda: _look(client, name, version), timeout)
     if isinstance(found, Refused):
-        raise Refused(f"{what} is not ready after {timeout:g} s: {found}", found.code)
+        waited = "" if found.code in (Exit.NOT_ALLOWED, Exit.FAILED) else f" after {timeout:g} s"
+        raise Refused(f"{what} is not ready{waited}: {found}", found.code)
     if json:
         print_json(found)
     else:
