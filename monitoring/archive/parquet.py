@@ -54,17 +54,11 @@ def merge_files(sources: Sequence[Path], path: Path, slim: bool = False) -> int:
 
     `slim` leaves out inputs and outputs that are no scores. Holds one row group in memory at a time.
     """
-    files = [pq.ParquetFile(source) for source in sources]
-    schema = pa.unify_schemas([file.schema_arrow for file in files], promote_options="permissive")
-    if slim:
-        schema = pa.schema([field for field in schema if _meaning(field) in SLIM_ROLES | {""}])
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = hidden(path)
-    with _writer(temporary, schema) as writer:
-        for table in _gathered(_groups(files, schema)):
-            writer.write_table(table, row_group_size=GROUP_ROWS)
-    for file in files:
-        file.close()
+    _merge(sources, temporary, slim)
+    # Or the process keeps what that took, some hundreds of MB, until the next one.
+    pa.default_memory_pool().release_unused()
     return _synced_size(temporary)
 
 
@@ -137,6 +131,18 @@ def export_tables(tables: Iterable[Any], schemas: Sequence[Any], path: Path) -> 
             writer.write_table(table, row_group_size=GROUP_ROWS)
     os.rename(hidden(path), path)
     return rows
+
+
+def _merge(sources: Sequence[Path], path: Path, slim: bool) -> None:
+    files = [pq.ParquetFile(source) for source in sources]
+    schema = pa.unify_schemas([file.schema_arrow for file in files], promote_options="permissive")
+    if slim:
+        schema = pa.schema([field for field in schema if _meaning(field) in SLIM_ROLES | {""}])
+    with _writer(path, schema) as writer:
+        for table in _gathered(_groups(files, schema)):
+            writer.write_table(table, row_group_size=GROUP_ROWS)
+    for file in files:
+        file.close()
 
 
 def _values(column: Any) -> Array:
