@@ -1,6 +1,7 @@
 """Online features of an entity: store, read, push, materialise.
 
-`training_frame` joins training sets point-in-time. It is looked up on first use: it brings in pandas.
+`training_frame` joins training sets point-in-time; `FeatureView`, `Feature` and `JoinKey` declare a view in
+Python. They are looked up on first use, as some bring in pandas.
 """
 
 from importlib import import_module
@@ -8,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from driftgate.features.training.frame import FeatureSource, training_frame
+    from driftgate.features.views.view import Feature, FeatureView, JoinKey
 
-__all__ = ["FeatureSource", "training_frame"]
+__all__ = ["Feature", "FeatureSource", "FeatureView", "JoinKey", "training_frame"]
 
-_HOMES = {name: "driftgate.features.training.frame" for name in __all__}
+_HOMES = {
+    "Feature": "driftgate.features.views.view",
+    "FeatureSource": "driftgate.features.training.frame",
+    "FeatureView": "driftgate.features.views.view",
+    "JoinKey": "driftgate.features.views.view",
+    "training_frame": "driftgate.features.training.frame",
+}
 
 
 def __getattr__(name: str) -> Any:

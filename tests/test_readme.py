@@ -119,6 +119,16 @@ def test_publishing_as_shown_works(tmp_path: Path) -> None:
     assert (tmp_path / "registry" / "iris" / "1" / "manifest.json").exists()
 
 
+def test_the_shown_view_is_one() -> None:
+    """The view that data engineers are shown in Python can be declared."""
+    script = next(
+        block for block in blocks(ROOT / "docs" / "features.md", "python") if "FeatureView" in block
+    )
+    shown: dict[str, Any] = {}
+    exec(compile(script, "views.py", "exec"), shown)  # noqa: S102 - our own page
+    assert shown["shops"].name == "shops"
+
+
 def test_settings_table_is_complete_and_true() -> None:
     """The README's table names every process setting with its default."""
     shown = {(section, key): default for section, key, default in SETTING.findall(PAGES[0].read_text())}
