@@ -104,6 +104,7 @@ def test_audit_refuses_what_it_cannot_record(start_gateway: Start, publish_versi
     publish_version("m")
     full = {"DRIFTGATE__LOG__WHEN_FULL": "refuse", "DRIFTGATE__LOG__QUOTA_BYTES": "40000"}
     gateway = start_gateway(environment={**full, "DRIFTGATE__LOG__MODE": "written"})
+    gateway.wait_version("m", 1)
     monitor = _monitor_pid(gateway)
     os.kill(monitor, signal.SIGSTOP)  # nothing is archived, so nothing makes room
     answers = ask_many(gateway, 1500, clients=4)
