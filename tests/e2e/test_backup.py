@@ -81,7 +81,7 @@ def test_a_restored_gateway_is_the_same(tmp_path: Path, start_gateway: Callable[
         until(again.ready, 20.0, "the restored gateway is ready")
         assert answers(again) == before
         assert tokens(again) == keys
-        until(lambda: again.admin("GET", "/api/models/m/settings").is_success, 20.0, "control knows the model")
+        until(lambda: again.admin("GET", "/api/models/m/settings").is_success, 20.0, "control knows it")
         assert again.admin("GET", "/api/models/m/settings").json()["settings"]["owner"] == "risk"
         assert again.admin("GET", "/api/state").json()["desired"]["generation"] >= history
         assert again.admin("GET", "/api/events/verify").json().get("damage", []) == []
