@@ -148,7 +148,8 @@ def _check_value(feature: Feature, number: int, value: Any) -> None:
         wrong = not listed or not all(_fits(element, feature.dtype) for element in value)
         wanted = f"list of {feature.length} {feature.dtype}"
     if wrong:
-        raise InvalidRows(f"row {number}, {feature.name!r}: {_shown(value)} is no {wanted}")
+        limit = f" of at most {MAX_TEXT_BYTES} bytes" if feature.dtype == "string" else ""
+        raise InvalidRows(f"row {number}, {feature.name!r}: {_shown(value)} is no {wanted}{limit}")
 
 
 def _fits(value: Any, dtype: Dtype) -> bool:
