@@ -55,6 +55,11 @@ DEPENDENT_ROWS = (
     "a row's answer depends on the rows beside it, or its batch is fixed: requests will not share a batch."
 )
 
+UNTYPED_KEYS = (
+    "no feature view is declared there yet, so the features were compared with the model alone, and {names} "
+    "is taken to be a string. State the type in the binding, or declare the views and publish again."
+)
+
 
 @dataclass(frozen=True)
 class Description:
@@ -134,6 +139,8 @@ def _warnings(
         found.append(BARE_TASK.format(names=_some([spec.name for spec in signature.outputs])))
     if golden is not None and not golden.independent_rows:
         found.append(DEPENDENT_ROWS)
+    if known.binding is not None and known.views is None and known.binding.untyped:
+        found.append(UNTYPED_KEYS.format(names=_some(sorted(known.binding.untyped))))
     return tuple(found)
 
 

@@ -10,8 +10,11 @@ from onnx import TensorProto, helper
 from driftgate.models.errors import (
     InvalidInput,
 )
-from driftgate.models.publish.onnx_file import publish_file
+from driftgate.models.publish.describe import UNTYPED_KEYS, Description
+from driftgate.models.publish.onnx_file import GraphFiles, Target, publish_file, publish_graph
 from driftgate.models.run.examples import load_examples
+from driftgate.models.schema.manifest import Column
+from driftgate.models.schema.stated_binding import stated_binding
 
 from harness.models import OPSET, linear_model, mixed_model
 
@@ -76,3 +79,18 @@ def test_examples_that_do_not_fit(
     (tmp_path / "m.onnx").write_bytes(linear_model(1.0).SerializeToString())
     with pytest.raises(InvalidInput, match=match):
         publish_file(tmp_path / "m.onnx", name="m", registry=registry_root, examples=examples)
+
+
+@pytest.mark.parametrize(("keys", "told"), [({}, True), ({"user": {"type": "int64"}}, False)])
+def test_a_key_whose_type_nobody_stated_is_told(
+    registry_root: Path, keys: dict[str, object], told: bool
+) -> None:
+    """Before any view is declared a key is a string; who meant another type hears of it at once."""
+    bound = {"view": "users", "keys": {"user": "user"}, "features": ["a"]}
+    known = Description(
+        columns=tuple(Column(name, "x", "FP32", index=place) for place, name in enumerate("abcd")),
+        binding=stated_binding({"views": [bound], "keys": keys}),
+    )
+    graph = GraphFiles(linear_model(1.0).SerializeToString())
+    published = publish_graph(graph, Target("m", registry_root), known)
+    assert (UNTYPED_KEYS.format(names="user") in published.manifest.warnings) is told
