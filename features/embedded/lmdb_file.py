@@ -20,6 +20,8 @@ from driftgate.features.errors import StoreBusy, StoreDamaged, StoreError, Store
 FIRST_MAP_BYTES = 2**24
 """Grows by doubling; address space only, the file is as large as its content."""
 MAX_READERS = 2048
+_LOCK_BYTES = 64 * (MAX_READERS + 4)
+"""Of `lock.mdb`: a line for each reader, and some for what comes before them."""
 _ROWS = b"rows"
 _ABOUT = b"about"
 _BESIDE = b"beside"
@@ -40,6 +42,7 @@ class RowsWriter:
     def __init__(self, directory: Path, durable: bool) -> None:
         with _translated(directory.name):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _reserve_lock(directory / "lock.mdb")
             self._env = lmdb.open(
                 str(directory),
                 map_size=FIRST_MAP_BYTES,
@@ -233,6 +236,25 @@ class SharedRows:
     def close(self) -> None:
         """Close it."""
         self._env.close()
+
+
+def _reserve_lock(path: Path) -> None:
+    """Make the file of readers with room on the disk; raises OSError.
+
+    LMDB writes it through a map, and a store into a page that a full disk cannot back would kill the process.
+    One that is there may be open in this process, whose locks on it closing another descriptor would free.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def _table_beside(env: lmdb.Environment) -> "lmdb._Database | None":

@@ -43,9 +43,15 @@ class SkewCounters:
         self._file: BlockFile | None = None
 
     def add(self, key: SkewKey, skew: FeatureSkew) -> None:
-        """Count rows in which a request carried the value of a feature that is stored too."""
+        """Count rows in which a request carried the value of a feature that is stored too.
+
+        While the disk has no room for the file they are not counted: predictions go on.
+        """
         if self._file is None:
-            self._file = BlockFile(self._path, _LAYOUT)
+            try:
+                self._file = BlockFile(self._path, _LAYOUT)
+            except OSError:
+                return
         cells = self._file.of(*key.names)
         for place, result in enumerate(SKEW_RESULTS):
             cells[place] += getattr(skew, result)

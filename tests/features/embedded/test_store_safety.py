@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from driftgate.features.embedded.delta_writer import DeltaWriter
-from driftgate.features.embedded.lmdb_file import FIRST_MAP_BYTES
+from driftgate.features.embedded.lmdb_file import FIRST_MAP_BYTES, MAX_READERS
 from driftgate.features.embedded.lmdb_store import LmdbFeatureStore
 from driftgate.features.embedded.snapshot_writer import SnapshotWriter
 from driftgate.features.embedded.snapshots import ViewFiles, current_snapshot, snapshot_info
@@ -168,6 +168,13 @@ with SnapshotWriter(Path({str(root)!r}), float_view(features=40), "file") as wri
         writer.append(float_rows(VIEW, CARDS[int(writer.progress) :], 2, 2.0))
         writer.finish()
     assert values_of(root) == (2, {2.0})
+
+
+def test_readers_have_their_place_on_the_disk(tmp_path: Path) -> None:
+    """Their table is allocated when it is made: registering never needs space that a full disk has not."""
+    with contextlib.closing(DeltaWriter(tmp_path, "users")):
+        lock = (ViewFiles(tmp_path, "users").delta / "lock.mdb").stat()
+    assert lock.st_blocks * 512 >= lock.st_size > 64 * MAX_READERS
 
 
 def test_readers_follow_swaps_and_a_growing_delta(tmp_path: Path) -> None:

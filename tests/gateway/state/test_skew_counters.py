@@ -40,3 +40,12 @@ def test_the_number_of_series_is_bounded(tmp_path: Path) -> None:
     found = read_skew([tmp_path])
     assert len(found) == 1024
     assert found[SkewKey("", "", "", "")] == FeatureSkew(compared=1500 - 1023, missing=1)
+
+
+def test_without_room_for_the_file_nothing_fails(tmp_path: Path) -> None:
+    """Rows that cannot be counted cost no prediction, and those that come once there is room are counted."""
+    counters = SkewCounters(tmp_path / "later")
+    counters.add(AGE, FeatureSkew(compared=1))
+    (tmp_path / "later").mkdir()
+    counters.add(AGE, FeatureSkew(compared=2))
+    assert read_skew([tmp_path / "later"]) == {AGE: FeatureSkew(compared=2)}
