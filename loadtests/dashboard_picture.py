@@ -19,6 +19,9 @@ PLACE = "models/flight_delay?since=1h"
 MOST_BYTES = 200_000
 WIDTH, MARGIN = 1280, 14
 LAST_CARD = "Features by evidence of drift"
+FEATURE = "temp"
+"""What drifts in the demo: its strip comes first as soon as it has evidence."""
+SORTED_WITHIN_MS = 60_000.0
 STOP_WITHIN_S = 60.0
 
 
@@ -54,7 +57,7 @@ def shoot(base: str) -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
         page.goto(f"{base}/#/{PLACE}")
         card = page.get_by_role("region", name=LAST_CARD)
-        card.locator(".strip").first.wait_for()
+        card.locator(".strip").first.filter(has_text=FEATURE).wait_for(timeout=SORTED_WITHIN_MS)
         page.locator("#chart-latency .main-svg").first.wait_for()
         end = float(card.evaluate("card => card.getBoundingClientRect().bottom + scrollY"))
         clip: FloatRect = {"x": 0, "y": 0, "width": WIDTH, "height": end + MARGIN}

@@ -68,7 +68,7 @@ def _run(version: int, registry: Path, held_out: Path) -> None:
             name=problem.model,
             version=version,
             registry=registry,
-            reference=problem.train[[*problem.features, problem.target]],
+            reference=problem.reference[[*problem.features, problem.target]],
             target=problem.target,
             features=problem.binding,
             columns=[{"name": name, "unit": unit} for name, unit in problem.units.items()],

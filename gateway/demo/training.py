@@ -29,8 +29,9 @@ INCOMPLETE = tuple(name for name in flights.FEATURES if name not in (*flights.ST
 class Problem:
     """A training problem: rows to learn from, later rows to judge by, and an estimator per version.
 
-    `matrix` says that the estimators take a plain matrix, instead of columns by their names. With a `binding`
-    clients send the columns `sent`, and the rest is stored.
+    `reference` are rows as traffic is expected to look like. `matrix` says that the estimators take a plain
+    matrix, instead of columns by their names. With a `binding` clients send the columns `sent`, and the rest
+    is stored.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Problem:
     target: str
     train: pd.DataFrame
     held_out: pd.DataFrame
+    reference: pd.DataFrame
     estimators: Mapping[int, Callable[[], Pipeline]]
     matrix: bool = False
     sent: tuple[str, ...] = ()
@@ -78,6 +80,8 @@ def _as_taken(problem: Problem, frame: pd.DataFrame) -> pd.DataFrame | NDArray[n
 def _flight_delay() -> Problem:
     frame = flights.flight_frame(FLIGHT_ROWS, SEED)
     before, later = flights.split_at_month(frame, FIRST_HELD_OUT_MONTH)
+    # In no order, so that every minute of the demo is like all of them: the first hours of a month are not.
+    later = later.sample(frac=1, random_state=SEED)
     estimators = {1: _linear_flights, 2: _boosted_flights}
     return Problem(
         "flight_delay",
@@ -85,6 +89,7 @@ def _flight_delay() -> Problem:
         flights.TARGET,
         before,
         later,
+        frame,
         estimators,
         sent=stored.SENT,
         binding=stored.BINDING,
@@ -97,7 +102,7 @@ def _tumour() -> Problem:
     features = tuple(name for name in frame.columns if name != tumours.TARGET)
     some, others = frame[:TRAINING_TUMOURS], frame[TRAINING_TUMOURS:]
     estimators = {1: _linear_tumours, 2: _boosted_tumours}
-    return Problem("tumour", features, tumours.TARGET, some, others, estimators, matrix=True)
+    return Problem("tumour", features, tumours.TARGET, some, others, some, estimators, matrix=True)
 
 
 def _linear_flights() -> Pipeline:
