@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from driftgate import __version__
+from driftgate.features.views.declaration import MAX_DECLARATION_BYTES, VIEWS_DIRECTORY
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.backup_manifest import (
     BACKUP_FILE,
@@ -35,7 +36,7 @@ from driftgate.models.storage.files import copy_below, open_directory
 
 @dataclass(frozen=True)
 class Source:
-    """What is backed up: a state directory, its registry, and whether the models too."""
+    """What is backed up: a state directory, the settings and views of its registry, perhaps models too."""
 
     layout: StateLayout
     registry: Path
@@ -98,6 +99,8 @@ def _fill(target: Path, source: Source, newest: tuple[DesiredState, bytes], now:
             for version in model.versions.values():
                 if source.with_models and version.digest in {it.digest for it in needed}:
                     files += _copy_version(registry, version, target)
+        for view in sorted((source.registry / VIEWS_DIRECTORY).glob("*.toml")):
+            files.append(_copy(registry, f"{VIEWS_DIRECTORY}/{view.name}", target, MAX_DECLARATION_BYTES))
     backup = Backup(
         format=FORMAT,
         at=now.isoformat(timespec="seconds"),

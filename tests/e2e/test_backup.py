@@ -13,6 +13,7 @@ import pytest
 from harness.gateway import Gateway, end, start, until
 from harness.models import linear_model, publish_model
 
+VIEW = '[[join_keys]]\nname = "user"\n\n[[features]]\nname = "spend"\ndtype = "float32"\n'
 KEYS = [f"customer-{number}" for number in range(60)]
 
 
@@ -62,8 +63,11 @@ def split_and_backed_up(gateway: Gateway, *options: str) -> Path:
 
 
 def test_a_restored_gateway_is_the_same(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> None:
-    """From a backup with models alone: same answers for every key, tokens, settings and audit trail."""
+    """From a backup alone: same answers for every key, tokens, settings, feature views and audit trail."""
     publish(tmp_path)
+    views = tmp_path / "registry" / "_features"
+    views.mkdir()
+    (views / "users.toml").write_text(VIEW)
     gateway: Gateway = start_gateway()
     backup = split_and_backed_up(gateway, "--with-models")
     before, keys = answers(gateway), tokens(gateway)
@@ -76,6 +80,7 @@ def test_a_restored_gateway_is_the_same(tmp_path: Path, start_gateway: Callable[
         "restore", str(backup), "--state", str(other / "state"), "--registry", str(other / "registry")
     )
     assert code == 0, problem
+    assert (other / "registry" / "_features" / "users.toml").read_text() == VIEW
     again = start(other, (), 1, {})
     try:
         until(again.ready, 20.0, "the restored gateway is ready")
