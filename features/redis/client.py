@@ -128,6 +128,8 @@ class FillingConnection:
     def round_trip(self, commands: Sequence[Command]) -> list[Reply]:
         """Send the commands at once and return a reply for each; raise StoreUnavailable."""
         with self._closed_on_failure():
+            if self._connection is not None and self._is_spent():
+                self.close()
             if self._connection is None:
                 _check(self._connect())
             return self._replies(commands)
@@ -137,6 +139,13 @@ class FillingConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
+
+    def _is_spent(self) -> bool:
+        """Tell whether the server has closed the connection, or something unexpected is waiting on it."""
+        try:
+            return bool(self._connection.can_read(timeout=0))
+        except RedisError:
+            return True
 
     def _connect(self) -> Greeting:
         self._connection = _made(self._make)

@@ -80,6 +80,15 @@ def test_tls_is_spoken_and_certificates_are_checked(server: RedisServer, tmp_pat
         assert asked(RedisSettings(f"{other_name}?ssl_ca_certs={certificate}"))[0] == NOT_HAD
 
 
+def test_a_push_after_the_server_closed_the_connection_is_written(server: RedisServer) -> None:
+    """Servers and proxies close what is idle for long; who pushes then is not told to push again."""
+    with closing(open_redis_writer(server.url)) as writer:
+        assert writer.push(VIEW.name, ROWS, NOW_US) == [PushOutcome.WRITTEN]
+        (pushing,) = [one["id"] for one in server.client.client_list() if "eval" in one["cmd"]]
+        assert server.client.client_kill_filter(_id=pushing) == 1
+        assert writer.push(VIEW.name, ROWS, NOW_US) == [PushOutcome.SAME]
+
+
 @pytest.mark.parametrize("way", ["tcp", "socket"])
 def test_the_database_is_the_one_of_the_url(server: RedisServer, way: str) -> None:
     """The number in the URL chooses the database; one that the server does not have is a reason."""
