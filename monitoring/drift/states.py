@@ -64,7 +64,10 @@ def restore_drift(drift: VersionDrift, data: bytes) -> bool:
     if state.judging != _name(drift.plan.judging):
         return False
     for one in state.streams:
-        stream = drift.stream(StreamKey(one.arm, one.segment))
+        key = StreamKey(one.arm, one.segment)
+        if not drift.judges(key):
+            continue
+        stream = drift.stream(key)
         stream.watch.restore(one.features, one.pairs)
         stream.start_us, stream.rows = one.start_us, one.rows
         stream.weigh()

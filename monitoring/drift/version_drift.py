@@ -117,13 +117,20 @@ class VersionDrift:
             found = self.streams[key] = Stream(watch)
         return found
 
+    def judges(self, key: StreamKey) -> bool:
+        """Tell whether there is something that a stream can be compared with.
+
+        A segment is unlike all rows by design: only hours of its own can judge it.
+        """
+        return not key.segment or key in self.streams or self._learn(key.segment) is not None
+
     def take(self, panes: Mapping[StreamKey, Pane], window_us: int) -> None:
-        """Take in the windows of all streams that began then."""
+        """Take in the windows of all streams that began then, and that can be judged."""
         self.first_us = self.first_us or window_us
         self.last_us = window_us
         if self.is_tested and window_us >= self.forgotten_us:
             thins = self.plan.judging.thin == "entity"
-            for key in sorted(panes):
+            for key in filter(self.judges, sorted(panes)):
                 self.stream(key).take(panes[key].of_entities() if thins else panes[key], window_us)
 
     def look(self, target: float, window_us: int) -> None:

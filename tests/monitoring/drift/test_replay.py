@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from driftgate.monitoring.drift.plan import Judging
+from driftgate.monitoring.drift.plan import Judging, Thin
 from driftgate.monitoring.drift.replay import Replayed, backtest_version
 from driftgate.monitoring.drift.seasons import HOUR_US, WEEK_US
 from driftgate.monitoring.reference.profile import ReferenceProfile
@@ -11,6 +11,7 @@ from driftgate.monitoring.reference.sample import ReferenceSample, row_prioritie
 from driftgate.monitoring.windows.observed import Observed
 from driftgate.monitoring.windows.pane import CountedPane, PaneKey
 from driftgate.monitoring.windows.pane_quality import PaneQuality
+from driftgate.monitoring.windows.thinned_rows import ThinnedRows
 
 from harness.seasons import MONDAY_US
 
@@ -52,10 +53,37 @@ class Traffic:
         return CountedPane(ROWS, 0, counts, PaneQuality(), lambda: np.zeros(1))
 
 
-def replayed(traffic: Traffic, weeks: float) -> Replayed:
+class SegmentedTraffic(Traffic):
+    """The same, and a segment of it in which all numbers are above the median."""
+
+    def find(self, model: str, first_us: int, end_us: int) -> list[tuple[PaneKey, CountedPane]]:
+        """Return the windows of all rows and of the segment."""
+        whole = super().find(model, first_us, end_us)
+        parts = [(key._replace(segment="age=old"), self._upper(pane)) for key, pane in whole]
+        return [one for both in zip(whole, parts, strict=True) for one in both]
+
+    def _upper(self, pane: CountedPane) -> CountedPane:
+        counts = pane.counts.copy()
+        counts[: len(self._edges) // 2] = 0
+        return pane._replace(rows=int(counts.sum()), counts=counts)
+
+
+class TrafficOfEntities(Traffic):
+    """One entity of a window has half of its rows, all in one cell that moves from week to week."""
+
+    def _pane(self, start_us: int) -> CountedPane:
+        pane = super()._pane(start_us)
+        thinned = ThinnedRows.empty(len(pane.counts), 0)
+        thinned.rows, thinned.counts = pane.rows, pane.counts
+        often = pane.counts.copy()
+        often[3 + (start_us - MONDAY_US) // WEEK_US] += ROWS
+        return pane._replace(rows=2 * ROWS, counts=often, read_thinned=lambda: thinned)
+
+
+def replayed(traffic: Traffic, weeks: float, thin: Thin = "none") -> Replayed:
     """So many weeks of it."""
     end_us = MONDAY_US + int(weeks * WEEK_US)
-    return Replayed("m", 1, "reference", traffic.profile, MONDAY_US, end_us, TARGET, Judging())
+    return Replayed("m", 1, "reference", traffic.profile, MONDAY_US, end_us, TARGET, Judging(thin=thin))
 
 
 def test_steady_weeks_notify_nobody() -> None:
@@ -82,3 +110,17 @@ def test_two_weeks_are_judged_by_the_hours_of_the_others(weeks: float, by_hours:
     found = backtest_version(replayed(traffic, weeks), traffic.find)
     assert found.by_hours == by_hours
     assert bool(found.alarms) != by_hours
+
+
+@pytest.mark.parametrize("weeks", [1.0, 3.0])
+def test_a_segment_is_not_judged_by_what_all_rows_are_like(weeks: float) -> None:
+    """A segment that is unlike the whole notifies nobody, before its hours are known and after."""
+    traffic = SegmentedTraffic(0.0)
+    assert backtest_version(replayed(traffic, weeks), traffic.find).alarms == ()
+
+
+def test_hours_are_those_of_the_rows_that_count() -> None:
+    """Where one row of each entity counts, hours are learnt from these too, as when it is armed."""
+    traffic = TrafficOfEntities(0.0)
+    assert backtest_version(replayed(traffic, 3.0, "entity"), traffic.find).alarms == ()
+    assert backtest_version(replayed(traffic, 3.0), traffic.find).alarms
