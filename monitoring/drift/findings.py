@@ -52,7 +52,7 @@ class _Maker:
             features=tuple(named),
             window_us=self._drift.last_us,
             onset_us=alarm.onset_us,
-            text=_sentence(rule, alarm, [one.feature for one in named]),
+            text=_sentence(rule, alarm, [one.feature for one in named], key.segment),
         )
 
     def _feature(self, one: Named) -> NamedFeature:
@@ -80,8 +80,8 @@ _SUBJECT: dict[Rule, Callable[[str], str]] = {
 }
 
 
-def _sentence(rule: Rule, alarm: DriftAlarm, names: list[str]) -> str:
-    said = ", ".join(names or alarm.features)
+def _sentence(rule: Rule, alarm: DriftAlarm, names: list[str], segment: str) -> str:
+    said = ", ".join(names or alarm.features) + (f" in {segment}" if segment else "")
     since = datetime.fromtimestamp((alarm.onset_us or alarm.since_us) / 1e6, UTC)
     over = "" if alarm.phase is Phase.DRIFTING else "; evidence has fallen since, nobody acknowledged it"
     return f"{_SUBJECT[rule](said)} since about {since:%Y-%m-%d %H:%M} UTC{over}"

@@ -102,7 +102,7 @@ def test_every_page_is_drawn_without_errors(site: Gateway, browser: "Browser") -
         it.wait("workers accept")
         it.go("models/pay", "pay")
         it.page.locator("#chart-latency .main-svg").first.wait_for()
-        it.wait("Rows are not kept apart by segments.")
+        it.wait("No segment is judged for drift.")
         assert it.page.locator(".card h2").all_inner_texts() == list(MODEL_CARDS)
         it.go(feature_place(), HOSTILE)
         it.page.locator("#chart-mean .main-svg").first.wait_for()

@@ -48,8 +48,8 @@ function segments(streams, place) {
   return rows.length
     ? listed(columns, rows, "Segments by evidence")
     : empty(
-        "Rows are not kept apart by segments.",
-        'Name columns in model.toml, such as segments = ["country"], and what drifts for some rows only is found.',
+        "No segment is judged for drift.",
+        'Name columns in model.toml, such as segments = ["country"]; once a version is armed by its hours of the week, each segment is judged by its own.',
       );
 }
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from driftgate.monitoring.drift.alarm import Phase
+from driftgate.monitoring.drift.findings import drift_findings
 from driftgate.monitoring.drift.learnt_hours import learnt_hours
 from driftgate.monitoring.drift.plan import DriftPlan
 from driftgate.monitoring.drift.states import encode_drift, restore_drift
@@ -44,9 +45,9 @@ class Traffic:
         self._fold.update(pane, self._coder.code([Observed("age", "input", values)], len(values)))
         return pane
 
-    def drift(self, learn: Learn) -> VersionDrift:
+    def drift(self, learn: Learn, notifies: bool = False) -> VersionDrift:
         """A version that is judged so."""
-        return VersionDrift(self.profile, DriftPlan(), learn)
+        return VersionDrift(self.profile, DriftPlan(notifies=notifies), learn)
 
 
 def watched(drift: VersionDrift, windows: list[dict[StreamKey, Pane]], first: int = 0) -> VersionDrift:
@@ -71,15 +72,18 @@ def test_a_segment_without_hours_is_not_compared_with_all_rows() -> None:
 
 
 def test_a_segment_is_judged_by_hours_of_its_own() -> None:
-    """By these nothing is found in it, until it changes; then it is named, and not all rows."""
+    """By these nothing is found in it, until it changes; then it is named, not all rows, and said."""
     traffic = Traffic()
     seen = [(number * PANE_US, traffic.window()) for number in range(200)]
     hours = {
         key.segment: learnt_hours(traffic.profile, ((at_us, panes[key]) for at_us, panes in seen), 0)
         for key in (ALL, OLD)
     }
-    drift, named = traffic.drift(hours.get), []
+    drift, named = traffic.drift(hours.get, notifies=True), []
     for first, older in ((0, 0.0), (20, 10.0)):
         watched(drift, [traffic.window(older) for _ in range(20)], first)
         named.append({one.stream for one in drift.features(TARGET).named})
     assert named == [set(), {OLD}]
+    (finding,) = drift_findings("m", 1, drift, TARGET)
+    assert (finding.arm, finding.segment) == OLD
+    assert "the distribution of age in age=old is not" in finding.text
