@@ -13,6 +13,7 @@ from pathlib import Path
 
 from driftgate import __version__
 from driftgate.features.views.declaration import MAX_DECLARATION_BYTES, VIEWS_DIRECTORY
+from driftgate.features.views.view import VIEW_NAME
 from driftgate.gateway.layout import StateLayout
 from driftgate.gateway.state.backup_manifest import (
     BACKUP_FILE,
@@ -100,7 +101,8 @@ def _fill(target: Path, source: Source, newest: tuple[DesiredState, bytes], now:
                 if source.with_models and version.digest in {it.digest for it in needed}:
                     files += _copy_version(registry, version, target)
         for view in sorted((source.registry / VIEWS_DIRECTORY).glob("*.toml")):
-            files.append(_copy(registry, f"{VIEWS_DIRECTORY}/{view.name}", target, MAX_DECLARATION_BYTES))
+            if VIEW_NAME.fullmatch(view.stem):
+                files.append(_copy(registry, f"{VIEWS_DIRECTORY}/{view.name}", target, MAX_DECLARATION_BYTES))
     backup = Backup(
         format=FORMAT,
         at=now.isoformat(timespec="seconds"),

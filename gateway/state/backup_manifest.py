@@ -26,6 +26,7 @@ MAX_BACKUP_FILE_BYTES = 256 * 2**20
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _PATH = re.compile(
     r"state/(desired/[1-9][0-9]{0,17}\.json|events/[a-z]+-\d{12}\.jsonl|tokens\.json|log\.key)"
+    rf"|registry/_features/{_NAME}\.toml"
     rf"|registry/{_NAME}/(model\.toml|[1-9][0-9]{{0,17}}/(?!\.)[^/\0]+(/(?!\.)[^/\0]+)*)"
 )
 
