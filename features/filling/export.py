@@ -13,7 +13,7 @@ from driftgate.features.errors import StoreUnavailable
 from driftgate.features.filling.history import decoded_keys, table_columns
 from driftgate.features.filling.tables import export_parquet
 from driftgate.features.lookup.store import NO_SNAPSHOT
-from driftgate.features.rows.codec import EntityRows, decode_rows, event_time_of
+from driftgate.features.rows.codec import EntityRows, decode_rows, event_time_of, fault_of
 from driftgate.features.rows.layout import Array, RowLayout
 from driftgate.features.rows.packed_row import PackedRow
 from driftgate.features.views.view import FeatureView
@@ -36,7 +36,8 @@ def export_view(root: Path, view: FeatureView, target: Path) -> int:
         delta = _delta(files)
         if delta is not None:
             stack.callback(delta.close)
-        rows = export_parquet(target, _tables(view, _merged(base, delta)))
+        layout = RowLayout.of(view)
+        rows = export_parquet(target, _tables(layout, _merged(_items(base), _pushed(layout, delta))))
     if not rows:
         raise StoreUnavailable(f"the view {view.name!r} holds no rows")
     return rows
@@ -49,11 +50,15 @@ def _delta(files: ViewFiles) -> SharedRows | None:
         return None
 
 
-def _merged(base: ImmutableRows | None, delta: SharedRows | None) -> Iterator[PackedRow]:
+def _pushed(layout: RowLayout, delta: SharedRows | None) -> Iterator[PackedRow]:
+    """Yield what was pushed and can be used; what cannot hides nothing, as in the store."""
+    return ((key, row) for key, row in _items(delta) if fault_of(layout, row) is None)
+
+
+def _merged(loaded: Iterator[PackedRow], pushed: Iterator[PackedRow]) -> Iterator[PackedRow]:
     """Yield every entity once, in the order of the keys."""
-    pushed = _items(delta)
     waiting = next(pushed, None)
-    for key, row in _items(base):
+    for key, row in loaded:
         while waiting is not None and waiting[0] < key:
             yield waiting
             waiting = next(pushed, None)
@@ -74,8 +79,7 @@ def _items(table: ImmutableRows | SharedRows | None) -> Iterator[PackedRow]:
         yield from rows
 
 
-def _tables(view: FeatureView, rows: Iterator[PackedRow]) -> Iterator[dict[str, Array]]:
-    layout = RowLayout.of(view)
+def _tables(layout: RowLayout, rows: Iterator[PackedRow]) -> Iterator[dict[str, Array]]:
     while chunk := list(islice(rows, CHUNK_ROWS)):
         table = _table(layout, chunk)
         if table:
