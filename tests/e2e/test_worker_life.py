@@ -151,7 +151,7 @@ def test_a_stuck_client_cannot_hold_a_stop(start_gateway: Start, publish_version
         until(lambda: beat(gateway, 0).in_flight == 1, 5, "the half request is in flight")
         began = time.monotonic()
         assert gateway.stop() == 0
-        assert time.monotonic() - began <= 3
+        assert time.monotonic() - began <= 6  # it takes 1.5; without an end of patience it would never end
 
 
 @pytest.mark.slow
