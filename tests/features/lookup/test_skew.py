@@ -44,6 +44,16 @@ def test_what_was_rounded_on_its_way_is_the_same() -> None:
     assert compared(FLOAT, [100.0], [0.1], [fresh]).mismatched == 1
 
 
+def test_whole_numbers_are_compared_exactly() -> None:
+    """One more is another number, however large; a column of floats is sent what the model would get."""
+    fresh, large = FeatureStatus.FRESH, 2**60
+    found = compared(Feature("n", "int64"), [large, large + 1], [large, large], [fresh] * 2)
+    assert found == FeatureSkew(compared=2, mismatched=1)
+    sent = SentColumn(np.array([2**24, 2**24 + 2], np.float32), np.zeros(2, bool))
+    stored = StoredColumn(np.array([2**24 + 1] * 2), np.zeros(2, np.uint8))
+    assert compare(Feature("n", "int64"), sent, stored) == FeatureSkew(compared=2, mismatched=1)
+
+
 def test_defaults_and_nulls_are_not_what_is_stored() -> None:
     """Only what is stored and served counts as stored."""
     statuses = [FeatureStatus.DEFAULTED, FeatureStatus.NULL, FeatureStatus.TIMEOUT]
