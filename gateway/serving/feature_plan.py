@@ -53,16 +53,26 @@ class Gap(NamedTuple):
     nothing: float | str
 
 
-class Override(NamedTuple):
-    """A column that a request may send itself, as the input `name`; `status` is its place among statuses."""
+class OverrideColumn(NamedTuple):
+    """A column of one of the model's inputs that a request may send itself, as the input `name`."""
 
     name: str
     input: str
     column: int
-    view: int
+
+
+class Override(NamedTuple):
+    """A feature that a request may send itself, column by column; `status` is its place among statuses.
+
+    `dtype` holds the values of all `columns`; `elements` are those of its block, one for each.
+    """
+
     feature: Feature
-    element: int
+    dtype: "np.dtype[np.generic]"
+    view: int
     status: int
+    elements: slice
+    columns: tuple[OverrideColumn, ...]
 
 
 class TargetInput(NamedTuple):
@@ -132,7 +142,7 @@ class FeaturePlan:
             inputs=inputs,
             sent=tuple(one.name for one in inputs if not isinstance(one.sent, np.ndarray) or len(one.sent)),
             views=views,
-            overrides=_overrides(binding, views, columns),
+            overrides=_overrides(views, columns),
             names=binding.feature_names,
             reads_twice=len({view.name for view in views}) < len(views),
             model=manifest.name,
@@ -282,20 +292,26 @@ def _gaps(bound: BoundView, layout: RowLayout, columns: Mapping[str, Column]) ->
                 yield Gap(column.input, column.index or 0, place.index, nothing)
 
 
-def _overrides(
-    binding: FeatureBinding, views: Sequence[ViewPlan], columns: Mapping[str, Column]
-) -> tuple[Override, ...]:
+def _overrides(views: Sequence[ViewPlan], columns: Mapping[str, Column]) -> tuple[Override, ...]:
     found = []
     status = 0
     for number, plan in enumerate(views):
         for one in plan.bound.features:
-            place = plan.layout.places[one.feature]
-            for offset, name in enumerate(one.columns if one.overridable else ()):
-                column = columns[name]
-                feature = plan.layout.view.feature(one.feature)
+            if one.overridable:
+                place = plan.layout.places[one.feature]
                 found.append(
                     Override(
-                        name, column.input, column.index or 0, number, feature, place.start + offset, status
+                        feature=plan.layout.view.feature(one.feature),
+                        dtype=np.result_type(
+                            *(DATATYPES[columns[name].datatype].dtype for name in one.columns)
+                        ),
+                        view=number,
+                        status=status,
+                        elements=slice(place.start, place.start + place.length),
+                        columns=tuple(
+                            OverrideColumn(name, columns[name].input, columns[name].index or 0)
+                            for name in one.columns
+                        ),
                     )
                 )
             status += 1

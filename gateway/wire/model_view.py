@@ -67,7 +67,7 @@ class ModelView:
             output_names=tuple(outputs),
             inputs=inputs,
             outputs=outputs,
-            rows=RowReader.of(client),
+            rows=RowReader.of(client, optional),
             head=head,
             known=KnownRequests(inputs),
             forms=AnswerForms(head, outputs),

@@ -92,7 +92,7 @@ def admin_plane_document(version: str, operations: Iterable[Operation]) -> bytes
 def infer_example(manifest: Manifest, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the body of an infer request for these rows as clients send them; missing numbers are null."""
     client, optional = client_manifest(manifest), optional_inputs(manifest)
-    feeds = feeds_from_rows(client, rows)
+    feeds = feeds_from_rows(client, rows, optional)
     return {
         "inputs": [
             {
@@ -146,8 +146,8 @@ def _infer(model: DescribedModel) -> Schema:
 
 
 def _predict(model: DescribedModel) -> Schema:
-    manifest = client_manifest(model.manifest)
-    rows: Schema = {"type": "array", "items": row_schema(manifest), "minItems": 1}
+    manifest, optional = client_manifest(model.manifest), optional_inputs(model.manifest)
+    rows: Schema = {"type": "array", "items": row_schema(manifest, optional), "minItems": 1}
     if not any(spec.batched for spec in manifest.signature.inputs):
         rows["maxItems"] = 1
     request = object_of({"rows": rows, "id": REQUEST_ID}, ("rows",))

@@ -53,13 +53,20 @@ def column_schema(column: Column, nullable: bool) -> Schema:
     return schema
 
 
-def row_schema(manifest: Manifest) -> Schema:
-    """Return the schema of one row of a predict request; columns that may be missing may be left out."""
+def row_schema(manifest: Manifest, may_leave_out: frozenset[str]) -> Schema:
+    """Return the schema of one row of a predict request; columns that may be missing may be left out.
+
+    So may those of the inputs that a request `may_leave_out`.
+    """
     properties: dict[str, Schema] = {}
     required: list[str] = []
     for spec, columns in named_inputs(manifest):
         if columns:
-            optional = {column.name for column in columns if fill_of(column, spec.datatype) is not None}
+            optional = {
+                column.name
+                for column in columns
+                if spec.name in may_leave_out or fill_of(column, spec.datatype) is not None
+            }
             properties |= {c.name: column_schema(c, nullable=c.name in optional) for c in columns}
             required += [column.name for column in columns if column.name not in optional]
         else:

@@ -9,8 +9,6 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from driftgate.models.schema.signature import FLOATS
-
 KeyType = Literal["string", "int64"]
 
 KEY_DATATYPES: dict[KeyType, str] = {"string": "BYTES", "int64": "INT64"}
@@ -32,7 +30,7 @@ class BoundKey(msgspec.Struct, frozen=True, omit_defaults=True):
 class BoundFeature(msgspec.Struct, frozen=True, omit_defaults=True):
     """The columns that one feature fills: one for a single value, as many as a vector is long.
 
-    `overridable` lets a request send the column itself; a value that it does not send is looked up.
+    `overridable` lets a request send the columns themselves; a value that it does not send is looked up.
     """
 
     feature: str
@@ -108,13 +106,6 @@ def _column_problems(binding: FeatureBinding, datatypes: Mapping[str, str]) -> I
                     yield BindingProblem(problem, number, name)
                 elif name in filled:
                     yield BindingProblem(f"column {name!r} is filled twice", number, name)
-                elif bound.overridable and datatypes[name] not in FLOATS | {"BYTES"}:
-                    yield BindingProblem(
-                        f"column {name!r} is {datatypes[name]}; only floats and strings can be overridden, "
-                        "because only they can say that a request does not send them",
-                        number,
-                        name,
-                    )
                 filled.add(name)
 
 

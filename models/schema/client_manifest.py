@@ -10,11 +10,14 @@ import msgspec
 from driftgate.models.schema.binding import KEY_DATATYPES, BoundKey, FeatureBinding
 from driftgate.models.schema.columns import named_inputs
 from driftgate.models.schema.manifest import FORMAT, Column, Manifest
-from driftgate.models.schema.signature import Signature, TensorSpec
+from driftgate.models.schema.signature import FLOATS, Signature, TensorSpec
 
 ONE_PER_ROW = (-1, 1)
 NOT_SENT = ""
-"""What a text that may be overridden is where the request leaves it to the store; numbers are NaN there."""
+"""What a text that may be overridden is where the request leaves it to the store; floats are NaN there.
+
+Other types have no value for that: of them a request sends the whole input, or leaves it out.
+"""
 
 _Input = tuple[TensorSpec, tuple[Column, ...]]
 
@@ -77,8 +80,18 @@ def _override_inputs(manifest: Manifest, binding: FeatureBinding) -> Iterator[_I
     overridable = binding.overridable
     for column in manifest.columns:
         if column.name in overridable:
-            token = NOT_SENT if column.datatype == "BYTES" else None
             own = msgspec.structs.replace(
-                column, input=column.name, index=None, missing=True, missing_token=token
+                column,
+                input=column.name,
+                index=None,
+                description=" ".join(filter(None, (column.description, _override_note(column.datatype)))),
+                missing=True,
+                missing_token=NOT_SENT if column.datatype == "BYTES" else None,
             )
             yield TensorSpec(column.name, column.datatype, ONE_PER_ROW), (own,)
+
+
+def _override_note(datatype: str) -> str:
+    if datatype in FLOATS or datatype == "BYTES":
+        return "Looked up where it is not sent."
+    return "Looked up where it is not sent; a request sends it in all rows or in none."

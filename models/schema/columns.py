@@ -11,7 +11,7 @@ import numpy as np
 from driftgate.models.errors import InvalidInput
 from driftgate.models.schema.elements import Array, Elements, fill_of, shown
 from driftgate.models.schema.manifest import Column, Manifest
-from driftgate.models.schema.signature import TensorSpec
+from driftgate.models.schema.signature import FLOATS, TensorSpec
 
 Row = Mapping[str, Any]
 
@@ -26,14 +26,17 @@ def named_inputs(manifest: Manifest) -> list[tuple[TensorSpec, tuple[Column, ...
     return [(spec, _columns_of(spec, manifest)) for spec in manifest.signature.inputs]
 
 
-def feeds_from_rows(manifest: Manifest, rows: Sequence[Row]) -> dict[str, Array]:
+def feeds_from_rows(
+    manifest: Manifest, rows: Sequence[Row], may_leave_out: frozenset[str] = frozenset()
+) -> dict[str, Array]:
     """Return the model's input tensors, in signature order, made from rows of named values.
 
-    None, NaN and an absent optional column mean missing. Raises InvalidInput that names row and column.
+    None, NaN and an absent optional column mean missing. Inputs that `may_leave_out` has may be absent, see
+    `RowReader`. Raises InvalidInput that names row and column.
     """
-    feeds = RowReader.of(manifest).feeds(rows)
+    feeds = RowReader.of(manifest, may_leave_out).feeds(rows)
     for spec, columns in named_inputs(manifest):
-        if columns and feeds[spec.name].dtype.kind == "f":
+        if columns and spec.datatype in FLOATS:
             _refuse_nan(feeds[spec.name], columns)
     return feeds
 
@@ -64,11 +67,15 @@ class RowReader:
     inputs: tuple["_RowInput", ...]
     names: frozenset[str]
     required: frozenset[str]
+    all_or_none: tuple[Column, ...]
     batched: bool
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "RowReader":
-        """Return the reader of the rows of one version."""
+    def of(cls, manifest: Manifest, may_leave_out: frozenset[str] = frozenset()) -> "RowReader":
+        """Return the reader of the rows of one version; inputs of one column `may_leave_out` are optional.
+
+        Those whose type has no value for a missing one are then given in all rows or in none.
+        """
         named = named_inputs(manifest)
         inputs = tuple(_row_input(spec, columns) for spec, columns in named)
         names = frozenset(chain.from_iterable(one.names for one in inputs))
@@ -78,10 +85,17 @@ class RowReader:
             for column in columns
             if fill_of(column, spec.datatype) is not None
         }
-        return cls(inputs, names, names - optional, any(one.spec.batched for one in inputs))
+        unmarked = may_leave_out - optional
+        return cls(
+            inputs=inputs,
+            names=names,
+            required=names - optional - unmarked,
+            all_or_none=tuple(column for column in manifest.columns if column.name in unmarked),
+            batched=any(one.spec.batched for one in inputs),
+        )
 
     def feeds(self, rows: Sequence[Row]) -> dict[str, Array]:
-        """Return the input tensors of `rows`; raise InvalidInput that names row and column.
+        """Return the input tensors that `rows` give; raise InvalidInput that names row and column.
 
         NaN is not looked for in columns of floats, because JSON has none: see `feeds_from_rows`.
         """
@@ -93,10 +107,18 @@ class RowReader:
         if any(len(row) != width for row in rows):
             rows = self._completed(rows)
         try:
-            return {one.spec.name: one.tensor(rows) for one in self.inputs}
+            return self._tensors(rows)
         except KeyError:
-            rows = self._completed(rows)
-            return {one.spec.name: one.tensor(rows) for one in self.inputs}
+            return self._tensors(self._completed(rows))
+
+    def _tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
+        inputs = self._given(rows) if self.all_or_none else self.inputs
+        return {one.spec.name: one.tensor(rows) for one in inputs}
+
+    def _given(self, rows: Sequence[Row]) -> list["_RowInput"]:
+        """Return the inputs without those that no row gives; raise InvalidInput for one that some rows do."""
+        absent = {column.name for column in self.all_or_none if not _is_given(column, rows)}
+        return [one for one in self.inputs if one.spec.name not in absent]
 
     def _completed(self, rows: Sequence[Row]) -> list[Row]:
         """Return the rows with None for every optional column that they leave out."""
@@ -172,6 +194,22 @@ def _row_input(spec: TensorSpec, columns: tuple[Column, ...]) -> _RowInput:
         pick=itemgetter(*names),
         row_shape=spec.shape[1:] if spec.batched else spec.shape,
     )
+
+
+def _is_given(column: Column, rows: Sequence[Row]) -> bool:
+    """Return whether all rows give a column, or none; raise InvalidInput naming the first that differs."""
+    given = [row[column.name] is not None for row in rows]
+    if given.count(given[0]) < len(given):
+        number = given.index(not given[0])
+        differs = (
+            "it is not sent, and row 0 sends it" if given[0] else "it is sent, and row 0 does not send it"
+        )
+        kind = "a boolean" if column.datatype == "BOOL" else "a whole number"
+        raise InvalidInput(
+            f"row {number}, column {column.name!r}: {differs}; {kind} has no mark for a missing value, so "
+            "send the column in every row, split the request, or leave it out"
+        )
+    return given[0]
 
 
 def _plain(value: Any) -> Any:

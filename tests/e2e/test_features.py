@@ -27,7 +27,7 @@ from driftgate.monitoring.log.records import record_columns
 
 from harness.features import declare, entity_rows, load_view
 from harness.gateway import Gateway, running, took_s, until
-from harness.models import linear_model
+from harness.models import linear_model, mixed_model
 from harness.records import blocks_of, reader
 
 USERS = FeatureView(
@@ -46,6 +46,21 @@ BINDING: dict[str, Any] = {
             "keys": {"user": "user"},
             "features": {"age": "b", "score": "c"},
             "overridable": ["age"],
+        }
+    ]
+}
+HABITS = FeatureView(
+    "habits",
+    (JoinKey("user"),),
+    (Feature("visits", "int64", on_missing="error"), Feature("member", "bool", on_missing="error")),
+)
+HABIT_BINDING: dict[str, Any] = {
+    "views": [
+        {
+            "view": "habits",
+            "keys": {"user": "user"},
+            "features": {"visits": "count", "member": "flag"},
+            "overridable": ["visits", "member"],
         }
     ]
 }
@@ -68,8 +83,17 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     rows = entity_rows(USERS, [("ann",), ("bob",)], {"age": [10.0, None], "score": [100.0, 200.0]})
     load_view(root / "state" / "features", USERS, rows)
     publish_bound(root / "registry")
+    declare(root / "registry", HABITS)
+    load_view(
+        root / "state" / "features",
+        HABITS,
+        entity_rows(HABITS, [("ann",)], {"visits": [4], "member": [True]}),
+    )
+    known = Description(binding=stated_binding(HABIT_BINDING), views={"habits": HABITS})
+    publish_graph(GraphFiles(mixed_model().SerializeToString()), Target("n", root / "registry"), known)
     with running(root) as started:
         started.wait_version("m", 1)
+        started.wait_version("n", 1)
         yield started
 
 
@@ -126,6 +150,25 @@ def test_a_request_may_send_what_the_binding_allows(gateway: Gateway) -> None:
     refused = predict(gateway, {"a": 0, "d": 0, "user": "ann", "c": 5})
     assert refused.status_code == 400
     assert "unknown column 'c'" in refused.json()["error"]
+
+
+def test_whole_numbers_and_booleans_are_sent_in_all_rows_or_in_none(gateway: Gateway) -> None:
+    """Of an optional input all rows count as sent; rows that differ are refused with the first that does."""
+    url = f"{gateway.ports.data}/v2/models/n"
+    row: dict[str, Any] = {"f0": 1, "f1": 2, "text": "a", "user": "ann"}
+    for more, answers, told in (
+        ([{}, {}], [(5, True), (5, True)], "fresh=4"),
+        ([{"count": 8}, {"count": 9}], [(9, True), (10, True)], "fresh=2,sent=2"),
+        ([{"count": 8, "flag": False}], [(9, False)], "sent=2"),
+    ):
+        answer = gateway.client.post(f"{url}/predict", json={"rows": [row | one for one in more]})
+        assert [(one["next"], one["same_flag"]) for one in answer.json()["rows"]] == answers
+        assert answer.headers["x-features"] == f"{told};snapshot=1"
+    refused = gateway.client.post(f"{url}/predict", json={"rows": [row, row | {"flag": True}]})
+    assert refused.status_code == 400
+    assert "row 1, column 'flag': it is sent, and row 0 does not send it" in refused.json()["error"]
+    config = gateway.client.get(f"{url}/config").json()
+    assert [item["name"] for item in config["input"] if item.get("optional")] == ["count", "flag"]
 
 
 def test_a_feature_that_must_be_there_is_named(gateway: Gateway) -> None:

@@ -14,6 +14,7 @@ from driftgate.gateway.wire.openapi import (
     data_plane_document,
 )
 from driftgate.gateway.wire.rows import parse_predict
+from driftgate.models.schema.binding import BoundFeature, BoundKey, BoundView, FeatureBinding
 from driftgate.models.schema.manifest import Column
 
 from harness.protocol import LIMITS, manifest_of
@@ -70,6 +71,39 @@ def test_examples_are_accepted() -> None:
     for name, array in by_rows.inputs.items():
         assert array.tobytes() == by_tensors.inputs[name].tobytes() or array.dtype == object
     assert by_tensors.inputs["city"].tolist() == [["Lyon"]]
+
+
+def test_what_may_be_sent_is_shown() -> None:
+    """A stored column that may be sent is optional in rows and tensors, and says when it is looked up."""
+    stored = msgspec.structs.replace(
+        manifest_of(
+            [("visits", "INT64", (-1, 1)), ("x", "FP32", (-1, 1))],
+            columns=[Column("visits", "visits", "INT64", description="Visits."), Column("x", "x", "FP32")],
+        ),
+        features=FeatureBinding(
+            (BoundKey("user"),),
+            (BoundView("v", {"user": "user"}, (BoundFeature("visits", ("visits",), overridable=True),)),),
+        ),
+    )
+    row = {"x": 1.0, "user": "user-1"}
+    paths = json.loads(data_plane_document("1", [DescribedModel(stored, [row])]))["paths"]
+    rows, tensors = (
+        content(paths[f"/v2/models/m/{verb}"]["post"]["requestBody"]) for verb in ("predict", "infer")
+    )
+    schema = rows["schema"]["properties"]["rows"]["items"]
+    assert schema["required"] == ["x", "user"]
+    assert schema["properties"]["visits"] == {
+        "type": ["integer", "null"],
+        "minimum": -(2**63),
+        "maximum": 2**63 - 1,
+        "description": "Visits. Looked up where it is not sent; a request sends it in all rows or in none.",
+    }
+    assert tensors["schema"]["properties"]["inputs"]["minItems"] == 2
+    assert [
+        one["properties"]["name"]["const"]
+        for one in tensors["schema"]["properties"]["inputs"]["items"]["oneOf"]
+    ] == ["x", "user", "visits"]
+    assert [one["name"] for one in tensors["example"]["inputs"]] == ["x", "user"]
 
 
 def test_answers_have_the_schema_of_the_outputs() -> None:

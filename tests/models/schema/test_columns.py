@@ -193,3 +193,52 @@ def test_thousand_rows_take_milliseconds() -> None:
         assert reader.feeds(rows)["x"].shape == (1000, 30)
         elapsed.append(time.perf_counter() - began)
     assert min(elapsed) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("rows", "left_out"),
+    [
+        ([{"member": True, "visits": 2}, {"visits": 3, "member": False}], set()),
+        ([{"member": None, "visits": 2}, {"visits": 3}], {"member"}),
+        ([{}, {"member": None}], {"member", "visits"}),
+    ],
+)
+def test_what_has_no_mark_is_given_in_all_rows_or_in_none(
+    rows: list[dict[str, Any]], left_out: set[str]
+) -> None:
+    """Whole numbers and booleans that may be left out are not made up: the input is there, or it is not."""
+    reader = RowReader.of(TYPED, frozenset({"visits", "member", "age"}))
+    feeds = reader.feeds([{"city": "Lyon"} | row for row in rows])
+    assert list(feeds) == [name for name in ("age", "city", "visits", "member") if name not in left_out]
+    assert np.isnan(feeds["age"]).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (
+            [{"visits": 1}, {"visits": 2}, {"visits": None}],
+            "row 2, column 'visits': it is not sent, and row 0 sends it; a whole number has no mark for a "
+            "missing value, so send the column in every row, split the request, or leave it out",
+        ),
+        (
+            [{}, {"visits": 1}],
+            "row 1, column 'visits': it is sent, and row 0 does not send it; a whole number",
+        ),
+        ([{"member": 0}, {}], "row 1, column 'member': it is not sent, and row 0 sends it; a boolean has no"),
+        ([{"visit": 1}, {}], "row 0: unknown column 'visit'"),
+    ],
+)
+def test_rows_that_differ_in_it_are_refused(rows: list[dict[str, Any]], problem: str) -> None:
+    """The refusal names the column and the first row that differs from the first, why, and what to do."""
+    reader = RowReader.of(TYPED, frozenset({"visits", "member"}))
+    with pytest.raises(InvalidInput) as refused:
+        reader.feeds([{"age": 1, "city": "Lyon"} | row for row in rows])
+    assert str(refused.value).startswith(problem)
+
+
+def test_a_wrong_name_beside_an_optional_one_is_seen() -> None:
+    """A row with as many names as there are columns, one of them unknown, is refused all the same."""
+    reader = RowReader.of(TYPED, frozenset({"visits"}))
+    with pytest.raises(InvalidInput, match="unknown column 'visit'"):
+        reader.feeds([{"age": 1, "city": "Lyon", "member": True, "visit": 1}])
