@@ -12,7 +12,7 @@ import numpy as np
 from driftgate.features.lookup.resolve import FreshRows, Resolved, Resolver
 from driftgate.features.rows.layout import RowLayout
 from driftgate.features.views.keys import KeyCodec
-from driftgate.features.views.view import Feature
+from driftgate.gateway.serving.override_plan import Override, overrides_of
 from driftgate.gateway.wire.inference import Array
 from driftgate.models.schema.binding import BoundView, FeatureBinding
 from driftgate.models.schema.client_manifest import client_manifest
@@ -51,28 +51,6 @@ class Gap(NamedTuple):
     column: int
     feature: int
     nothing: float | str
-
-
-class OverrideColumn(NamedTuple):
-    """A column of one of the model's inputs that a request may send itself, as the input `name`."""
-
-    name: str
-    input: str
-    column: int
-
-
-class Override(NamedTuple):
-    """A feature that a request may send itself, column by column; `status` is its place among statuses.
-
-    `dtype` holds the values of all `columns`; `elements` are those of its block, one for each.
-    """
-
-    feature: Feature
-    dtype: "np.dtype[np.generic]"
-    view: int
-    status: int
-    elements: slice
-    columns: tuple[OverrideColumn, ...]
 
 
 class TargetInput(NamedTuple):
@@ -142,7 +120,7 @@ class FeaturePlan:
             inputs=inputs,
             sent=tuple(one.name for one in inputs if not isinstance(one.sent, np.ndarray) or len(one.sent)),
             views=views,
-            overrides=_overrides(views, columns),
+            overrides=overrides_of([(view.bound, view.layout) for view in views], columns),
             names=binding.feature_names,
             reads_twice=len({view.name for view in views}) < len(views),
             model=manifest.name,
@@ -290,32 +268,6 @@ def _gaps(bound: BoundView, layout: RowLayout, columns: Mapping[str, Column]) ->
             nothing = _fill(column)
             if nothing is not None and not place.dtype.startswith("float"):
                 yield Gap(column.input, column.index or 0, place.index, nothing)
-
-
-def _overrides(views: Sequence[ViewPlan], columns: Mapping[str, Column]) -> tuple[Override, ...]:
-    found = []
-    status = 0
-    for number, plan in enumerate(views):
-        for one in plan.bound.features:
-            if one.overridable:
-                place = plan.layout.places[one.feature]
-                found.append(
-                    Override(
-                        feature=plan.layout.view.feature(one.feature),
-                        dtype=np.result_type(
-                            *(DATATYPES[columns[name].datatype].dtype for name in one.columns)
-                        ),
-                        view=number,
-                        status=status,
-                        elements=slice(place.start, place.start + place.length),
-                        columns=tuple(
-                            OverrideColumn(name, columns[name].input, columns[name].index or 0)
-                            for name in one.columns
-                        ),
-                    )
-                )
-            status += 1
-    return tuple(found)
 
 
 def _fill(column: Column) -> float | str | None:

@@ -10,7 +10,8 @@ from driftgate.features.lookup.skew import FeatureSkew, SentColumn, StoredColumn
 from driftgate.features.rows.layout import Place
 from driftgate.features.views.status import FeatureStatus
 from driftgate.gateway.serving.exchange import Exchange
-from driftgate.gateway.serving.feature_plan import FeaturePlan, Override
+from driftgate.gateway.serving.feature_plan import FeaturePlan
+from driftgate.gateway.serving.override_plan import Override
 from driftgate.gateway.state.skew_counters import SkewCounters, SkewKey
 from driftgate.gateway.wire.inference import Array
 from driftgate.models.schema.client_manifest import NOT_SENT
