@@ -44,8 +44,8 @@ def print_backtest(answer: BacktestAnswer) -> None:
     if not answer.notifications:
         print_plain("nothing would have been notified")
     print_plain(
-        "gone through: drift of features. Not gone through: dependence of pairs; bad data and silence, which "
-        f"notify without being armed: driftgate alerts list {answer.model} --since 30d"
+        "gone through: drift of features. Not gone through: dependence of pairs, segments; bad data and "
+        f"silence, which notify without being armed: driftgate alerts list {answer.model} --since 30d"
     )
 
 

@@ -1,6 +1,7 @@
 """What drift of a version would have notified: its stored windows through the same code as live ones.
 
-Windows are read day by day, so that weeks of them need little memory. Pairs of features are left out.
+Windows are read day by day, so that weeks of them need little memory. Pairs of features and segments are left
+out.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,11 +13,11 @@ from msgspec.structs import replace
 
 from driftgate.monitoring.drift.alarm import Phase
 from driftgate.monitoring.drift.backtest import ACKNOWLEDGED_AFTER_US
-from driftgate.monitoring.drift.e_detector import rows_of
+from driftgate.monitoring.drift.learnt_hours import learnt_hours
 from driftgate.monitoring.drift.plan import DriftPlan, Judging
-from driftgate.monitoring.drift.seasons import WEEK_US, WEEKS_TO_PROPOSE, SeasonalReference, hour_of_week
-from driftgate.monitoring.drift.version_drift import Learn, StreamKey, VersionDrift
-from driftgate.monitoring.drift.watch import Seasons, judged_cells
+from driftgate.monitoring.drift.seasons import WEEK_US, WEEKS_TO_PROPOSE, SeasonalReference
+from driftgate.monitoring.drift.version_drift import StreamKey, VersionDrift
+from driftgate.monitoring.drift.watch import Seasons
 from driftgate.monitoring.reference.profile import PairCounts, ReferenceProfile
 from driftgate.monitoring.windows.pane import CountedPane, Pane, PaneKey, PaneShape
 
@@ -25,10 +26,8 @@ LEFT_OUT = ("dependence", "broken_data", "unusual_data", "no_data", "quiet")
 """Rules of alerts. All but the first notify without being armed, so what they would have done they did."""
 PART_US = 86_400_000_000
 FindCounts = Callable[[str, int, int], list[tuple[PaneKey, CountedPane]]]
-"""Returns the counts of a model's windows that began in [first, end), by start."""
+"""Returns the counts of a model's windows of all rows that began in [first, end), by start."""
 Panes = dict[StreamKey, Pane]
-_Week = dict[str, SeasonalReference]
-"""What the hours of one week were like, by segment."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def backtest_version(replayed: Replayed, find: FindCounts) -> Backtest:
     by_hours = len(weeks) >= WEEKS_TO_PROPOSE
     windows, alarms = 0, []
     for week, found in groupby(_windows(replayed, find), key=lambda one: _week(replayed, one[0])):
-        hours = _others(weeks, week, replayed.judging.utc_offset_s) if by_hours else {}
-        replay = _Replay(replayed, hours.get)
+        hours = _others(weeks, week, replayed.judging.utc_offset_s) if by_hours else None
+        replay = _Replay(replayed, hours)
         for start_us, panes in found:
             replay.take(start_us, panes)
             windows += 1
@@ -83,9 +82,9 @@ def backtest_version(replayed: Replayed, find: FindCounts) -> Backtest:
 class _Replay:
     """One week through the detector."""
 
-    def __init__(self, replayed: Replayed, learn: Learn) -> None:
+    def __init__(self, replayed: Replayed, hours: Seasons | None) -> None:
         profile = replace(replayed.profile, pairs=PairCounts())
-        self._drift = VersionDrift(profile, DriftPlan(judging=replayed.judging), learn)
+        self._drift = VersionDrift(profile, DriftPlan(judging=replayed.judging), lambda segment: hours)
         self._target = replayed.target
         self._silent_until_us = 0
         self.alarms: list[Alarmed] = []
@@ -121,30 +120,33 @@ def _week(replayed: Replayed, start_us: int) -> int:
     return (start_us - replayed.first_us) // WEEK_US
 
 
-def _weeks(replayed: Replayed, find: FindCounts) -> dict[int, _Week]:
+def _weeks(replayed: Replayed, find: FindCounts) -> dict[int, SeasonalReference]:
     """Return what the hours of each week were like, none where there are no two whole weeks."""
     if replayed.end_us - replayed.first_us < WEEKS_TO_PROPOSE * WEEK_US:
         return {}
-    offsets, judged = replayed.profile.offsets(), judged_cells(replayed.profile)
     thins = replayed.judging.thin == "entity"
-    weeks: dict[int, _Week] = {}
-    for start_us, panes in _windows(replayed, find):
-        hour = hour_of_week(start_us, replayed.judging.utc_offset_s)
-        week = weeks.setdefault(_week(replayed, start_us), {})
-        for key, pane in panes.items():
-            if key.segment not in week:
-                week[key.segment] = SeasonalReference(offsets)
-            counts = (pane.of_entities() if thins else pane).counts * judged
-            week[key.segment].update(hour, counts, rows_of(counts, offsets))
-    return weeks
+    profile = replace(replayed.profile, pairs=PairCounts())
+    windows = groupby(_windows(replayed, find), key=lambda one: _week(replayed, one[0]))
+    return {
+        week: learnt_hours(
+            profile,
+            (
+                (start_us, pane.of_entities() if thins else pane)
+                for start_us, panes in found
+                for pane in panes.values()
+            ),
+            replayed.judging.utc_offset_s,
+        ).cells
+        for week, found in windows
+    }
 
 
-def _others(weeks: dict[int, _Week], week: int, utc_offset_s: int) -> dict[str, Seasons]:
-    totals: _Week = {}
-    for reference_of in (weeks[number] for number in weeks if number != week):
-        for segment, reference in reference_of.items():
-            totals.setdefault(segment, SeasonalReference(reference.offsets)).merge(reference)
-    return {segment: Seasons(total, utc_offset_s=utc_offset_s) for segment, total in totals.items()}
+def _others(weeks: dict[int, SeasonalReference], week: int, utc_offset_s: int) -> Seasons:
+    total = SeasonalReference(weeks[week].offsets)
+    for number, reference in weeks.items():
+        if number != week:
+            total.merge(reference)
+    return Seasons(total, utc_offset_s=utc_offset_s)
 
 
 def _is_of(key: PaneKey, replayed: Replayed) -> bool:

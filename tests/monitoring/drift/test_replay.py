@@ -53,21 +53,6 @@ class Traffic:
         return CountedPane(ROWS, 0, counts, PaneQuality(), lambda: np.zeros(1))
 
 
-class SegmentedTraffic(Traffic):
-    """The same, and a segment of it in which all numbers are above the median."""
-
-    def find(self, model: str, first_us: int, end_us: int) -> list[tuple[PaneKey, CountedPane]]:
-        """Return the windows of all rows and of the segment."""
-        whole = super().find(model, first_us, end_us)
-        parts = [(key._replace(segment="age=old"), self._upper(pane)) for key, pane in whole]
-        return [one for both in zip(whole, parts, strict=True) for one in both]
-
-    def _upper(self, pane: CountedPane) -> CountedPane:
-        counts = pane.counts.copy()
-        counts[: len(self._edges) // 2] = 0
-        return pane._replace(rows=int(counts.sum()), counts=counts)
-
-
 class TrafficOfEntities(Traffic):
     """One entity of a window has half of its rows, all in one cell that moves from week to week."""
 
@@ -110,13 +95,6 @@ def test_two_weeks_are_judged_by_the_hours_of_the_others(weeks: float, by_hours:
     found = backtest_version(replayed(traffic, weeks), traffic.find)
     assert found.by_hours == by_hours
     assert bool(found.alarms) != by_hours
-
-
-@pytest.mark.parametrize("weeks", [1.0, 3.0])
-def test_a_segment_is_not_judged_by_what_all_rows_are_like(weeks: float) -> None:
-    """A segment that is unlike the whole notifies nobody, before its hours are known and after."""
-    traffic = SegmentedTraffic(0.0)
-    assert backtest_version(replayed(traffic, weeks), traffic.find).alarms == ()
 
 
 def test_hours_are_those_of_the_rows_that_count() -> None:
