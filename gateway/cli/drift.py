@@ -85,6 +85,9 @@ def rebaseline(
     change(Call("POST", name, "references", body), Manner(server, PATIENCE_S, dry_run, json))
     if not json and not dry_run:
         print_plain(f"the monitor makes it now: driftgate drift profile show {name}@{version}")
+        print_plain(
+            "if it does not appear there, the window has too few answered rows: see the monitor's log"
+        )
 
 
 def _references(name: str, version: int | None, server: str) -> tuple[ReferenceDocument, ...]:

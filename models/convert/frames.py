@@ -51,7 +51,8 @@ def signature_columns(inferred: Sequence[Column], frame: pd.DataFrame) -> tuple[
         elements = [name for name in own if name not in singles]
         if len(rest) != len(elements) or not singles <= set(frame.columns):
             raise InvalidInput(
-                f"the data has columns {list(frame.columns)}, and the model takes {len(own)}: {own}"
+                f"examples or reference: it has columns {list(frame.columns)}, "
+                f"and the model takes {len(own)}: {own}"
             )
         places = dict(zip(elements, rest, strict=True))
         names = [places.get(name, name) for name in own]

@@ -52,14 +52,18 @@ def rows_for(estimator: Any, data: Any, target: str | None = None) -> EstimatorR
         width = getattr(estimator, "n_features_in_", len(frame.columns))
         if width != len(frame.columns):
             raise ConversionError(
-                f"the estimator was fitted on {width} columns, and the examples have {len(frame.columns)}"
+                f"the estimator was fitted on {width} columns, and the rows given (examples, reference) "
+                f"have {len(frame.columns)}"
             )
         return EstimatorRows(frame if names is None else frame.set_axis(names, axis=1), names is not None)
     if _same_but_spelling(names, frame):
         return EstimatorRows(frame, named=True)
     absent = [name for name in names if name not in frame.columns]
     if absent:
-        raise ConversionError(f"the examples lack column {absent[0]!r}, which the estimator was fitted on")
+        raise ConversionError(
+            f"the rows given (examples, reference) lack column {absent[0]!r}, "
+            "which the estimator was fitted on"
+        )
     return EstimatorRows(frame[list(names)], named=True)
 
 
@@ -113,7 +117,7 @@ def as_frame(data: Any, target: str | None) -> pd.DataFrame:
     if target is not None and target in frame.columns:
         frame = frame.drop(columns=[target])
     if frame.empty:
-        raise ConversionError("the examples hold no rows")
+        raise ConversionError("examples or reference: there are no rows in it")
     return frame
 
 

@@ -203,7 +203,7 @@ function trendCard(one) {
               ]
             : null,
         ]
-      : empty("No windows in this time.", "Choose a longer time."),
+      : empty("No windows with this reference in this time.", "Choose a longer time, or wait for a window."),
   );
 }
 

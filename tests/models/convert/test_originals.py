@@ -43,11 +43,11 @@ def test_the_target_and_strange_columns_are_no_inputs() -> None:
 @pytest.mark.parametrize(
     ("estimator", "data", "match"),
     [
-        (NAMED, FRAME[["c"]], "lack column 'a b'"),
-        (PLAIN, FRAME, "fitted on 2 columns, and the examples have 3"),
-        (NAMED, np.zeros((3, 1)), "fitted on 2 columns, and the examples have 1"),
+        (NAMED, FRAME[["c"]], r"\(examples, reference\) lack column 'a b'"),
+        (PLAIN, FRAME, r"fitted on 2 columns, and the rows given \(examples, reference\) have 3"),
+        (NAMED, np.zeros((3, 1)), r"fitted on 2 columns, and the rows given \(examples, reference\) have 1"),
         (NAMED, np.zeros(3), r"shape \[3\]"),
-        (NAMED, FRAME.head(0), "no rows"),
+        (NAMED, FRAME.head(0), "examples or reference: there are no rows"),
     ],
 )
 def test_rows_that_do_not_fit(estimator: Any, data: Any, match: str) -> None:
