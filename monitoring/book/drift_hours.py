@@ -8,7 +8,7 @@ from driftgate.monitoring.drift.plan import Judging
 from driftgate.monitoring.drift.version_drift import Learn
 from driftgate.monitoring.drift.watch import Seasons
 from driftgate.monitoring.reference.profile import ReferenceProfile
-from driftgate.monitoring.windows.pane import Pane, PaneKey
+from driftgate.monitoring.windows.pane import ALL_ROWS, Pane, PaneKey
 
 FindPanes = Callable[[str, int, int, Callable[[PaneKey], bool]], list[StoredPane]]
 """Returns the accepted panes of a model that begin in [first, end), as `MonitorDb.panes`."""
@@ -58,7 +58,7 @@ class HoursKeeper:
             if judging.thin == "entity":
                 panes = ((start_us, pane.of_entities()) for start_us, pane in panes)
             seasons = learnt_hours(profile, panes, judging.utc_offset_s)
-            if not seasons.cells.rows.any():
+            if segment == ALL_ROWS and not seasons.cells.rows.any():  # a segment may be younger
                 self._note(f"{version[0]} version {version[1]}: the windows that it was armed with are gone")
             self._known[name] = self._unsaved[name] = encode_hours(seasons)
             return seasons
