@@ -71,7 +71,11 @@ def training_frame(
             if statuses:
                 codes = resolved.status[:, resolved.layout.places[feature.name].index]
                 columns[f"{name}__status"] = [FeatureStatus(code).name for code in codes.tolist()]
-    return entity_df.join(pd.DataFrame(columns, index=entity_df.index)) if columns else entity_df.copy()
+    # By place, since an index may name several rows alike.
+    numbered = entity_df.reset_index(drop=True)
+    return pd.concat([numbered, pd.DataFrame(columns, index=numbered.index)], axis=1).set_index(
+        entity_df.index
+    )
 
 
 def _declared(name: str, source: FeatureSource) -> FeatureView:

@@ -152,6 +152,14 @@ def test_times_without_a_zone_are_utc_and_missing_keys_have_no_features(tmp_path
     assert frame["visits"].tolist() == [10, -1]
 
 
+def test_rows_that_the_index_names_alike_stay_apart(tmp_path: Path) -> None:
+    """Every row of a frame that was put together of others is there once, with its own features."""
+    load(tmp_path, 1, [("a", 1, 0, 10), ("b", 1, 0, 20)])
+    asked = pd.concat([entities([("a", 1, 5)]), entities([("b", 1, 5)])])
+    frame = training_frame(asked, [VIEW], FeatureSource(tmp_path))
+    assert (frame["visits"].tolist(), list(frame.index)) == ([10, 20], [100, 100])
+
+
 def test_the_same_name_in_two_views_is_told_apart(tmp_path: Path) -> None:
     """Features that two views have are named with their view; others keep their name."""
     other = FeatureView("shops", (JoinKey("shop", "int64"),), (Feature("city", "string"),))
