@@ -57,9 +57,13 @@ def merge_files(sources: Sequence[Path], path: Path, slim: bool = False) -> int:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = hidden(path)
     _merge(sources, temporary, slim)
-    # Or the process keeps what that took, some hundreds of MB, until the next one.
-    pa.default_memory_pool().release_unused()
+    release_memory()
     return _synced_size(temporary)
+
+
+def release_memory() -> None:
+    """Give back what writing files took: the process would keep some hundreds of MB until the next time."""
+    pa.default_memory_pool().release_unused()
 
 
 def read_schema(path: Path) -> Any:

@@ -24,7 +24,7 @@ from driftgate.monitoring.archive.files import (
     next_merge,
     next_slimming,
 )
-from driftgate.monitoring.archive.parquet import merge_files, table_of, write_table
+from driftgate.monitoring.archive.parquet import merge_files, release_memory, table_of, write_table
 from driftgate.monitoring.book.monitor_db import MonitorDb
 from driftgate.monitoring.log.reader import ReadBlock
 
@@ -64,6 +64,8 @@ class Archiver:
         except OSError:
             self.discard(files)
             raise
+        finally:
+            release_memory()
         return tuple(files)
 
     def discard(self, files: Iterable[ArchiveFile]) -> None:
