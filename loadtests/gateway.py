@@ -69,10 +69,10 @@ class Gateway:
     @property
     def monitor_pid(self) -> int:
         """The process id of its monitor; raise Failed if it has none."""
-        for line in self.log_lines("following"):
-            if line.get("process") == "monitor":
-                return int(line["pid"])
-        raise Failed("the gateway has no monitor")
+        pids = [int(line["pid"]) for line in self.log_lines("following") if line.get("process") == "monitor"]
+        if not pids:
+            raise Failed("the gateway has no monitor")
+        return pids[-1]  # the log is also that of gateways which ran here before
 
     def get(self, path: str) -> Any:
         """Return what the admin API answers to a GET; raise Failed for anything but 200."""
