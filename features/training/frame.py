@@ -147,6 +147,8 @@ def _newest_rows(history: pd.DataFrame, entities: pd.DataFrame, first: bool = Tr
 
     Of rows with the same key and time the `first` counts, as in the store, or else the last.
     """
+    if entities.empty or history.empty:  # without rows there are no types to join by
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     keys = _key_names(history)
     known = history.drop_duplicates([*keys, _TIME], keep="first" if first else "last")
     known = known.sort_values(_TIME, kind="stable").rename(columns={_ROW: "found"})

@@ -160,6 +160,15 @@ def test_rows_that_the_index_names_alike_stay_apart(tmp_path: Path) -> None:
     assert (frame["visits"].tolist(), list(frame.index)) == ([10, 20], [100, 100])
 
 
+def test_a_frame_without_rows_gets_the_columns(tmp_path: Path) -> None:
+    """Labels that a query found none of are no error: the features are there, without rows."""
+    load(tmp_path, 1, [("a", 1, 0, 7)])
+    none = pd.DataFrame({"user": [], "shop": [], "event_time": []})
+    frame = training_frame(none, [VIEW], FeatureSource(state=tmp_path), statuses=True)
+    assert len(frame) == 0
+    assert {"spend", "visits__status", "place"} <= set(frame.columns)
+
+
 def test_the_same_name_in_two_views_is_told_apart(tmp_path: Path) -> None:
     """Features that two views have are named with their view; others keep their name."""
     other = FeatureView("shops", (JoinKey("shop", "int64"),), (Feature("city", "string"),))
